@@ -1,0 +1,195 @@
+package connlog
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write docs/explanations.md anew")
+
+// TestExplanationsReadAsDocumented plays every event × mode × viewpoint × outcome and compares all that Portside says
+// of it with docs/explanations.md, a document made to be reviewed sentence by sentence. After a change of wording:
+// go test ./connlog -run Explanations -update
+func TestExplanationsReadAsDocumented(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString("# What Portside says\n\nMade by `go test ./connlog -run Explanations -update`; the test fails when the words and this file differ.\n" +
+		"The client is 192.168.1.7, the server 203.0.113.5. First the label over the arrow, then the explanation, then the line in the log.\n")
+	for _, mode := range []Mode{Passive, Active} {
+		for _, side := range []Side{Client, Server} {
+			fmt.Fprintf(&b, "\n## %s mode, at the %s\n", capital(string(mode)), side)
+			for _, o := range outcomes(mode, side) {
+				tp := open(side)
+				tp.play(o.records...)
+				cs := tp.session(t).Channels
+				c := cs[len(cs)-1]
+				fmt.Fprintf(&b, "\n### %s\n\n%s\n\n", o.name, c.Label())
+				for _, p := range append([][]Span{c.Explain().Title}, c.Explain().Paragraphs...) {
+					fmt.Fprintf(&b, "> %s\n>\n", Text(p))
+				}
+				all := tp.log.Records(0)
+				fmt.Fprintf(&b, "\n    %s\n", Sentence(all[len(all)-1].Record))
+			}
+		}
+	}
+	for _, side := range []Side{Client, Server} {
+		fmt.Fprintf(&b, "\n## The control channel, at the %s\n", side)
+		for _, o := range controlOutcomes(side) {
+			tp := &tape{log: NewLog(0), side: side}
+			tp.play(o.records...)
+			c := tp.session(t).Channels[0]
+			fmt.Fprintf(&b, "\n### %s\n\n%s\n\n", o.name, c.Label())
+			for _, p := range append([][]Span{c.Explain().Title}, c.Explain().Paragraphs...) {
+				fmt.Fprintf(&b, "> %s\n>\n", Text(p))
+			}
+			all := tp.log.Records(0)
+			fmt.Fprintf(&b, "\n    %s\n", Sentence(all[len(all)-1].Record))
+		}
+	}
+	const path = "../docs/explanations.md"
+	if *update {
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(b.Bytes(), want) {
+		t.Errorf("docs/explanations.md is not what the program says: read the difference, then run with -update")
+	}
+	for _, bad := range []string{"%!", "(no value)", " . ", "..", "an unknown address", "port ?", "``"} {
+		for i, line := range strings.Split(b.String(), "\n") {
+			if strings.Contains(line, bad) {
+				t.Errorf("line %d has %q: %s", i+1, bad, line)
+			}
+		}
+	}
+}
+
+type outcome struct {
+	name    string
+	records []Record
+}
+
+func outcomes(mode Mode, side Side) []outcome {
+	offer := Record{Event: PassiveOffered, Channel: Data, Conn: 1, Mode: Passive, Initiator: Client, Command: "EPSV", To: netip.MustParseAddrPort("203.0.113.5:21107")}
+	opened := Record{Event: DataOpened, Channel: Data, Conn: 1, Mode: Passive, Initiator: Client, From: netip.MustParseAddrPort("192.168.1.7:51813"), To: offer.To}
+	if mode == Active {
+		offer = Record{Event: ActiveRequested, Channel: Data, Conn: 1, Mode: Active, Initiator: Server, Command: "EPRT |1|192.168.1.7|50210|", To: netip.MustParseAddrPort("192.168.1.7:50210")}
+		opened = Record{Event: DataOpened, Channel: Data, Conn: 1, Mode: Active, Initiator: Server, From: netip.MustParseAddrPort("203.0.113.5:20"), To: offer.To}
+	}
+	end := func(r Record) Record {
+		r.Channel, r.Conn, r.Mode, r.Initiator = Data, 1, mode, offer.Initiator
+		if !r.To.IsValid() {
+			r.To = offer.To
+		}
+		return r
+	}
+	dial := end(Record{Event: DataDialing})
+	out := []outcome{
+		{"Offered", []Record{offer}},
+		{"Open, a listing to come", []Record{offer, cmd("MLSD"), opened}},
+		{"Closed after a listing", []Record{offer, cmd("MLSD"), opened, end(Record{Event: DataClosed, Command: "MLSD", Bytes: 4096, Duration: 12 * time.Millisecond})}},
+		{"Closed after a protected file", []Record{offer, opened, end(Record{Event: DataTLS, TLS: "TLS 1.3", Resumed: true}), end(Record{Event: DataClosed, Command: "RETR a.iso", TLS: "TLS 1.3", Bytes: 19293798, Duration: 1640 * time.Millisecond})}},
+		{"Cut in the middle", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonReset, By: side.Other(), Bytes: 5 << 20, Err: "connection reset by peer"})}},
+		{"Stalled", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonStalled, Bytes: 5 << 20})}},
+		{"Cancelled", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonCancelled, By: Client, Bytes: 5 << 20})}},
+		{"TLS handshake failed", []Record{offer, opened, end(Record{Event: DataFailed, Reason: ReasonTLS, Bytes: 1, Err: "session was not resumed"})}},
+		{"A stranger came first", []Record{offer, opened, end(Record{Event: StrangerRefused, From: netip.MustParseAddrPort("198.51.100.66:4444")})}},
+	}
+	switch {
+	case mode == Passive && side == Client:
+		private := offer
+		private.To, private.Advertised = netip.MustParseAddrPort("203.0.113.5:21107"), netip.MustParseAddrPort("10.0.0.4:21107")
+		private.Command = "PASV"
+		out = append(out,
+			outcome{"No answer", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonTimeout})}},
+			outcome{"Turned away", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonRefused})}},
+			outcome{"Unreachable", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonUnreachable, Err: "no route to host"})}},
+			outcome{"The reply named a private address", []Record{private, opened}},
+			outcome{"The server refused", []Record{end(Record{Event: PassiveRefused, Command: "EPSV", Reply: "425 No free port"})}},
+		)
+	case mode == Passive:
+		out = append(out,
+			outcome{"The client never came", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonTimeout})}},
+			outcome{"Taken back", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonNotTaken})}},
+			outcome{"No port left", []Record{end(Record{Event: PortsExhausted, Command: "EPSV", Holders: []string{"s2 guest 192.168.1.44: 21100", "s3 guest 192.168.1.45: 21101"}})}},
+		)
+	case side == Client:
+		out = append(out,
+			outcome{"Never arrived", []Record{offer, end(Record{Event: DataFailed, Reason: ReasonTimeout, Reply: "425 Failed to establish connection."})}},
+			outcome{"The server refused", []Record{offer, end(Record{Event: ActiveRefused, Reply: "500 Illegal PORT command."})}},
+		)
+	default:
+		behind := offer
+		behind.To = netip.MustParseAddrPort("10.0.0.9:51002")
+		out = append(out,
+			outcome{"No answer", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonTimeout})}},
+			outcome{"Turned away", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonRefused})}},
+			outcome{"Refused by a rule", []Record{end(Record{Event: ActiveRefused, Command: "PORT 10,0,0,9,0,25", Reply: "504 Port 25 is not allowed.", Reason: ReasonPolicy})}},
+		)
+	}
+	return out
+}
+
+func controlOutcomes(side Side) []outcome {
+	dial := Record{Event: ControlDialing, Channel: Control, Initiator: Client, Host: "files.example.org", To: serverAt}
+	opened := Record{Event: ControlOpened, Channel: Control, Initiator: Client, From: clientAt, To: serverAt, Host: "files.example.org"}
+	fail := func(reason Reason, err string) Record {
+		return Record{Event: ControlFailed, Channel: Control, Initiator: Client, Host: "files.example.org", To: serverAt, Reason: reason, Err: err}
+	}
+	closed := func(by Side, reason Reason) Record {
+		return Record{Event: ControlClosed, Channel: Control, Initiator: Client, By: by, Reason: reason}
+	}
+	if side == Server {
+		opened.Host = ""
+	}
+	tls := Record{Event: ControlTLS, Channel: Control, TLS: "TLS 1.3", Cipher: "TLS_AES_128_GCM_SHA256"}
+	in := Record{Event: SignedIn, Channel: Control, User: "alice"}
+	out := []outcome{
+		{"Open, in clear", []Record{opened}},
+		{"Protected", []Record{opened, tls}},
+		{"Signed in", []Record{opened, tls, in}},
+		{"Sign-in refused", []Record{opened, {Event: SignInRefused, Channel: Control, User: "alice", Reply: "530 Wrong user name or password."}}},
+		{"Signed off", []Record{opened, in, closed(Client, ReasonQuit)}},
+		{"Idle", []Record{opened, in, closed(Server, ReasonIdle)}},
+		{"Lost", []Record{opened, in, closed(side.Other(), ReasonLost)}},
+		{"Ended by the server's owner", []Record{opened, in, closed(Server, ReasonKicked)}},
+		{"Server stopped", []Record{opened, in, closed(Server, ReasonStopping)}},
+	}
+	if side == Client {
+		out = append(out,
+			outcome{"Dialling", []Record{dial}},
+			outcome{"Unknown name", []Record{{Event: ControlFailed, Channel: Control, Initiator: Client, Host: "fiels.example.org", Reason: ReasonUnknownHost}}},
+			outcome{"Turned away", []Record{dial, fail(ReasonRefused, "")}},
+			outcome{"No answer", []Record{dial, fail(ReasonTimeout, "")}},
+			outcome{"Unreachable", []Record{dial, fail(ReasonUnreachable, "no route to host")}},
+			outcome{"Not FTP", []Record{dial, opened, fail(ReasonNotFTP, "an SSH server answers, use SFTP")}},
+			outcome{"TLS failed", []Record{dial, opened, fail(ReasonTLS, "certificate has expired")}},
+		)
+	}
+	return out
+}
+
+func FuzzPrintable(f *testing.F) {
+	f.Add("plain")
+	f.Add("a\x1b[2J\r\n\u202e\xff\u0085")
+	f.Fuzz(func(t *testing.T, s string) {
+		out := Printable(s)
+		for _, c := range out {
+			if c < 0x20 || c >= 0x7f && c <= 0x9f || c >= 0x202a && c <= 0x202e {
+				t.Fatalf("%q gives %q", s, out)
+			}
+		}
+		if len(out) > 10*maxStringLength+8 {
+			t.Fatalf("%d bytes from %d", len(out), len(s))
+		}
+	})
+}

@@ -1,0 +1,200 @@
+package connlog
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	t0       = time.Date(2026, 11, 23, 9, 41, 7, 118e6, time.UTC)
+	clientAt = netip.MustParseAddrPort("192.168.1.7:51812")
+	serverAt = netip.MustParseAddrPort("203.0.113.5:21")
+)
+
+// tape plays records into a log, each a millisecond after the one before.
+type tape struct {
+	log  *Log
+	side Side
+	n    int
+}
+
+func (t *tape) play(rs ...Record) {
+	for _, r := range rs {
+		r.Time = t0.Add(time.Duration(t.n) * time.Millisecond)
+		t.n++
+		r.Side = t.side
+		if r.Session == "" {
+			r.Session = "s1"
+		}
+		t.log.Record(r)
+	}
+}
+
+func open(side Side) *tape {
+	t := &tape{log: NewLog(0), side: side}
+	t.play(Record{Event: ControlOpened, Channel: Control, Initiator: Client, From: clientAt, To: serverAt})
+	return t
+}
+
+func (t *tape) session(tb testing.TB) Session {
+	tb.Helper()
+	s, ok := t.log.Session(SessionKey{t.side, "s1"})
+	if !ok {
+		tb.Fatal("the log has no session s1")
+	}
+	return s
+}
+
+func cmd(line string) Record   { return Record{Event: CommandSent, Channel: Control, Command: line} }
+func reply(line string) Record { return Record{Event: ReplySent, Channel: Control, Reply: line} }
+
+func TestAnActiveTransferIsOneChannelOpenedByTheServer(t *testing.T) {
+	tp := open(Client)
+	tp.play(
+		cmd("PWD"), reply(`257 "/"`),
+		cmd("EPRT |1|192.168.1.7|50210|"),
+		Record{Event: ActiveRequested, Channel: Data, Conn: 1, Mode: Active, Initiator: Server, Command: "EPRT |1|192.168.1.7|50210|", To: netip.MustParseAddrPort("192.168.1.7:50210")},
+		reply("200 EPRT command successful"),
+		cmd("RETR a.iso"), reply("150 Here it comes"),
+		Record{Event: DataOpened, Channel: Data, Conn: 1, Mode: Active, Initiator: Server, From: netip.MustParseAddrPort("203.0.113.5:20"), To: netip.MustParseAddrPort("192.168.1.7:50210")},
+		Record{Event: DataProgress, Channel: Data, Conn: 1, Bytes: 1 << 20},
+	)
+	c := tp.session(t).Channels[1]
+	if c.State != Open || c.Initiator != Server || c.Bytes != 1<<20 || c.Command != "RETR a.iso" {
+		t.Fatalf("while it runs: %+v", c)
+	}
+	tp.play(
+		Record{Event: DataClosed, Channel: Data, Conn: 1, Bytes: 19293798, Duration: 1640 * time.Millisecond},
+		reply("226 Done"), cmd("NOOP"), reply("200 Still here"),
+	)
+	c = tp.session(t).Channels[1]
+	if got, want := c.Label(), "Data · active · the server opened it · 18.4 MiB download"; got != want {
+		t.Errorf("label %q, want %q", got, want)
+	}
+	if c.ClientEnd().Port() != 50210 || c.ServerEnd().Port() != 20 {
+		t.Errorf("ends %v and %v", c.ClientEnd(), c.ServerEnd())
+	}
+	var lines []string
+	for _, n := range c.Dialogue {
+		lines = append(lines, n.Command+n.Reply)
+	}
+	want := []string{"EPRT |1|192.168.1.7|50210|", "200 EPRT command successful", "RETR a.iso", "150 Here it comes", "226 Done"}
+	if strings.Join(lines, "\n") != strings.Join(want, "\n") {
+		t.Errorf("dialogue %q, want %q", lines, want)
+	}
+	if words := c.Explain().String(); !strings.Contains(words, "the server dialled back") || !strings.Contains(words, "inbound connection to TCP port 50210") {
+		t.Errorf("explanation: %s", words)
+	}
+}
+
+func TestOffersThatNobodyTookEndWithTheSession(t *testing.T) {
+	tp := open(Server)
+	tp.play(
+		Record{Event: PassiveOffered, Channel: Data, Conn: 1, Mode: Passive, Initiator: Client, Command: "EPSV", To: netip.MustParseAddrPort("203.0.113.5:21107")},
+		Record{Event: ControlClosed, Channel: Control, By: Client, Reason: ReasonQuit},
+	)
+	s := tp.session(t)
+	if s.Open() || s.Failed != 0 || s.Channels[1].State != Withdrawn || s.Channels[0].State != Closed {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestTheLogStaysBounded(t *testing.T) {
+	l := NewLog(100)
+	for i := range 3000 {
+		id := fmt.Sprintf("s%d", i)
+		for conn := range 3 {
+			l.Record(Record{Session: id, Side: Server, Event: PassiveOffered, Channel: Data, Conn: conn + 1, Mode: Passive})
+		}
+		l.Record(Record{Session: id, Side: Server, Event: ControlClosed, Channel: Control})
+	}
+	for conn := range 2000 {
+		l.Record(Record{Session: "busy", Side: Server, Event: DataOpened, Channel: Data, Conn: conn + 1, Mode: Passive})
+	}
+	if rs := l.Records(0); len(rs) != 100 || rs[99].Seq != 14000 || rs[0].Seq != 13901 {
+		t.Errorf("%d records, %d to %d", len(rs), rs[0].Seq, rs[len(rs)-1].Seq)
+	}
+	ss := l.Sessions()
+	if len(ss) != maxSessions {
+		t.Errorf("%d sessions", len(ss))
+	}
+	busy := ss[len(ss)-1]
+	if len(busy.Channels) != maxChannels+1 || busy.Dropped != 2000-maxChannels || busy.Channels[0].Kind != Control {
+		t.Errorf("%d channels, %d dropped", len(busy.Channels), busy.Dropped)
+	}
+	if rs := l.Records(13_995); len(rs) != 5 || rs[0].Seq != 13_996 {
+		t.Errorf("records after 13995: %v", rs)
+	}
+}
+
+func TestRecordSurvivesJSON(t *testing.T) {
+	in := Record{Time: t0, Session: "s1", Side: Client, Event: DataClosed, Channel: Data, Conn: 3, Mode: Passive, Initiator: Client,
+		From: clientAt, To: netip.MustParseAddrPort("[2001:db8::1]:21107"), Advertised: netip.MustParseAddrPort("10.0.0.1:21107"),
+		TLS: "TLS 1.3", Resumed: true, Bytes: 0, Duration: 1500 * time.Millisecond, Command: "LIST", By: Server}
+	b, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(b, []byte(`"bytes":0`)) || !bytes.Contains(b, []byte(`"time":"2026-11-23T09:41:07.118Z"`)) {
+		t.Errorf("%s", b)
+	}
+	var out Record
+	if err := json.Unmarshal(b, &out); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(in) != fmt.Sprint(out) {
+		t.Errorf("in  %v\nout %v", in, out)
+	}
+}
+
+func TestWhatAStrangerSendsCannotForgeALogLine(t *testing.T) {
+	var text, js bytes.Buffer
+	log := NewLog(0)
+	rec := Tee(NewTextWriter(&text), NewJSONWriter(&js), log)
+	evil := "RETR a\r\n09:00:00 you were hacked \x1b[2J \u202egnp.exe \xff**bold**`code`%s"
+	rec.Record(Record{Side: Server, Session: "s1", Event: CommandSent, Channel: Control, Command: evil})
+	rec.Record(Record{Side: Server, Session: "s1", Event: DataFailed, Channel: Data, Conn: 1, Mode: Passive, Err: evil, Command: evil})
+	if err := log.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{text.String(), js.String()} {
+		if strings.ContainsAny(out, "\x1b\r\u202e") || strings.Contains(out, "\n09:00:00") {
+			t.Errorf("%q", out)
+		}
+	}
+	if !strings.Contains(text.String(), "**bold**`code`%s") {
+		t.Error("a text from outside was read as our own markup")
+	}
+}
+
+func TestRecordingFromManySessionsAtOnce(t *testing.T) {
+	l := NewLog(1000)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			tp := &tape{log: l, side: Server}
+			for conn := range 200 {
+				tp.play(Record{Session: fmt.Sprint(i), Event: DataOpened, Channel: Data, Conn: conn + 1, Mode: Active}, cmd("NOOP"))
+				l.Sessions()
+			}
+		})
+	}
+	wg.Wait()
+	if got := len(l.Sessions()); got != 9 { // and the session s1 of the NOOPs
+		t.Errorf("%d sessions", got)
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	l := NewLog(0)
+	r := Record{Session: "s1", Side: Server, Event: ReplySent, Channel: Control, Reply: "226 Transfer complete."}
+	for b.Loop() {
+		l.Record(r)
+	}
+}

@@ -1,0 +1,158 @@
+package connlog
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Sentence says in one line what the record says, for the side whose record it is, and for everything that opens a
+// channel what a firewall on either side sees. A command or reply is given as it was on the wire.
+func Sentence(r Record) string {
+	r = r.clean()
+	me, other := r.Side, r.Side.Other()
+	switch r.Event {
+	case Listening:
+		return fmt.Sprintf("The server is waiting for clients at %s.", r.Addr)
+	case Stopped:
+		return "The server has stopped."
+	case ServerFault:
+		return sentenceErr("The server has a problem", r.Err)
+
+	case ControlDialing:
+		return fmt.Sprintf("You are opening the control channel to %s: outbound for your firewall, inbound for the server's.", hostAddr(r.Host, r.To))
+	case ControlOpened:
+		if me == Client {
+			return fmt.Sprintf("You opened the control channel from %s to %s: outbound for your firewall, inbound for the server's.", addr(r.From), addr(r.To))
+		}
+		return fmt.Sprintf("The client opened the control channel from %s to %s: inbound for your firewall, outbound for the client's.", addr(r.From), addr(r.To))
+	case ControlFailed:
+		c := Channel{ChannelKey: ChannelKey{SessionKey{me, r.Session}, 0}, Kind: Control, Reason: r.Reason, Err: r.Err,
+			Reply: r.Reply, Host: r.Host, To: r.To, Server: r.To, Initiator: Client}
+		return flat(c.controlFailure(hostAddr(r.Host, r.To)))
+	case ControlTLS:
+		return fmt.Sprintf("The control channel is protected by %s from here on.", joinNonEmpty(", ", r.TLS, r.Cipher))
+	case SignedIn:
+		if me == Client {
+			return fmt.Sprintf("You are signed in as %s.", r.User)
+		}
+		return fmt.Sprintf("The client signed in as %s.", r.User)
+	case SignInRefused:
+		if me == Client {
+			return fmt.Sprintf("The server refused to sign you in as %s: %s", r.User, r.Reply)
+		}
+		return fmt.Sprintf("You refused to sign the client in as %s.", r.User)
+	case ControlClosed:
+		c := Channel{ChannelKey: ChannelKey{SessionKey{me, r.Session}, 0}, Reason: r.Reason, By: r.By, Err: r.Err, Reply: r.Reply}
+		return "The control channel has ended. " + Text(c.controlEnd())
+
+	case PassiveOffered:
+		if me == Client {
+			s := fmt.Sprintf("The server offers passive mode at %s in answer to %s: you open the data channel (outbound for your firewall, inbound for the server's).", addr(r.To), r.Command)
+			if r.Advertised.IsValid() && r.Advertised.Addr() != r.To.Addr() {
+				s += fmt.Sprintf(" Its reply named %s, which is not where the control channel goes, so %s is used.", addr(r.Advertised), ipText(r.To))
+			}
+			return s
+		}
+		return fmt.Sprintf("You offered passive mode at %s in answer to %s: the client opens the data channel (inbound for your firewall, outbound for the client's).", addr(r.To), r.Command)
+	case ActiveRequested:
+		if me == Client {
+			return fmt.Sprintf("You asked for active mode and named %s: the server opens the data channel (inbound for your firewall, outbound for the server's).", addr(r.To))
+		}
+		return fmt.Sprintf("The client asked for active mode and named %s: you open the data channel (outbound for your firewall, inbound for the client's).", addr(r.To))
+	case ActiveRefused, PassiveRefused:
+		mode := Passive
+		if r.Event == ActiveRefused {
+			mode = Active
+		}
+		return fmt.Sprintf("%s refused %s mode: %s", capital(you(Server, me)), mode, joinNonEmpty(" ", r.Reply, r.Err))
+	case DataDialing:
+		return fmt.Sprintf("You are opening the data channel to %s (%s mode): outbound for your firewall, inbound for %s.", addr(r.To), r.Mode, possessive(other))
+	case DataOpened:
+		return dataOpened(r)
+	case DataTLS:
+		if r.Resumed {
+			return fmt.Sprintf("The data channel is protected by %s and resumed the control channel's TLS session.", r.TLS)
+		}
+		return fmt.Sprintf("The data channel is protected by %s.", r.TLS)
+	case DataProgress:
+		return fmt.Sprintf("The data channel has carried %s so far.", Bytes(r.Bytes))
+	case DataClosed:
+		return fmt.Sprintf("The data channel carried %s, %s in %s, and was closed.", cargo(r.Command), Bytes(r.Bytes), Took(r.Duration))
+	case DataFailed:
+		return "The data channel failed. " + flat(r.channel().dataFailure())
+	case OfferExpired:
+		if r.Reason == ReasonNotTaken {
+			return fmt.Sprintf("The offer of port %s was taken back: nobody used it.", port(r.To))
+		}
+		c := r.channel()
+		c.Reason = ReasonTimeout
+		return fmt.Sprintf("The offer of port %s has run out. ", port(r.To)) + flat(c.dataFailure())
+	case StrangerRefused:
+		return fmt.Sprintf("A connection from %s came to the data port %s and was closed: it isn't the other end of the control channel. The wait goes on.", addr(r.From), port(r.To))
+	case PortsExhausted:
+		s := "Every port of the passive range is taken, so no port could be offered."
+		if len(r.Holders) > 0 {
+			s += " Taken by " + strings.Join(r.Holders, "; ") + "."
+		}
+		return s
+	case ModeChanged:
+		return joinNonEmpty(" ", fmt.Sprintf("Portside goes on in %s mode.", r.Mode), r.Err)
+	case CommandSent:
+		return r.Command
+	case ReplySent:
+		return r.Reply
+	}
+	return joinNonEmpty(" ", string(r.Event), r.Command, r.Reply, r.Err)
+}
+
+func dataOpened(r Record) string {
+	mode := string(r.Mode)
+	switch {
+	case r.Initiator == r.Side:
+		verb := "opened"
+		if r.Side == Server {
+			verb = "dialled back and opened"
+		}
+		return fmt.Sprintf("You %s the data channel from %s to %s (%s mode): outbound for your firewall, inbound for %s.", verb, addr(r.From), addr(r.To), mode, possessive(r.Side.Other()))
+	case r.Side == Client:
+		return fmt.Sprintf("The server dialled back to you and opened the data channel from %s to %s (%s mode): inbound for your firewall, outbound for the server's.", addr(r.From), addr(r.To), mode)
+	}
+	return fmt.Sprintf("The client opened the data channel from %s to %s (%s mode): inbound for your firewall, outbound for the client's.", addr(r.From), addr(r.To), mode)
+}
+
+// channel returns what the record alone says of its data channel.
+func (r Record) channel() Channel {
+	c := Channel{ChannelKey: ChannelKey{SessionKey{r.Side, r.Session}, r.Conn}, Kind: Data, Mode: r.Mode,
+		Initiator: r.Initiator, From: r.From, To: r.To, State: Failed, Bytes: r.Bytes, Reply: r.Reply, By: r.By,
+		Reason: r.Reason, Err: r.Err, Command: r.Command}
+	if r.Duration > 0 || r.Bytes > 0 {
+		c.Opened = r.Time // it stood: a failure while dialling has neither
+	}
+	return c
+}
+
+func hostAddr(host string, ap netip.AddrPort) string {
+	if !ap.IsValid() {
+		return host
+	}
+	if host == "" || host == ipText(ap) {
+		return addr(ap)
+	}
+	return host + " (" + addr(ap) + ")"
+}
+
+func flat(paragraphs [][]Span) string {
+	var out []string
+	for _, p := range paragraphs {
+		out = append(out, Text(p))
+	}
+	return strings.Join(out, " ")
+}
+
+func sentenceErr(what, err string) string {
+	if err == "" {
+		return what + "."
+	}
+	return what + ": " + quoted(err) + "."
+}
