@@ -247,7 +247,7 @@ func (c Channel) explainData() [][]Span {
 }
 
 func privateNote(a netip.Addr) string {
-	if private(a) {
+	if Private(a) {
 		return " The one in the reply is a private address, which means nothing outside the server's own network: the server's Passive IP isn't set."
 	}
 	return ""
@@ -389,7 +389,7 @@ func (c Channel) passiveFailureAtClient() [][]Span {
 			spans(Plain, "**The server's side has to change:** its firewall must let its passive ports in (TCP %s is one of them), and a router in front of it must forward them. If other FTP servers fail in the same way, your own network may not let such ports out.", p),
 			spans(Muted, "Until then active mode may work: the server then opens the data channel, and your firewall must let that in."),
 		}
-		if private(c.To.Addr()) && c.Server.IsValid() && !private(c.Server.Addr()) {
+		if Private(c.To.Addr()) && c.Server.IsValid() && !Private(c.Server.Addr()) {
 			out = append(out, spans(Plain, "The server told you a private address, %s, which only its own network can reach: its **Passive IP** must be set to its public address.", ipText(c.To)))
 		}
 		return out
@@ -415,7 +415,7 @@ func (c Channel) passiveFailureAtServer() [][]Span {
 		return [][]Span{spans(Plain, "You said no: `%s`.", quoted(c.Reply))}
 	case ReasonTimeout:
 		near := "**Your firewall or router** most likely doesn't let TCP port %s in: open your whole passive range there. If clients from other places get through, it is this client's own network that doesn't let the port out."
-		if c.Client.IsValid() && private(c.Client.Addr()) {
+		if c.Client.IsValid() && Private(c.Client.Addr()) {
 			near = "The client is on a network of your own, so no router of yours has to forward anything: either **this computer's firewall** doesn't let TCP port %s in (open your whole passive range), or the client changed its mind."
 		}
 		return [][]Span{
@@ -434,7 +434,7 @@ func (c Channel) activeFailureAtClient() [][]Span {
 	switch c.Reason {
 	case ReasonRejected:
 		out := [][]Span{spans(Plain, "The server said no: `%s`. Nothing was dialled.", quoted(c.Reply))}
-		if private(c.To.Addr()) && c.Server.IsValid() && !private(c.Server.Addr()) {
+		if Private(c.To.Addr()) && c.Server.IsValid() && !Private(c.Server.Addr()) {
 			out = append(out, spans(Plain, "You told it to come to %s, which is a private address behind your router: the server sees another one and can't use yours.", ipText(c.To)))
 		} else {
 			out = append(out, spans(Plain, "Many servers don't do active mode, or only to the address that they see you come from."))
@@ -445,7 +445,7 @@ func (c Channel) activeFailureAtClient() [][]Span {
 		if c.Reply != "" {
 			out = append(out, spans(Plain, "The server says: `%s`.", quoted(c.Reply)))
 		}
-		if private(c.To.Addr()) && c.Server.IsValid() && !private(c.Server.Addr()) {
+		if Private(c.To.Addr()) && c.Server.IsValid() && !Private(c.Server.Addr()) {
 			out = append(out, spans(Plain, "You told it to come to %s, a private address behind your router: from outside nobody gets there.", ipText(c.To)))
 		}
 		return append(out, usePassive)
@@ -458,7 +458,7 @@ func (c Channel) activeFailureAtClient() [][]Span {
 
 func (c Channel) activeFailureAtServer() [][]Span {
 	theirs := spans(Plain, "**Their side has to change:** switch the client to passive mode, or let the connection in at their firewall and router.")
-	if c.To.IsValid() && private(c.To.Addr()) && c.Client.IsValid() && !private(c.Client.Addr()) {
+	if c.To.IsValid() && Private(c.To.Addr()) && c.Client.IsValid() && !Private(c.Client.Addr()) {
 		return [][]Span{
 			spans(Plain, "The client told you to dial %s. That is a private address behind its router, so your computer can't reach it.", addr(c.To)),
 			theirs,

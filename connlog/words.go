@@ -154,9 +154,9 @@ func port(ap netip.AddrPort) string {
 	return fmt.Sprint(ap.Port())
 }
 
-// private says that an address means something on its own network only: RFC 1918, RFC 4193, RFC 6598, loopback and
+// Private says that an address means something on its own network only: RFC 1918, RFC 4193, RFC 6598, loopback and
 // link-local.
-func private(a netip.Addr) bool {
+func Private(a netip.Addr) bool {
 	a = a.Unmap()
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a)
 }

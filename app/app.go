@@ -1,0 +1,182 @@
+// Package app is the application without a screen: settings, the running server, the connection to a remote server,
+// transfers, and the connection log that all of them write to. The window and the terminal ask it to do things and
+// draw what it shows.
+//
+// Everything that takes time runs in goroutines that the [App] owns; [App.Close] ends them and waits. A method that a
+// screen calls returns at once. State is given out as snapshots; [App.Version] grows whenever one of them would look
+// different, so that a screen can look a few times a second and redraw only then.
+package app
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portside/connlog"
+)
+
+// App is the application. Its methods are safe for concurrent use.
+type App struct {
+	// Log is the connection log of client and server, both viewpoints.
+	Log *connlog.Log
+
+	dir     string // where settings are kept; empty: nowhere
+	version atomic.Uint64
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu       sync.Mutex
+	closed   bool
+	settings Settings
+	notices  []Notice
+	nextID   uint64
+
+	share  *share
+	remote *remote
+	queue  *transfers
+	local  local
+	demo   *sampleServer
+}
+
+// Notice is something that a person should read once: a warning or an error that has no place of its own.
+type Notice struct {
+	ID   uint64
+	Text string
+	Bad  bool
+}
+
+// ConfigDir is where the program keeps its settings: the user's configuration folder, "portside" in it.
+func ConfigDir() (string, error) {
+	base, err := os.UserConfigDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(base, "portside"), nil
+}
+
+// New returns an application whose settings are kept in dir; with an empty dir they are forgotten at the end.
+// Settings that can't be read don't stop it: they are set aside, the defaults are used, and a [Notice] says so.
+func New(dir string) *App {
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &App{Log: connlog.NewLog(0), dir: dir, ctx: ctx, cancel: cancel, settings: DefaultSettings()}
+	a.share = newShare(a)
+	a.remote = newRemote(a)
+	a.queue = newTransfers(a)
+	if dir != "" {
+		s, notice, err := loadSettings(dir, time.Now())
+		a.settings = s
+		switch {
+		case err != nil:
+			a.notify(err.Error(), true)
+			a.dir = "" // what can't be read must not be written over
+		case notice != "":
+			a.notify(notice, true)
+		}
+	}
+	return a
+}
+
+// Close stops the server and every connection and transfer, saves the settings and waits until nothing is left
+// running or ctx ends.
+func (a *App) Close(ctx context.Context) error {
+	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return nil
+	}
+	a.closed = true
+	a.mu.Unlock()
+
+	a.queue.cancelAll()
+	err := a.share.close(ctx)
+	a.stopSamples(ctx)
+	a.cancel()
+	done := make(chan struct{})
+	go func() { a.tasks.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return err
+}
+
+// Version grows whenever a snapshot would look different. The log has a version of its own.
+func (a *App) Version() uint64 { return a.version.Load() }
+
+func (a *App) changed() { a.version.Add(1) }
+
+// run starts f as a task that Close ends and waits for. It reports false when the application is closing.
+func (a *App) run(f func(ctx context.Context)) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	a.tasks.Go(func() { f(a.ctx) })
+	return true
+}
+
+// Settings returns the settings as they are now.
+func (a *App) Settings() Settings {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.settings.clone()
+}
+
+func (s Settings) clone() Settings {
+	sites := make(map[string]Site, len(s.Sites))
+	for k, v := range s.Sites {
+		sites[k] = v
+	}
+	s.Sites = sites
+	return s
+}
+
+// ChangeSettings lets change edit the settings and saves them. The error says why they could not be saved; they hold
+// for this run in any case.
+func (a *App) ChangeSettings(change func(*Settings)) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	next := a.settings.clone()
+	change(&next)
+	next.mend()
+	a.settings = next
+	a.changed()
+	if a.dir == "" {
+		return nil
+	}
+	return saveSettings(a.dir, next)
+}
+
+// keepSettings changes the settings on the application's own account; a failure to save becomes a notice.
+func (a *App) keepSettings(change func(*Settings)) {
+	if err := a.ChangeSettings(change); err != nil {
+		a.notify(err.Error(), true)
+	}
+}
+
+func (a *App) notify(text string, bad bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.nextID++
+	a.notices = append(a.notices, Notice{a.nextID, text, bad})
+	if len(a.notices) > 20 {
+		a.notices = a.notices[1:]
+	}
+	a.changed()
+}
+
+// TakeNotices returns the notices that nobody has taken yet.
+func (a *App) TakeNotices() []Notice {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := a.notices
+	a.notices = nil
+	return n
+}

@@ -1,0 +1,505 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"portside/client"
+	"portside/connlog"
+)
+
+// ConnectPhase is how far the connection to a remote server has come.
+type ConnectPhase string
+
+const (
+	Disconnected ConnectPhase = "disconnected"
+	Connecting   ConnectPhase = "connecting"
+	Connected    ConnectPhase = "connected"
+)
+
+// Remote is the connection to a remote server as a screen shows it.
+type Remote struct {
+	Phase    ConnectPhase
+	Target   client.Target // without the password
+	Mode     client.Mode   // as chosen
+	ModeUsed client.Mode   // the one that works, with Auto
+	Session  string        // the id in the log
+	TLS      string        // "TLS 1.3"; empty: in clear
+	Cipher   string
+	Doing    string // what is under way; empty: nothing
+	Status   string // the newest sentence of what is under way
+	Err      string // why the last thing failed; empty again with the next that works
+	Question *CertificateQuestion
+	Folder   Folder
+}
+
+// Folder is a listing: of the remote server, or of this computer.
+type Folder struct {
+	Path    string
+	Entries []client.Entry // not to be changed
+	Stamp   uint64         // grows with each new listing
+	Loading bool
+}
+
+// CertificateQuestion asks the person whether to trust a server's certificate. Answer must be called once.
+type CertificateQuestion struct {
+	Problem client.CertificateProblem
+	// Known is the fingerprint that was trusted for this server until now; another one is a loud warning.
+	Known  string
+	Answer func(Trust)
+}
+
+// Trust is the answer to a [CertificateQuestion].
+type Trust int
+
+const (
+	TrustNo Trust = iota
+	TrustOnce
+	TrustAlways
+)
+
+var errNotTrusted = errors.New("the certificate was not trusted")
+
+type remote struct {
+	app *App
+
+	// turn is held by the operation under way: a control connection takes one at a time.
+	turn chan struct{}
+
+	mu      sync.Mutex
+	state   Remote
+	opts    client.Options
+	session *client.Session
+	cancel  context.CancelFunc // of the operation under way
+	once    map[string]bool    // certificates trusted for this run, by site and fingerprint
+	visit   uint64             // grows with each connect and disconnect: an older operation's outcome is dropped
+}
+
+func newRemote(a *App) *remote {
+	return &remote{app: a, turn: make(chan struct{}, 1), once: map[string]bool{}, state: Remote{Phase: Disconnected, Mode: client.ModeAuto}}
+}
+
+// Remote returns the state of the connection.
+func (a *App) Remote() Remote {
+	a.remote.mu.Lock()
+	defer a.remote.mu.Unlock()
+	return a.remote.state
+}
+
+func (r *remote) set(change func(*Remote)) {
+	r.mu.Lock()
+	change(&r.state)
+	r.mu.Unlock()
+	r.app.changed()
+}
+
+func siteKey(t client.Target) string {
+	return net.JoinHostPort(strings.ToLower(t.Host), strconv.Itoa(int(t.ControlPort())))
+}
+
+// Connect opens a session with target, in place of the one there is, and lists its folder. The outcome shows in
+// [App.Remote]. With [client.ModeAuto] the mode that was found to work the last time is tried first.
+func (a *App) Connect(target client.Target, mode client.Mode) {
+	r := a.remote
+	r.drop()
+	a.keepSettings(func(s *Settings) {
+		s.Connect.URL, s.Connect.User, s.Connect.Mode = target.URL(), target.User, mode
+	})
+	opts := a.clientOptions(target, mode)
+	r.mu.Lock()
+	r.visit++
+	r.opts = opts
+	shown := target
+	shown.Password = ""
+	r.state = Remote{Phase: Connecting, Target: shown, Mode: mode, Folder: Folder{Stamp: r.state.Folder.Stamp + 1}}
+	r.mu.Unlock()
+	a.changed()
+	r.do("Connecting to "+target.Host, func(ctx context.Context) error {
+		s, err := r.open(ctx)
+		if err != nil {
+			r.set(func(st *Remote) { st.Phase = Disconnected })
+			return err
+		}
+		dir := target.Path
+		if !strings.HasPrefix(dir, "/") {
+			// RFC 1738: the path of a URL is relative to the folder after sign-in.
+			home, err := s.CurrentDir(ctx)
+			if err != nil {
+				return err
+			}
+			dir = path.Join("/", home, dir)
+		}
+		return r.list(ctx, s, path.Clean(dir))
+	})
+}
+
+// clientOptions are the options for a session with target, from the settings.
+func (a *App) clientOptions(target client.Target, mode client.Mode) client.Options {
+	key := siteKey(target)
+	set := a.Settings()
+	o := client.Options{Target: target, Mode: mode, Recorder: connlog.Tee(a.Log, connlog.RecorderFunc(a.remote.watch)), Verify: a.remote.verify(key)}
+	if mode == client.ModeAuto {
+		o.First = set.Sites[key].Mode
+		o.Remember = func(m client.Mode) {
+			if a.Settings().Sites[key].Mode == m {
+				return
+			}
+			a.keepSettings(func(s *Settings) {
+				site := s.Sites[key]
+				site.Mode = m
+				s.Sites[key] = site
+			})
+		}
+	}
+	if set.Connect.ActiveMin > 0 {
+		o.ActivePorts = client.PortRange{Min: uint16(set.Connect.ActiveMin), Max: uint16(set.Connect.ActiveMax)}
+	}
+	if ip, err := netip.ParseAddr(set.Connect.ActiveIP); err == nil {
+		o.ActiveAddress = ip
+	}
+	return o
+}
+
+// watch turns the newest record of a client's session into the status line.
+func (r *remote) watch(rec connlog.Record) {
+	switch rec.Event {
+	case connlog.ControlDialing, connlog.ControlTLS, connlog.SignedIn, connlog.PassiveOffered, connlog.ActiveRequested,
+		connlog.DataDialing, connlog.ModeChanged, connlog.DataFailed:
+		text := connlog.Sentence(rec)
+		r.set(func(st *Remote) {
+			if st.Doing != "" {
+				st.Status = text
+			}
+		})
+	}
+}
+
+// verify asks the person about a certificate that the system doesn't trust, unless it was trusted before.
+func (r *remote) verify(key string) func(context.Context, client.CertificateProblem) error {
+	return func(ctx context.Context, p client.CertificateProblem) error {
+		known := r.app.Settings().Sites[key].Certificate
+		r.mu.Lock()
+		trusted := known == p.SHA256 || r.once[key+" "+p.SHA256]
+		r.mu.Unlock()
+		if trusted {
+			return nil
+		}
+		answer := make(chan Trust, 1)
+		q := &CertificateQuestion{Problem: p, Known: known, Answer: func(t Trust) {
+			select {
+			case answer <- t:
+			default: // answered already
+			}
+		}}
+		r.set(func(st *Remote) { st.Question = q })
+		defer r.set(func(st *Remote) {
+			if st.Question == q {
+				st.Question = nil
+			}
+		})
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case t := <-answer:
+			switch t {
+			case TrustAlways:
+				r.app.keepSettings(func(s *Settings) {
+					site := s.Sites[key]
+					site.Certificate = p.SHA256
+					s.Sites[key] = site
+				})
+				return nil
+			case TrustOnce:
+				r.mu.Lock()
+				r.once[key+" "+p.SHA256] = true
+				r.mu.Unlock()
+				return nil
+			}
+			return errNotTrusted
+		}
+	}
+}
+
+// open returns the session, dialling when there is none or the one there is has broken.
+func (r *remote) open(ctx context.Context) (*client.Session, error) {
+	r.mu.Lock()
+	s, opts := r.session, r.opts
+	r.mu.Unlock()
+	if s != nil && s.Err() == nil {
+		return s, nil
+	}
+	if s != nil {
+		s.Close()
+	}
+	s, err := client.Dial(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.session = s
+	r.mu.Unlock()
+	r.set(func(st *Remote) {
+		st.Phase, st.Session, st.ModeUsed = Connected, s.ID(), s.Mode()
+		st.TLS, st.Cipher = "", ""
+		if cs := s.TLSState(); cs != nil {
+			st.TLS, st.Cipher = tlsNames(cs)
+		}
+	})
+	return s, nil
+}
+
+// do runs an operation on the control connection as a task, after the one under way. doing is shown meanwhile.
+func (r *remote) do(doing string, f func(ctx context.Context) error) {
+	r.mu.Lock()
+	visit := r.visit
+	r.mu.Unlock()
+	r.app.run(func(ctx context.Context) {
+		select {
+		case r.turn <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		defer func() { <-r.turn }()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		r.mu.Lock()
+		if r.visit != visit {
+			r.mu.Unlock()
+			return
+		}
+		r.cancel = cancel
+		r.state.Doing, r.state.Status, r.state.Err = doing, "", ""
+		r.mu.Unlock()
+		r.app.changed()
+
+		err := f(ctx)
+
+		r.mu.Lock()
+		r.cancel = nil
+		r.state.Doing, r.state.Status, r.state.Folder.Loading = "", "", false
+		if err != nil && r.visit == visit {
+			r.state.Err = sentence(err)
+			if errors.Is(err, context.Canceled) {
+				r.state.Err = "Cancelled: " + doing + "."
+			}
+		}
+		if s := r.session; s != nil {
+			r.state.ModeUsed = s.Mode()
+		}
+		r.mu.Unlock()
+		r.app.changed()
+	})
+}
+
+func sentence(err error) string {
+	s := err.Error()
+	if s == "" {
+		return s
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.HasSuffix(s, ".") {
+		s += "."
+	}
+	return s
+}
+
+// Cancel ends the operation under way.
+func (a *App) Cancel() {
+	a.remote.mu.Lock()
+	cancel := a.remote.cancel
+	a.remote.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+}
+
+// Disconnect ends the session.
+func (a *App) Disconnect() {
+	a.remote.drop()
+	a.remote.set(func(st *Remote) {
+		*st = Remote{Phase: Disconnected, Target: st.Target, Mode: st.Mode, Folder: Folder{Stamp: st.Folder.Stamp + 1}}
+	})
+}
+
+// drop lets go of the session: what is under way is cancelled, and the session is closed after it.
+func (r *remote) drop() {
+	r.mu.Lock()
+	r.visit++
+	cancel := r.cancel
+	s := r.session
+	r.session = nil
+	r.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	if s == nil {
+		return
+	}
+	r.app.run(func(context.Context) {
+		r.turn <- struct{}{} // not before the operation has ended
+		defer func() { <-r.turn }()
+		s.Close()
+	})
+}
+
+func (r *remote) list(ctx context.Context, s *client.Session, dir string) error {
+	r.set(func(st *Remote) { st.Folder.Loading = true })
+	entries, err := s.List(ctx, dir)
+	if err != nil {
+		return err
+	}
+	r.set(func(st *Remote) {
+		st.Folder = Folder{Path: dir, Entries: entries, Stamp: st.Folder.Stamp + 1}
+	})
+	return nil
+}
+
+// with runs f with the session, and lists the current folder again when f changed it.
+func (r *remote) with(doing string, f func(ctx context.Context, s *client.Session) error) {
+	r.do(doing, func(ctx context.Context) error {
+		s, err := r.open(ctx)
+		if err != nil {
+			return err
+		}
+		ferr := f(ctx, s)
+		r.mu.Lock()
+		dir := r.state.Folder.Path
+		r.mu.Unlock()
+		if dir == "" || ctx.Err() != nil || s.Err() != nil {
+			return ferr
+		}
+		return errors.Join(ferr, r.list(ctx, s, dir))
+	})
+}
+
+// OpenRemote lists a folder of the server. dir is absolute, or relative to the folder shown.
+func (a *App) OpenRemote(dir string) {
+	r := a.remote
+	r.mu.Lock()
+	if !strings.HasPrefix(dir, "/") {
+		dir = path.Join("/", r.state.Folder.Path, dir)
+	}
+	dir = path.Clean(dir)
+	connected := r.state.Phase == Connected
+	r.mu.Unlock()
+	if !connected {
+		return
+	}
+	r.do("Listing "+dir, func(ctx context.Context) error {
+		s, err := r.open(ctx)
+		if err != nil {
+			return err
+		}
+		return r.list(ctx, s, dir)
+	})
+}
+
+// RefreshRemote lists the folder shown again.
+func (a *App) RefreshRemote() {
+	if dir := a.Remote().Folder.Path; dir != "" {
+		a.OpenRemote(dir)
+	}
+}
+
+// UseMode changes the mode of the session from the next transfer on, and keeps it for the site.
+func (a *App) UseMode(mode client.Mode) {
+	r := a.remote
+	r.mu.Lock()
+	r.opts.Mode, r.opts.First = mode, ""
+	r.state.Mode = mode
+	s := r.session
+	r.mu.Unlock()
+	if s != nil {
+		s.SetMode(mode)
+	}
+	a.keepSettings(func(s *Settings) { s.Connect.Mode = mode })
+}
+
+// MakeRemoteFolder makes a folder in the one shown.
+func (a *App) MakeRemoteFolder(name string) {
+	full := path.Join(a.Remote().Folder.Path, name)
+	a.remote.with("Making the folder "+name, func(ctx context.Context, s *client.Session) error { return s.MakeDir(ctx, full) })
+}
+
+// RenameRemote gives an entry of the folder shown another name.
+func (a *App) RenameRemote(from, to string) {
+	dir := a.Remote().Folder.Path
+	a.remote.with("Renaming "+from, func(ctx context.Context, s *client.Session) error {
+		return s.Rename(ctx, path.Join(dir, from), path.Join(dir, to))
+	})
+}
+
+// DeleteRemote deletes entries of the folder shown, folders with all that is in them.
+func (a *App) DeleteRemote(entries []client.Entry) {
+	dir := a.Remote().Folder.Path
+	doing := fmt.Sprintf("Deleting %d entries", len(entries))
+	if len(entries) == 1 {
+		doing = "Deleting " + entries[0].Name
+	}
+	a.remote.with(doing, func(ctx context.Context, s *client.Session) error {
+		var errs []error
+		for _, e := range entries {
+			if err := deleteTree(ctx, s, path.Join(dir, e.Name), e.Type == client.Folder); err != nil {
+				errs = append(errs, err)
+			}
+			if ctx.Err() != nil || s.Err() != nil {
+				break
+			}
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// deleteTree deletes a file, or a folder with its content. Links are deleted, never followed.
+func deleteTree(ctx context.Context, s *client.Session, name string, folder bool) error {
+	if !folder {
+		return s.Delete(ctx, name)
+	}
+	entries, err := s.List(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := deleteTree(ctx, s, path.Join(name, e.Name), e.Type == client.Folder); err != nil {
+			return err
+		}
+	}
+	return s.RemoveDir(ctx, name)
+}
+
+// CertificateText describes a certificate for a dialog.
+type CertificateText struct {
+	Subject, Issuer, Names, From, Until, SHA256, Problem string
+}
+
+// Describe returns what a person needs to judge the server's certificate.
+func (q *CertificateQuestion) Describe() CertificateText {
+	t := CertificateText{SHA256: q.Problem.SHA256}
+	if q.Problem.Err != nil {
+		t.Problem = q.Problem.Err.Error()
+	}
+	if len(q.Problem.Chain) == 0 {
+		return t
+	}
+	c := q.Problem.Chain[0]
+	t.Subject, t.Issuer, t.Names = c.Subject.String(), c.Issuer.String(), strings.Join(certificateNames(c), ", ")
+	t.From, t.Until = c.NotBefore.Local().Format(time.DateOnly), c.NotAfter.Local().Format(time.DateOnly)
+	return t
+}
+
+func certificateNames(c *x509.Certificate) []string {
+	names := append([]string{}, c.DNSNames...)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
+}

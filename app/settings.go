@@ -1,0 +1,192 @@
+package app
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/natefinch/atomic"
+
+	"portside/client"
+	"portside/localserver"
+)
+
+// Theme is how the window looks.
+type Theme string
+
+const (
+	ThemeSystem Theme = "system"
+	ThemeLight  Theme = "light"
+	ThemeDark   Theme = "dark"
+)
+
+// Access is who may come in to a shared folder.
+type Access string
+
+const (
+	AccessAnonymous Access = "anonymous" // anyone who can reach this computer
+	AccessUser      Access = "user"      // one user with a password
+)
+
+// Settings is what Portside remembers between two starts. It holds no password in clear.
+type Settings struct {
+	Theme   Theme           `json:"theme"`
+	Window  WindowSettings  `json:"window"`
+	Share   ShareSettings   `json:"share"`
+	Connect ConnectSettings `json:"connect"`
+	// Sites holds what was learnt of a server, by "host:port".
+	Sites map[string]Site `json:"sites,omitempty"`
+}
+
+// WindowSettings is the window's size in Fyne's units, and what was open.
+type WindowSettings struct {
+	Width  float32 `json:"width"`
+	Height float32 `json:"height"`
+	Screen string  `json:"screen,omitempty"`
+	Drawer float64 `json:"drawer,omitempty"` // where the drawer begins, as a share of the height
+}
+
+// ShareSettings is the local server as the Share screen shows it.
+type ShareSettings struct {
+	Folder       string                    `json:"folder"`
+	Port         int                       `json:"port"`
+	Access       Access                    `json:"access"`
+	User         string                    `json:"user"`
+	PasswordHash localserver.Password      `json:"passwordHash,omitempty"` // argon2id; the password itself is never stored
+	Write        bool                      `json:"write"`
+	TLS          localserver.TLSMode       `json:"tls"`
+	UseRange     bool                      `json:"usePassivePortRange"`
+	Min          int                       `json:"passivePortMin"`
+	Max          int                       `json:"passivePortMax"`
+	IPMode       localserver.PassiveIPMode `json:"passiveIPMode"`
+	IPValue      string                    `json:"passiveIP"`
+}
+
+// ConnectSettings is the address bar and the client's ways.
+type ConnectSettings struct {
+	URL         string      `json:"url,omitempty"` // without a password
+	User        string      `json:"user,omitempty"`
+	Mode        client.Mode `json:"mode"`
+	LocalFolder string      `json:"localFolder,omitempty"`
+	Parallel    int         `json:"parallel"` // connections for transfers, 1 to 16
+	// ActiveMin and ActiveMax bound the ports for active mode; 0 means any.
+	ActiveMin int `json:"activePortMin,omitempty"`
+	ActiveMax int `json:"activePortMax,omitempty"`
+	// ActiveIP is the address announced in active mode; empty means the control connection's own.
+	ActiveIP string `json:"activeIP,omitempty"`
+}
+
+// Site is what Portside has learnt of a server.
+type Site struct {
+	Mode        client.Mode `json:"mode,omitempty"`              // the mode that Auto found to work
+	Certificate string      `json:"certificateSHA256,omitempty"` // trusted by the person, for good
+}
+
+// DefaultSettings is what a first start uses: port 2121 (which needs no rights), anonymous and read-only, and the
+// passive range 21100-21199, which no system uses for its own connections.
+func DefaultSettings() Settings {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "."
+	}
+	folder := filepath.Join(home, "Public")
+	if _, err := os.Stat(folder); err != nil {
+		folder = ""
+	}
+	return Settings{
+		Theme:  ThemeSystem,
+		Window: WindowSettings{Width: 1280, Height: 800, Screen: "connect"},
+		Share: ShareSettings{
+			Folder: folder, Port: 2121, Access: AccessAnonymous, User: "guest",
+			TLS: localserver.TLSExplicit, UseRange: true, Min: 21100, Max: 21199, IPMode: localserver.PassiveAuto,
+		},
+		Connect: ConnectSettings{Mode: client.ModeAuto, LocalFolder: home, Parallel: 4},
+		Sites:   map[string]Site{},
+	}
+}
+
+// mend puts what a settings file may not hold back to its default: a person can edit the file.
+func (s *Settings) mend() {
+	d := DefaultSettings()
+	if s.Theme != ThemeLight && s.Theme != ThemeDark {
+		s.Theme = ThemeSystem
+	}
+	if s.Window.Width < 600 || s.Window.Height < 400 || s.Window.Width > 10_000 || s.Window.Height > 10_000 {
+		s.Window.Width, s.Window.Height = d.Window.Width, d.Window.Height
+	}
+	if s.Window.Drawer < 0 || s.Window.Drawer > 1 {
+		s.Window.Drawer = 0
+	}
+	if s.Share.Port < 0 || s.Share.Port > 65535 {
+		s.Share.Port = d.Share.Port
+	}
+	if s.Share.Access != AccessUser {
+		s.Share.Access = AccessAnonymous
+	}
+	switch s.Share.TLS {
+	case localserver.TLSOff, localserver.TLSExplicit, localserver.TLSRequired, localserver.TLSImplicit:
+	default:
+		s.Share.TLS = d.Share.TLS
+	}
+	switch s.Share.IPMode {
+	case localserver.PassiveAuto, localserver.PassiveFixed, localserver.PassiveHost:
+	default:
+		s.Share.IPMode = d.Share.IPMode
+	}
+	switch s.Connect.Mode {
+	case client.ModeAuto, client.ModePassive, client.ModeActive:
+	default:
+		s.Connect.Mode = client.ModeAuto
+	}
+	if s.Connect.Parallel < 1 || s.Connect.Parallel > 16 {
+		s.Connect.Parallel = d.Connect.Parallel
+	}
+	if s.Sites == nil {
+		s.Sites = map[string]Site{}
+	}
+}
+
+const settingsFile = "settings.json"
+
+// loadSettings reads the settings in dir. A file that can't be understood is set aside under another name and the
+// defaults are used; notice then says so in a sentence.
+func loadSettings(dir string, now time.Time) (s Settings, notice string, err error) {
+	s = DefaultSettings()
+	path := filepath.Join(dir, settingsFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, "", nil
+	}
+	if err != nil {
+		return s, "", fmt.Errorf("the settings can't be read: %w", err)
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		aside := filepath.Join(dir, "settings.broken-"+now.Format("20060102-150405")+".json")
+		if err := os.Rename(path, aside); err != nil {
+			return DefaultSettings(), "", fmt.Errorf("the settings can't be understood, and the file can't be set aside: %w", err)
+		}
+		return DefaultSettings(), fmt.Sprintf("The settings could not be understood (%v). The file was set aside as %s, and Portside starts with its defaults.", err, aside), nil
+	}
+	s.mend()
+	return s, "", nil
+}
+
+// saveSettings writes the settings so that a crash leaves either the old file or the new one.
+func saveSettings(dir string, s Settings) error {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("the settings folder can't be made: %w", err)
+	}
+	if err := atomic.WriteFile(filepath.Join(dir, settingsFile), bytes.NewReader(append(b, '\n'))); err != nil {
+		return fmt.Errorf("the settings can't be saved: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,408 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mitchellh/go-homedir"
+
+	"portside/connlog"
+	"portside/localserver"
+)
+
+// Phase is how far something that is started and stopped has come.
+type Phase string
+
+const (
+	Stopped  Phase = "stopped"
+	Starting Phase = "starting"
+	Running  Phase = "running"
+	Stopping Phase = "stopping"
+)
+
+// Share is the local server as a screen shows it.
+type Share struct {
+	Phase       Phase
+	Err         string // why the last start failed
+	Folder      string // what is shared, while it runs
+	Addr        netip.AddrPort
+	Addresses   []Address // to type on another device
+	Fingerprint string    // SHA-256 of the certificate, while TLS is on
+	Sessions    []localserver.SessionInfo
+	Ports       []localserver.PortHolder
+	PortsTotal  int // size of the passive range; 0 when the system picks ports
+	Write       bool
+	Access      Access
+}
+
+// Address is where the local server can be reached.
+type Address struct {
+	URL       string
+	Interface string // the network interface's name
+	Reach     Reach
+}
+
+// Reach says from where an address works.
+type Reach string
+
+const (
+	ReachSelf     Reach = "self"     // only on this computer
+	ReachLocal    Reach = "local"    // on the same network
+	ReachInternet Reach = "internet" // a public address of this computer itself
+)
+
+// stopGrace is how long a stopping server lets transfers finish (SERVER.md row 35 says 10 s), with room to close.
+const stopGrace = 12 * time.Second
+
+type share struct {
+	app *App
+
+	// turn is held while the server is being started, changed or stopped, so that these come one after the other.
+	turn sync.Mutex
+
+	mu     sync.Mutex
+	state  Share
+	server *localserver.Server
+}
+
+func newShare(a *App) *share { return &share{app: a, state: Share{Phase: Stopped}} }
+
+// Share returns the local server's state.
+func (a *App) Share() Share {
+	s := a.share
+	s.mu.Lock()
+	state, server := s.state, s.server
+	s.mu.Unlock()
+	if server != nil && state.Phase == Running {
+		state.Sessions = server.Sessions()
+		state.Ports = server.PortsInUse()
+		state.PortsTotal = 0
+		if p := server.Passive(); p.UseRange {
+			state.PortsTotal = int(p.Max) - int(p.Min) + 1
+		}
+	}
+	return state
+}
+
+// PassiveConfig returns the passive settings in the server's own terms.
+func (s ShareSettings) PassiveConfig() localserver.PassiveConfig {
+	return localserver.PassiveConfig{
+		UseRange: s.UseRange, Min: uint16(s.Min), Max: uint16(s.Max),
+		IP: localserver.PassiveIP{Mode: s.IPMode, Value: s.IPValue},
+	}
+}
+
+// Config returns the server's configuration for these settings. Rights and folder are checked when it starts.
+func (s ShareSettings) Config(certDir string, rec connlog.Recorder) (localserver.Config, error) {
+	folder, err := expand(s.Folder)
+	if err != nil {
+		return localserver.Config{}, err
+	}
+	rights := localserver.ReadOnly
+	if s.Write {
+		rights = localserver.ReadWrite
+	}
+	account := localserver.Account{Name: "anonymous", Rights: rights}
+	if s.Access == AccessUser {
+		if s.User == "" {
+			return localserver.Config{}, errors.New("type a user name for the people who may come in")
+		}
+		if s.PasswordHash == "" {
+			return localserver.Config{}, errors.New("type a password for the people who may come in, or let Portside make one")
+		}
+		account = localserver.Account{Name: s.User, Password: s.PasswordHash, Rights: rights}
+	}
+	return localserver.Config{
+		Listen:   net.JoinHostPort("", strconv.Itoa(s.Port)),
+		Root:     folder,
+		Accounts: []localserver.Account{account},
+		Passive:  s.PassiveConfig(),
+		TLS:      localserver.TLSConfig{Mode: s.TLS, CertDir: certDir},
+		Recorder: rec,
+	}, nil
+}
+
+// expand makes a typed path an absolute one; "~" is the person's home.
+func expand(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("choose a folder to share")
+	}
+	path, err := homedir.Expand(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
+
+// StartShare starts the local server with the settings as they are. The outcome shows in [App.Share].
+func (a *App) StartShare() {
+	s := a.share
+	if !s.enter(Stopped, Starting) {
+		return
+	}
+	started := a.run(func(ctx context.Context) {
+		s.turn.Lock()
+		defer s.turn.Unlock()
+		server, state, err := s.start(ctx)
+		s.mu.Lock()
+		s.server, s.state = server, state
+		s.mu.Unlock()
+		if err != nil {
+			s.mu.Lock()
+			s.state = Share{Phase: Stopped, Err: err.Error()}
+			s.mu.Unlock()
+		}
+		a.changed()
+	})
+	if !started {
+		s.enter(Starting, Stopped)
+	}
+}
+
+func (s *share) start(ctx context.Context) (*localserver.Server, Share, error) {
+	set := s.app.Settings().Share
+	certDir := ""
+	if s.app.dir != "" {
+		certDir = s.app.dir
+	}
+	cfg, err := set.Config(certDir, s.app.Log)
+	if err != nil {
+		return nil, Share{}, err
+	}
+	server, err := localserver.New(cfg)
+	if err != nil {
+		return nil, Share{}, err
+	}
+	if err := server.Start(ctx); err != nil {
+		return nil, Share{}, err
+	}
+	return server, Share{
+		Phase: Running, Folder: cfg.Root, Addr: server.Addr(), Addresses: set.addresses(server.Addr()),
+		Fingerprint: server.Fingerprint(), Write: set.Write, Access: set.Access,
+	}, nil
+}
+
+// StopShare stops the local server: transfers get some seconds to finish, then all sessions end. A second call while
+// it is stopping ends them at once.
+func (a *App) StopShare() {
+	s := a.share
+	if !s.enter(Running, Stopping) {
+		return
+	}
+	a.run(func(ctx context.Context) {
+		s.turn.Lock()
+		defer s.turn.Unlock()
+		ctx, cancel := context.WithTimeout(ctx, stopGrace)
+		defer cancel()
+		s.stop(ctx)
+	})
+}
+
+func (s *share) stop(ctx context.Context) error {
+	s.mu.Lock()
+	server := s.server
+	s.mu.Unlock()
+	var err error
+	if server != nil {
+		err = server.Stop(ctx)
+	}
+	s.mu.Lock()
+	s.server, s.state = nil, Share{Phase: Stopped}
+	s.mu.Unlock()
+	s.app.changed()
+	return err
+}
+
+func (s *share) close(ctx context.Context) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	return s.stop(ctx)
+}
+
+// enter moves from one phase to another; false when it is in neither.
+func (s *share) enter(from, to Phase) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.Phase != from {
+		return false
+	}
+	s.state.Phase, s.state.Err = to, ""
+	s.app.changed()
+	return true
+}
+
+// ApplyPassive checks the passive settings, keeps them, and hands them to the running server for its next offer.
+// A setting that can't be is an error and changes nothing; warnings say what will bite later.
+func (a *App) ApplyPassive(set ShareSettings) (warnings []string, err error) {
+	for _, p := range []int{set.Min, set.Max} {
+		if set.UseRange && (p < 1024 || p > 65535) {
+			return nil, fmt.Errorf("%d is not a port that can be used here: passive ports go from 1024 to 65535", p)
+		}
+	}
+	cfg := set.PassiveConfig()
+	warnings, err = cfg.Check(uint16(set.Port))
+	if err != nil {
+		return nil, err
+	}
+	a.keepSettings(func(s *Settings) {
+		s.Share.UseRange, s.Share.Min, s.Share.Max = set.UseRange, set.Min, set.Max
+		s.Share.IPMode, s.Share.IPValue = set.IPMode, set.IPValue
+	})
+	a.share.mu.Lock()
+	server := a.share.server
+	a.share.mu.Unlock()
+	if server != nil {
+		if err := server.SetPassive(cfg); err != nil {
+			return warnings, err
+		}
+	}
+	a.changed()
+	return warnings, nil
+}
+
+// SetSharePassword keeps the hash of a password for [AccessUser]. Hashing takes some tens of milliseconds on purpose
+// (argon2id), so it runs as a task; done is called from it.
+func (a *App) SetSharePassword(password string, done func(error)) {
+	a.run(func(context.Context) {
+		hash, err := localserver.HashPassword(password)
+		if err == nil {
+			err = a.ChangeSettings(func(s *Settings) { s.Share.PasswordHash = hash })
+		}
+		done(err)
+	})
+}
+
+// Kick ends a session of the local server.
+func (a *App) Kick(session string) {
+	a.share.mu.Lock()
+	server := a.share.server
+	a.share.mu.Unlock()
+	if server != nil {
+		server.Kick(session)
+	}
+	a.changed()
+}
+
+// PassiveAddresses returns the address that a client on the local network is told, and the one that all others are
+// told, as far as a host name's answer is known. It works while the server is stopped too.
+func (a *App) PassiveAddresses() (local, others netip.Addr) {
+	a.share.mu.Lock()
+	server := a.share.server
+	a.share.mu.Unlock()
+	local = firstLocal()
+	if server == nil || !local.IsValid() {
+		return local, netip.Addr{}
+	}
+	return local, server.PassiveAddressFor(local, netip.AddrFrom4([4]byte{192, 0, 2, 1}))
+}
+
+func firstLocal() netip.Addr {
+	for _, a := range interfaceAddresses() {
+		if a.addr.Is4() && !a.addr.IsLoopback() {
+			return a.addr
+		}
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}
+
+type interfaceAddress struct {
+	name string
+	addr netip.Addr
+}
+
+// interfaceAddresses returns the addresses of the interfaces that are up, IPv4 first, loopback last. Link-local IPv6
+// addresses are left out: they need a zone, which a person can't type on another device.
+func interfaceAddresses() []interfaceAddress {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	var v4, v6, self []interfaceAddress
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, one := range addrs {
+			p, err := netip.ParsePrefix(one.String())
+			if err != nil || p.Addr().IsLinkLocalUnicast() {
+				continue
+			}
+			a := interfaceAddress{i.Name, p.Addr().Unmap()}
+			switch {
+			case a.addr.IsLoopback():
+				self = append(self, a)
+			case a.addr.Is4():
+				v4 = append(v4, a)
+			default:
+				v6 = append(v6, a)
+			}
+		}
+	}
+	return append(append(v4, v6...), self...)
+}
+
+func (s ShareSettings) addresses(at netip.AddrPort) []Address {
+	scheme := "ftp"
+	switch s.TLS {
+	case localserver.TLSRequired:
+		scheme = "ftpes"
+	case localserver.TLSImplicit:
+		scheme = "ftps"
+	}
+	user := ""
+	if s.Access == AccessUser {
+		user = s.User + "@"
+	}
+	var out []Address
+	for _, i := range interfaceAddresses() {
+		if !at.Addr().IsUnspecified() && at.Addr() != i.addr {
+			continue
+		}
+		reach := ReachInternet
+		switch {
+		case i.addr.IsLoopback():
+			reach = ReachSelf
+		case connlog.Private(i.addr):
+			reach = ReachLocal
+		}
+		if reach == ReachSelf && len(out) > 0 {
+			continue
+		}
+		out = append(out, Address{
+			URL:       scheme + "://" + user + netip.AddrPortFrom(i.addr, at.Port()).String(),
+			Interface: i.name, Reach: reach,
+		})
+	}
+	return out
+}
+
+// FolderExists says whether a typed path is a folder that can be read.
+func FolderExists(path string) error {
+	full, err := expand(path)
+	if err != nil {
+		return err
+	}
+	d, err := os.Open(full)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if info, err := d.Stat(); err != nil {
+		return err
+	} else if !info.IsDir() {
+		return fmt.Errorf("%s is a file, not a folder", full)
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package terminal
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mitchellh/go-homedir"
+
+	"portside/app"
+	"portside/localserver"
+)
+
+// stopGrace bounds the end: transfers get ten seconds of it (SERVER.md row 35).
+const stopGrace = 12 * time.Second
+
+func serve(ctx context.Context, c Console, args []string) error {
+	fs := flags(c)
+	listen := fs.String("listen", ":2121", "")
+	user := fs.String("user", "", "")
+	password := fs.String("password", "", "")
+	anonymous := fs.Bool("anonymous", false, "")
+	write := fs.Bool("write", false, "")
+	ports := fs.String("passive-ports", "21100-21199", "")
+	ip := fs.String("passive-ip", "auto", "")
+	tls := fs.String("tls", "explicit", "")
+	kind := fs.String("log", "text", "")
+	rest, err := parse(fs, args, "DIR, the folder to share,")
+	if err != nil {
+		return err
+	}
+	if err := oneOf("tls", *tls, "off", "explicit", "required", "implicit"); err != nil {
+		return err
+	}
+	rec, err := logTo(c, *kind)
+	if err != nil {
+		return err
+	}
+	root, err := homedir.Expand(rest[0])
+	if err != nil {
+		return err
+	}
+	if root, err = filepath.Abs(root); err != nil {
+		return err
+	}
+	accounts, err := serveAccounts(c, *user, *password, *anonymous, *write)
+	if err != nil {
+		return err
+	}
+	passive, err := passiveConfig(*ports, *ip)
+	if err != nil {
+		return err
+	}
+	certDir, err := app.ConfigDir()
+	if err != nil {
+		certDir = "" // no home: the certificate lives as long as the server
+	}
+	server, err := localserver.New(localserver.Config{
+		Listen: *listen, Root: root, Accounts: accounts, Passive: passive, Recorder: rec,
+		TLS: localserver.TLSConfig{Mode: localserver.TLSMode(*tls), CertDir: certDir},
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	if warnings, err := passive.Check(listenPort(*listen)); err == nil {
+		for _, w := range warnings {
+			fmt.Fprintln(c.Err, "portside serve: warning:", w)
+		}
+	}
+	if err := server.Start(ctx); err != nil {
+		return err
+	}
+	if *kind == "text" {
+		fmt.Fprintf(c.Err, "Sharing %s at %s. Ctrl+C stops.\n", root, server.Addr())
+	}
+	<-ctx.Done()
+	end, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	return server.Stop(end)
+}
+
+func listenPort(listen string) uint16 {
+	_, port, ok := strings.Cut(listen[strings.LastIndex(listen, "]")+1:], ":")
+	if !ok {
+		return 0
+	}
+	n, _ := strconv.ParseUint(port, 10, 16)
+	return uint16(n)
+}
+
+func serveAccounts(c Console, user, password string, anonymous, write bool) ([]localserver.Account, error) {
+	rights := localserver.ReadOnly
+	if write {
+		rights = localserver.ReadWrite
+	}
+	var accounts []localserver.Account
+	if user != "" {
+		if password == "" {
+			password = c.Getenv(passwordVariable)
+		}
+		if password == "" {
+			return nil, misuse("--user needs --password, or a password in %s", passwordVariable)
+		}
+		hash, err := localserver.HashPassword(password)
+		if err != nil {
+			return nil, err
+		}
+		accounts = append(accounts, localserver.Account{Name: user, Password: hash, Rights: rights})
+	} else if password != "" {
+		return nil, misuse("--password needs --user")
+	}
+	if anonymous || user == "" {
+		accounts = append(accounts, localserver.Account{Name: "anonymous", Rights: rights})
+	}
+	return accounts, nil
+}
+
+func passiveConfig(ports, ip string) (localserver.PassiveConfig, error) {
+	p := localserver.PassiveConfig{IP: localserver.PassiveIP{Mode: localserver.PassiveAuto}}
+	if ports != "any" {
+		low, high, ok := strings.Cut(ports, "-")
+		lo, err1 := strconv.ParseUint(low, 10, 16)
+		hi, err2 := strconv.ParseUint(high, 10, 16)
+		if !ok || err1 != nil || err2 != nil {
+			return p, misuse("--passive-ports is MIN-MAX, such as 21100-21199, not %q", ports)
+		}
+		p.UseRange, p.Min, p.Max = true, uint16(lo), uint16(hi)
+	}
+	switch _, err := netip.ParseAddr(ip); {
+	case ip == "auto" || ip == "":
+	case err == nil:
+		p.IP = localserver.PassiveIP{Mode: localserver.PassiveFixed, Value: ip}
+	default:
+		p.IP = localserver.PassiveIP{Mode: localserver.PassiveHost, Value: ip}
+	}
+	return p, nil
+}

@@ -1,0 +1,177 @@
+// Package terminal is Portside without a window: the commands serve, get, put, check and demo, over the same engines.
+//
+// Their forms are fixed, since other programs call them: exit code 0 means all went well, 1 that something failed
+// (each failure is named), 2 that the command was used wrongly. With --log json, standard output holds one JSON object
+// a line and nothing else; what is meant for people goes to standard error.
+package terminal
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"portside/connlog"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// Console is where a command reads and writes.
+type Console struct {
+	In       *os.File
+	Out, Err io.Writer
+	Getenv   func(string) string
+}
+
+// Usage is the help page.
+const Usage = `Portside, an FTP client and local FTP server that says who opened which channel.
+
+  portside                      opens the window
+  portside serve [options] DIR  shares a folder
+      --listen HOST:PORT        where to wait for clients (default :2121; port 0 picks a free one)
+      --anonymous               anyone may come in (default without --user; with --user: both)
+      --user NAME               a user, with --password PW
+      --write                   lets clients change files (default: read only)
+      --passive-ports MIN-MAX   the passive port range (default 21100-21199; "any": the system picks)
+      --passive-ip auto|IP|NAME the Passive IP that is announced (default auto)
+      --tls off|explicit|required|implicit
+                                explicit, the default: TLS for clients that ask for it
+      --log text|json           the connection log on standard output (default text)
+  portside get [options] URL DEST   downloads a file or folder
+  portside put [options] SRC URL    uploads a file or folder
+      --mode auto|passive|active    who opens data channels (default auto: passive, then active)
+      --parallel N                  connections at once, 1 to 16 (default 4)
+      --resume                      goes on where an earlier transfer stopped
+      --insecure                    accepts any TLS certificate
+      --log text|json               the connection log on standard output
+  portside check [--json] [--mode auto|passive|active] [--insecure] URL
+                                connects, lists in passive and in active mode, says what worked and why
+  portside demo                 a local server, a client, one file in each mode: every channel explained
+  portside version
+
+URL is a host, or ftp://, ftps:// (implicit TLS) or ftpes:// (explicit TLS) with user, password and path.
+The password can also come from the environment variable PORTSIDE_PASSWORD, or is asked for.
+`
+
+type command func(ctx context.Context, c Console, args []string) error
+
+// usageError is a command used wrongly.
+type usageError struct{ error }
+
+func misuse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errReported says that what failed was already said.
+var errReported = errors.New("failed")
+
+// Is says whether name is one of the commands.
+func Is(name string) bool { return commands()[name] != nil }
+
+func commands() map[string]command {
+	return map[string]command{
+		"serve": serve, "get": get, "put": put, "check": check, "demo": demo,
+		"version": version, "help": help, "--help": help, "-h": help, "--version": version,
+	}
+}
+
+// Version is what `portside version` prints, set at build time.
+var Version = "0.1.0"
+
+func version(_ context.Context, c Console, _ []string) error {
+	_, err := fmt.Fprintln(c.Out, "portside", Version)
+	return err
+}
+
+func help(_ context.Context, c Console, _ []string) error {
+	_, err := io.WriteString(c.Out, Usage)
+	return err
+}
+
+// Run runs the command args[0] and returns the exit code. SIGINT and SIGTERM end it in good order; a second one ends
+// the program at once.
+func Run(c Console, args []string) int {
+	run := commands()[args[0]]
+	if run == nil {
+		fmt.Fprintf(c.Err, "portside: there is no command %q.\n\n%s", args[0], Usage)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // from the first signal on, the next one has its usual effect
+	err := run(ctx, c, args[1:])
+	var wrong usageError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.As(err, &wrong):
+		fmt.Fprintf(c.Err, "portside %s: %v\n", args[0], err)
+		return exitUsage
+	case errors.Is(err, errReported):
+		return exitFailed
+	}
+	fmt.Fprintf(c.Err, "portside %s: %v\n", args[0], err)
+	return exitFailed
+}
+
+// flags returns an empty set whose help is the help page.
+func flags(c Console) *flag.FlagSet {
+	fs := flag.NewFlagSet("portside", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() { io.WriteString(c.Out, Usage) }
+	return fs
+}
+
+// parse reads flags wherever they stand and returns the other arguments.
+func parse(fs *flag.FlagSet, args []string, want ...string) ([]string, error) {
+	var rest []string
+	for {
+		if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		} else if err != nil {
+			return nil, usageError{err}
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		rest = append(rest, fs.Arg(0))
+		args = fs.Args()[1:]
+	}
+	if len(rest) < len(want) {
+		return nil, misuse("%s is missing; see portside help", want[len(rest)])
+	}
+	if len(rest) > len(want) {
+		return nil, misuse("%q is one argument too many; see portside help", rest[len(want)])
+	}
+	return rest, nil
+}
+
+// logTo returns the recorder for --log; the empty kind keeps nothing.
+func logTo(c Console, kind string) (connlog.Recorder, error) {
+	switch kind {
+	case "":
+		return connlog.Discard, nil
+	case "text":
+		return connlog.NewTextWriter(c.Out), nil
+	case "json":
+		return connlog.NewJSONWriter(c.Out), nil
+	}
+	return nil, misuse("--log is text or json, not %q", kind)
+}
+
+// oneOf checks a flag that has a few values.
+func oneOf(name, value string, values ...string) error {
+	for _, v := range values {
+		if v == value {
+			return nil
+		}
+	}
+	return misuse("--%s is one of %v, not %q", name, values, value)
+}
