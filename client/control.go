@@ -1,0 +1,482 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"portside/connlog"
+)
+
+// control is the control connection that the library is given for its own. It stands above TLS, so it sees every
+// command and reply in clear and records them. One goroutine reads replies all the time: a refusal ends the wait for
+// a data connection at once, and a lost server is noticed while nothing is asked of it.
+//
+// The library asks for every data connection with PASV. That line never reaches the server: control lets [offer] do
+// the negotiation in the mode of the session, and answers the library itself.
+type control struct {
+	conn  net.Conn
+	tcp   net.Conn      // conn, or what is beneath its TLS
+	reply time.Duration // how long a reply may take
+	log   func(connlog.Record)
+	local connlog.Record // From, To, Initiator of this connection, for records
+	open  func() (*dataConn, error)
+	note  func(verb string, r reply) // told the final replies to the library's commands
+
+	replies chan answer
+	done    chan struct{} // closed when the reader has ended; err is set by then
+	life    context.Context
+	die     context.CancelFunc // ends life, when the connection has failed
+
+	mu      sync.Mutex
+	err     error
+	bye     reply // a 421: the server is about to close
+	closing bool
+	waiting []sent // sent, and no final reply yet
+	seq     int
+	data    *dataConn // of the operation under way
+
+	// The rest belongs to the operation under way, and operations take turns.
+	op      context.Context
+	out     []byte // what the library wrote, up to its line end
+	in      []byte // what the library may read
+	pending []reply
+	instead string // goes out in place of the next RETR
+	last    reply  // the last final reply, as the server sent it
+	begun   bool   // the transfer command had its preliminary reply
+	dataErr error  // why the data connection did not come about
+}
+
+type sent struct {
+	seq  int
+	verb string
+}
+
+// answer is a reply with the command that it answers; an unasked reply has none.
+type answer struct {
+	reply
+	to sent
+}
+
+// transferVerbs are the commands that move something over a data connection.
+var transferVerbs = []string{"RETR", "STOR", "APPE", "STOU", "LIST", "MLSD", "NLST"}
+
+func verbOf(line string) string {
+	verb, _, _ := strings.Cut(line, " ")
+	return strings.ToUpper(verb)
+}
+
+// mask hides what a log must not show.
+func mask(line string) string {
+	switch verb := verbOf(line); verb {
+	case "PASS", "ACCT", "ADAT":
+		return verb + " ****"
+	case "SITE":
+		if f := strings.Fields(line); len(f) > 1 && strings.Contains(strings.ToUpper(f[1]), "PS") {
+			return verb + " " + printable(f[1]) + " ****" // SITE PSWD, SITE CHPASS
+		}
+	}
+	return printable(line)
+}
+
+// run reads replies until the connection ends. br holds what was read of conn so far.
+func (c *control) run(br *bufio.Reader) {
+	defer close(c.done)
+	for {
+		r, err := readReply(br)
+		if err != nil {
+			if errors.Is(err, errNotAReply) {
+				err = fmt.Errorf("%w: %q", err, clip(r.String()))
+			}
+			c.lost(err)
+			return
+		}
+		c.log(connlog.Record{Event: connlog.ReplySent, Channel: connlog.Control, Reply: r.String()})
+		if !c.sort(r) {
+			return
+		}
+	}
+}
+
+// sort hands a reply to whoever waits for it, and says whether to go on reading.
+func (c *control) sort(r reply) bool {
+	c.mu.Lock()
+	a := answer{reply: r}
+	if r.code == 421 {
+		c.bye = r
+	}
+	if len(c.waiting) > 0 {
+		a.to = c.waiting[0]
+		if !r.preliminary() {
+			c.waiting = c.waiting[1:]
+		}
+	}
+	data := c.data
+	c.mu.Unlock()
+	if a.to.verb == "" {
+		return true // unasked: recorded, and 421 is kept for the end that follows
+	}
+	if data != nil && r.code >= 400 && slices.Contains(transferVerbs, a.to.verb) {
+		data.refuse(r)
+	}
+	select {
+	case c.replies <- a:
+		return true
+	default:
+		c.fail(errTooMuch, connlog.Client, connlog.ReasonNotFTP)
+		return false
+	}
+}
+
+// lost ends the connection because reading failed.
+func (c *control) lost(err error) {
+	c.mu.Lock()
+	bye := c.bye
+	c.mu.Unlock()
+	if bye.code != 0 {
+		text := strings.ToLower(bye.String())
+		reason := connlog.ReasonRejected
+		if strings.Contains(text, "timeout") || strings.Contains(text, "idle") || strings.Contains(text, "inactiv") {
+			reason = connlog.ReasonIdle
+		}
+		c.fail(&Error{Op: "control connection", Reason: reason, Code: bye.code, Reply: bye.String()}, connlog.Server, reason)
+		return
+	}
+	by := connlog.Server
+	reason := reasonOf(err)
+	if reason == connlog.ReasonNotFTP {
+		by = connlog.Client
+	}
+	c.fail(&Error{Op: "control connection", Reason: reason, Err: fmt.Errorf("it ended: %w", err)}, by, reason)
+}
+
+// fail ends the connection for good; only the first call counts.
+func (c *control) fail(err error, by connlog.Side, reason connlog.Reason) {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	if c.closing {
+		err, by, reason = net.ErrClosed, connlog.Client, connlog.ReasonQuit
+	}
+	c.err = err
+	data, bye := c.data, c.bye
+	c.mu.Unlock()
+	r := c.local
+	r.Event, r.By, r.Reason = connlog.ControlClosed, by, reason
+	if reason != connlog.ReasonQuit {
+		r.Err = err.Error()
+	}
+	if bye.code != 0 {
+		r.Reply = bye.String()
+	}
+	c.log(r)
+	c.die()
+	if reason == connlog.ReasonQuit {
+		_ = c.conn.Close() // with TLS's close_notify
+	} else {
+		_ = c.tcp.Close()
+	}
+	if data != nil {
+		data.stop(err)
+	}
+}
+
+// failure is why the connection is of no use any more, or nil.
+func (c *control) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// send writes one command line.
+func (c *control) send(line string) error {
+	verb := verbOf(line)
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return c.err
+	}
+	c.seq++
+	c.waiting = append(c.waiting, sent{c.seq, verb})
+	data := c.data
+	c.mu.Unlock()
+	c.begun = false
+	c.last = reply{}
+	c.log(connlog.Record{Event: connlog.CommandSent, Channel: connlog.Control, Command: mask(line)})
+	if data != nil && slices.Contains(transferVerbs, verb) {
+		data.begin(mask(line))
+	}
+	_ = c.conn.SetWriteDeadline(time.Now().Add(c.reply))
+	if _, err := c.conn.Write([]byte(line + "\r\n")); err != nil {
+		// A server that refuses may have said why before it closed: the reader knows more.
+		select {
+		case <-c.done:
+		case <-time.After(time.Second):
+			c.lost(err)
+		}
+		return c.failure()
+	}
+	return nil
+}
+
+// await returns the next reply to the latest command. Replies to earlier ones, which somebody stopped waiting for, are
+// passed over.
+func (c *control) await(ctx context.Context, limit time.Duration) (answer, error) {
+	c.mu.Lock()
+	seq, data := c.seq, c.data
+	c.mu.Unlock()
+	var accepted <-chan struct{}
+	if data != nil {
+		accepted = data.opened
+	}
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	for {
+		select {
+		case a := <-c.replies:
+			if a.to.seq >= seq {
+				return a, nil
+			}
+			continue
+		default:
+		}
+		select {
+		case a := <-c.replies:
+			if a.to.seq >= seq {
+				return a, nil
+			}
+		case <-c.done:
+			select {
+			case a := <-c.replies:
+				if a.to.seq >= seq {
+					return a, nil
+				}
+			default:
+				return answer{}, c.failure()
+			}
+		case <-accepted:
+			if data.openErr != nil {
+				return answer{}, data.openErr
+			}
+			accepted = nil
+		case <-ctx.Done():
+			return answer{}, context.Cause(ctx)
+		case <-t.C:
+			return answer{}, errNoReply
+		}
+	}
+}
+
+var errNoReply = errors.New("the server did not answer in time")
+
+// command sends a line of our own and returns its final reply.
+func (c *control) command(ctx context.Context, line string) (reply, error) {
+	if err := c.send(line); err != nil {
+		return reply{}, err
+	}
+	for {
+		a, err := c.await(ctx, c.reply)
+		if err != nil {
+			return reply{}, c.silent(err)
+		}
+		if !a.preliminary() {
+			c.last = a.reply
+			return a.reply, nil
+		}
+	}
+}
+
+// silent ends the connection when err says that the server does not answer any more.
+func (c *control) silent(err error) error {
+	if errors.Is(err, errNoReply) {
+		c.fail(&Error{Op: "control connection", Reason: connlog.ReasonTimeout, Err: fmt.Errorf("%w (%v)", err, c.reply)},
+			connlog.Client, connlog.ReasonTimeout)
+		return c.failure()
+	}
+	return err
+}
+
+// Write takes the library's commands. It always succeeds: the library's writer would keep an error for ever, so
+// failures are told by Read.
+func (c *control) Write(p []byte) (int, error) {
+	c.out = append(c.out, p...)
+	for {
+		i := slices.Index(c.out, '\n')
+		if i < 0 {
+			return len(p), nil
+		}
+		line := strings.TrimRight(string(c.out[:i]), "\r\n")
+		c.out = c.out[i+1:]
+		c.in, c.pending = nil, nil
+		switch verb := verbOf(line); {
+		case verb == "PASV":
+			c.negotiate()
+			continue
+		case verb == "RETR" && c.instead != "":
+			line, c.instead = c.instead, ""
+		case verb == "PRET" && c.instead != "":
+			line = "PRET " + c.instead
+		}
+		_ = c.send(line)
+	}
+}
+
+// negotiate gives the library its data connection.
+func (c *control) negotiate() {
+	d, err := c.open()
+	if err != nil {
+		c.dataErr = err
+		c.pending = []reply{oneLine(425, "no data connection")}
+		return
+	}
+	c.mu.Lock()
+	c.data = d
+	c.mu.Unlock()
+	c.pending = []reply{oneLine(227, "Entering Passive Mode (127,0,0,1,0,1).")}
+}
+
+// Read gives the library whole replies, one after the other.
+func (c *control) Read(p []byte) (int, error) {
+	if len(c.in) == 0 {
+		if len(c.pending) == 0 {
+			if err := c.receive(); err != nil {
+				return 0, err
+			}
+		}
+		c.in = []byte(c.pending[0].wire())
+		c.pending = c.pending[1:]
+	}
+	n := copy(p, c.in)
+	c.in = c.in[n:]
+	return n, nil
+}
+
+// receive waits for the next reply and puts it, as the library wants it, into pending.
+func (c *control) receive() error {
+	for {
+		if err := c.failure(); err != nil && len(c.replies) == 0 {
+			return err
+		}
+		c.mu.Lock()
+		data := c.data
+		c.mu.Unlock()
+		limit, given := c.reply, false
+		if data != nil && data.cause() != nil {
+			limit, given = afterwards, true // the transfer has failed: what the server says of it comes soon or never
+		}
+		a, err := c.await(c.op, limit)
+		if err != nil {
+			if given {
+				return err
+			}
+			return c.silent(err)
+		}
+		if !a.preliminary() {
+			c.last = a.reply
+			c.note(a.to.verb, a.reply)
+		}
+		transfer := slices.Contains(transferVerbs, a.to.verb)
+		switch {
+		case a.preliminary() && (!transfer || c.begun):
+			continue // RFC 959 allows one 1xx, some servers send two
+		case a.preliminary():
+			c.begun = true
+			c.pending = []reply{a.as(150)}
+		case transfer && a.code < 300 && !c.begun:
+			c.begun = true
+			c.pending = []reply{oneLine(150, "begun"), a.as(226)}
+		case transfer && a.code < 300:
+			c.pending = []reply{a.as(226)}
+		case a.code >= 200 && a.code < 300 && usual[a.to.verb] != 0:
+			c.pending = []reply{a.as(usual[a.to.verb])}
+		case a.to.verb == "OPTS":
+			c.pending = []reply{oneLine(501, "not taken")} // the only refusal that the library lives with
+		default:
+			c.pending = []reply{a.reply}
+		}
+		return nil
+	}
+}
+
+// usual is the one success code that the library takes for a command. Servers use others of the same hundred.
+var usual = map[string]int{
+	"CWD": 250, "CDUP": 250, "DELE": 250, "RMD": 250, "RNTO": 250, "MKD": 257, "PWD": 257, "USER": 230, "PASS": 230, "TYPE": 200,
+	"NOOP": 200, "PBSZ": 200, "PROT": 200, "SIZE": 213, "MDTM": 213, "MFMT": 213, "OPTS": 200,
+}
+
+// How long the server may take to say how a failed transfer ended, before and after ABOR.
+const (
+	afterwards = 2 * time.Second
+	abortLimit = 3 * time.Second
+)
+
+// settle brings the control connection back into step after a transfer that the server may still think is going on:
+// ABOR, then PWD as a marker, because no reply to ABOR or to a transfer has its code 257. Servers answer ABOR with one
+// reply or two. A server that does not answer is given up.
+func (c *control) settle(abort func()) {
+	c.mu.Lock()
+	running := slices.ContainsFunc(c.waiting, func(s sent) bool { return slices.Contains(transferVerbs, s.verb) })
+	broken := c.err != nil
+	c.mu.Unlock()
+	if !running || broken {
+		abort()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), abortLimit)
+	defer cancel()
+	last := c.last
+	err := c.send("ABOR")
+	abort()
+	marked := false
+	for err == nil {
+		select {
+		case a := <-c.replies:
+			switch {
+			case a.preliminary():
+			case a.code == 257 && marked:
+				c.mu.Lock()
+				c.waiting = nil
+				c.mu.Unlock()
+				c.last = last
+				return
+			case !marked:
+				marked = true
+				err = c.send("PWD")
+			}
+		case <-c.done:
+			err = c.failure()
+		case <-ctx.Done():
+			err = errNoReply
+		}
+	}
+	c.fail(&Error{Op: "control connection", Reason: connlog.ReasonTimeout,
+		Err: errors.New("the server did not answer ABOR, so the session was given up")}, connlog.Client, connlog.ReasonTimeout)
+}
+
+// Close is called by the library when it gives up. [Session.Close] is the one that ends the session.
+func (c *control) Close() error { return nil }
+
+func (c *control) LocalAddr() net.Addr  { return c.conn.LocalAddr() }
+func (c *control) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// Deadlines are control's own business.
+func (c *control) SetDeadline(time.Time) error      { return nil }
+func (c *control) SetReadDeadline(time.Time) error  { return nil }
+func (c *control) SetWriteDeadline(time.Time) error { return nil }
+
+// clip shortens what a stranger sent for an error.
+func clip(s string) string {
+	s = printable(s)
+	if len(s) > 80 {
+		return strings.ToValidUTF8(s[:80], "") + "..."
+	}
+	return s
+}

@@ -1,0 +1,263 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"portside/connlog"
+)
+
+// Error is what went wrong with a session or one of its operations: what was tried, on what, and what came back.
+type Error struct {
+	Op     string         // what was tried: "connect", "sign in", "list", "download", ...
+	On     string         // on what: host:port, or the path
+	Reason connlog.Reason // the kind of failure
+	Code   int            // the reply's code, 0 when no reply decided it
+	Reply  string         // the reply, "550 No such file", control characters escaped
+	Advice string         // what the person can do; a sentence or empty
+	// Data is true when the data channel could not be opened or broke, while the control connection is well.
+	Data bool
+	// Mode is the mode of that data connection.
+	Mode Mode
+	// Other is what the other mode met, when both were tried.
+	Other error
+	Err   error // the cause, may be nil when Reply says it all
+}
+
+// Error says what was tried, on what, what came back, and what can be done.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if e.On != "" {
+		b.WriteString(" " + printable(e.On))
+	}
+	what := ""
+	switch {
+	case e.Err != nil:
+		what = e.Err.Error()
+	case e.Reply == "":
+		what = string(e.Reason)
+	}
+	if what != "" {
+		b.WriteString(": " + what)
+	}
+	if e.Reply != "" {
+		fmt.Fprintf(&b, ": the server said %q", e.Reply)
+	}
+	if e.Other != nil {
+		b.WriteString("; before that, " + e.Other.Error())
+	}
+	if e.Advice != "" {
+		b.WriteString(". " + e.Advice)
+	}
+	return b.String()
+}
+
+// Unwrap gives the cause, and what the other mode met.
+func (e *Error) Unwrap() []error {
+	var all []error
+	for _, err := range []error{e.Err, e.Other} {
+		if err != nil {
+			all = append(all, err)
+		}
+	}
+	return all
+}
+
+// Temporary is true when the same operation may work later: the server is busy (4xx), or the network broke.
+func (e *Error) Temporary() bool {
+	if e.Code != 0 {
+		return e.Code >= 400 && e.Code < 500
+	}
+	switch e.Reason {
+	case connlog.ReasonReset, connlog.ReasonTimeout, connlog.ReasonStalled, connlog.ReasonLost, connlog.ReasonIdle,
+		connlog.ReasonUnreachable, connlog.ReasonRefused:
+		return true
+	}
+	return false
+}
+
+// dataError is why a data connection did not come about or broke.
+type dataError struct {
+	mode   Mode
+	reason connlog.Reason
+	reply  reply // when the server's word ended it
+	err    error
+	// refusal: the reply is to PASV, EPSV, PORT or EPRT.
+	refusal bool
+	opened  bool // the data connection stood already
+}
+
+func (e *dataError) Error() string {
+	text := string(e.mode) + " data connection: "
+	if e.err != nil {
+		return text + e.err.Error()
+	}
+	return text + string(e.reason)
+}
+
+func (e *dataError) Unwrap() error { return e.err }
+
+// unopened says that the data channel never came about, so the other mode may help. A TLS failure is no such case, the
+// channel stood; and a reply such as 550 is about the file.
+func (e *dataError) unopened() bool {
+	switch {
+	case e.reason == connlog.ReasonTLS, e.reason == connlog.ReasonCancelled:
+		return false
+	case e.refusal:
+		return e.reply.code != 421
+	case e.reply.code != 0:
+		return e.reply.code == 425
+	default:
+		return !e.opened
+	}
+}
+
+// asType finds the first error of type T in err's tree.
+func asType[T error](err error) (T, bool) {
+	var found T
+	ok := errors.As(err, &found)
+	return found, ok
+}
+
+// errBadName is why a name is refused before anything is sent.
+var errBadName = errors.New("the name holds a line break or a zero byte, which FTP can't carry")
+
+func checkNames(names ...string) error {
+	for _, n := range names {
+		if strings.ContainsAny(n, "\r\n\x00") {
+			return errBadName
+		}
+	}
+	return nil
+}
+
+func addressInUse(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && (errno == syscall.EADDRINUSE || errno == wsaEADDRINUSE)
+}
+
+// Winsock's numbers, which package syscall does not name on every system.
+const (
+	wsaEACCES        syscall.Errno = 10013
+	wsaEADDRINUSE    syscall.Errno = 10048
+	wsaEADDRNOTAVAIL syscall.Errno = 10049
+	wsaENETUNREACH   syscall.Errno = 10051
+	wsaECONNABORTED  syscall.Errno = 10053
+	wsaECONNRESET    syscall.Errno = 10054
+	wsaECONNREFUSED  syscall.Errno = 10061
+	wsaEHOSTUNREACH  syscall.Errno = 10065
+)
+
+// reasonOf classifies an error of the network, TLS or this computer.
+func reasonOf(err error) connlog.Reason {
+	var (
+		errno   syscall.Errno
+		dns     *net.DNSError
+		cert    *tls.CertificateVerificationError
+		alert   tls.AlertError
+		record  tls.RecordHeaderError
+		unknown x509.UnknownAuthorityError
+		timeout interface{ Timeout() bool }
+		data    *dataError
+		ours    *Error
+	)
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &ours):
+		return ours.Reason
+	case errors.As(err, &data):
+		return data.reason
+	case errors.Is(err, context.Canceled):
+		return connlog.ReasonCancelled
+	case errors.As(err, &dns) && !dns.IsTimeout:
+		return connlog.ReasonUnknownHost
+	case errors.As(err, &cert), errors.As(err, &alert), errors.As(err, &record), errors.As(err, &unknown):
+		return connlog.ReasonTLS
+	case errors.Is(err, errTooMuch), errors.Is(err, errNotAReply):
+		return connlog.ReasonNotFTP
+	case errors.Is(err, fs.ErrPermission) && !isNetwork(err), errors.Is(err, fs.ErrNotExist):
+		return connlog.ReasonLocal
+	case errors.As(err, &errno):
+		switch errno {
+		case syscall.ECONNREFUSED, wsaECONNREFUSED:
+			return connlog.ReasonRefused
+		case syscall.ECONNRESET, wsaECONNRESET, syscall.ECONNABORTED, wsaECONNABORTED, syscall.EPIPE:
+			return connlog.ReasonReset
+		case syscall.EHOSTUNREACH, wsaEHOSTUNREACH, syscall.ENETUNREACH, wsaENETUNREACH:
+			return connlog.ReasonUnreachable
+		case syscall.ETIMEDOUT:
+			return connlog.ReasonTimeout
+		case syscall.EADDRINUSE, wsaEADDRINUSE, syscall.EADDRNOTAVAIL, wsaEADDRNOTAVAIL, syscall.EACCES, wsaEACCES,
+			syscall.EPERM:
+			return connlog.ReasonLocal
+		}
+		if !isNetwork(err) {
+			return connlog.ReasonLocal
+		}
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &timeout) && timeout.Timeout():
+		return connlog.ReasonTimeout
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return connlog.ReasonLost
+	case strings.HasPrefix(err.Error(), "tls: "):
+		return connlog.ReasonTLS
+	}
+	return connlog.ReasonLost
+}
+
+func isNetwork(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op)
+}
+
+// printable escapes what would act on a terminal or hide in a log: control characters, and the marks that turn the
+// direction of text. Everything else, whatever its script, stays as it is.
+func printable(s string) string {
+	clean := true
+	for _, r := range s {
+		if hidden(r) {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == '\uFFFD' && s[i] != 0xEF:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case hidden(r) && r < 0x80:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case hidden(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func hidden(r rune) bool {
+	switch {
+	case r < ' ', r >= 0x7f && r < 0xa0, r == '\uFFFD':
+		return true
+	case r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0xfeff:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,449 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+	"time"
+
+	"portside/connlog"
+)
+
+// List reads a folder. dir is absolute, or relative to the current folder; empty is the current folder. MLSD is used
+// where the server has it, LIST else. "." and ".." are left out; see [Entry.Unsafe] for other names that lead elsewhere.
+func (s *Session) List(ctx context.Context, dir string) ([]Entry, error) {
+	var entries []Entry
+	err := s.do(ctx, "list", dir, func() error {
+		for {
+			command, parse := s.listing(dir)
+			raw := lister{parse: parse, now: time.Now()}
+			err := s.retrieve(command, dir, 0, raw.read)
+			code := s.ctl.last.code
+			refused := err != nil && code >= 500 && s.ctl.dataErr == nil && s.ctl.failure() == nil
+			switch {
+			case refused && verbOf(command) == "MLSD" && code != 550:
+				s.noMLSD = true
+			case s.listArg != "" && verbOf(command) == "LIST" && (refused || err == nil && raw.lines == 0):
+				// Some servers take "-a" for a name. If the folder is there without it, it is not asked for again.
+				s.listArg = ""
+				raw = lister{parse: parse, now: time.Now()}
+				command, _ = s.listing(dir)
+				if err = s.retrieve(command, dir, 0, raw.read); err != nil || raw.lines == 0 {
+					s.listArg = "-a"
+				}
+				entries = raw.entries
+				return err
+			default:
+				if err == nil {
+					err = raw.judge()
+				}
+				entries = raw.entries
+				return err
+			}
+		}
+	})
+	return entries, err
+}
+
+// listing is the command that lists dir, and the parser for what it brings.
+func (s *Session) listing(dir string) (string, parser) {
+	if s.hasMLSD() {
+		return strings.TrimRight("MLSD "+dir, " "), parseMLSD
+	}
+	parts := []string{"LIST"}
+	if s.listArg != "" {
+		parts = append(parts, s.listArg)
+	}
+	if dir != "" {
+		if dir[0] == '-' {
+			dir = "./" + dir // else it would be taken for options
+		}
+		parts = append(parts, dir)
+	}
+	return strings.Join(parts, " "), parseLIST
+}
+
+func (s *Session) hasMLSD() bool {
+	_, mlst := s.features["MLST"]
+	_, mlsd := s.features["MLSD"]
+	return (mlst || mlsd) && !s.noMLSD
+}
+
+// Get copies a file from offset on (REST) to w and returns how many bytes it wrote. When the session is in clear and w
+// is an [*os.File], the kernel copies. Data is complete only when the error is nil.
+func (s *Session) Get(ctx context.Context, path string, offset int64, w io.Writer) (int64, error) {
+	var n int64
+	err := s.do(ctx, "download", path, func() error {
+		return s.retrieve("RETR "+path, path, offset, func(d *dataConn) error {
+			err := d.download(w)
+			n = d.moved.Load()
+			return err
+		})
+	})
+	return n, err
+}
+
+// retrieve runs a command that brings data: through the library's RETR, whose line goes out as command.
+func (s *Session) retrieve(command, path string, offset int64, read func(*dataConn) error) error {
+	return s.transfer(command, func() error {
+		s.ctl.instead = command
+		resp, err := s.lib.RetrFrom(path, uint64(max(offset, 0)))
+		if err != nil {
+			return err
+		}
+		d := s.ctl.data
+		stop := context.AfterFunc(s.ctl.op, func() { d.stop(context.Cause(s.ctl.op)) })
+		defer stop()
+		if err = d.ready(s.ctl.op); err == nil {
+			err = read(d)
+		}
+		if err != nil {
+			d.stop(err)
+			_ = d.Close()
+		}
+		if closing := resp.Close(); err == nil {
+			err = closing
+		}
+		return err
+	})
+}
+
+// Put stores r as a file, from offset on (REST) when that is not 0, and returns how many bytes were sent. When the
+// session is in clear and r is an [*os.File], the kernel copies. If r fails or the context ends, the data connection is
+// reset, so that the server does not take the part for the whole.
+func (s *Session) Put(ctx context.Context, path string, offset int64, r io.Reader) (int64, error) {
+	return s.store(ctx, "STOR", path, offset, r)
+}
+
+// Append adds r to the end of a file (APPE), which is made when it does not exist.
+func (s *Session) Append(ctx context.Context, path string, r io.Reader) (int64, error) {
+	return s.store(ctx, "APPE", path, 0, r)
+}
+
+func (s *Session) store(ctx context.Context, verb, path string, offset int64, r io.Reader) (int64, error) {
+	var n int64
+	err := s.do(ctx, "upload", path, func() error {
+		return s.transfer(verb+" "+path, func() error {
+			var err error
+			if verb == "APPE" {
+				err = s.lib.Append(path, source{r})
+			} else {
+				err = s.lib.StorFrom(path, source{r}, uint64(max(offset, 0)))
+			}
+			if d := s.ctl.data; d != nil {
+				n = d.moved.Load()
+				if cause := d.cause(); cause != nil {
+					err = cause // not the library's words about it
+				}
+			}
+			return err
+		})
+	})
+	return n, err
+}
+
+// transfer runs a command that needs a data connection. In [ModeAuto], when the data connection does not come about
+// before a mode has proved itself, it runs it once more in the other mode.
+func (s *Session) transfer(command string, run func() error) error {
+	err := s.attempt(run)
+	if err == nil || s.settled {
+		return s.proved(err)
+	}
+	first, isData := asType[*dataError](s.reason(err))
+	if !isData || !first.unopened() || s.ctl.failure() != nil || s.ctl.op.Err() != nil {
+		return err
+	}
+	before := s.mode
+	s.mode = before.other()
+	s.record(connlog.Record{Event: connlog.ModeChanged, Channel: connlog.Data, Mode: connlog.Mode(s.mode),
+		Command: mask(command), Reason: first.reason, Err: first.Error(), Reply: first.reply.String()})
+	s.ctl.dataErr = nil
+	err = s.attempt(run)
+	if err == nil {
+		return s.proved(nil)
+	}
+	if second, ok := asType[*dataError](s.reason(err)); ok && second.unopened() {
+		s.mode = before
+		err = &bothFailed{first: first, second: second}
+		s.ctl.dataErr = err
+	}
+	return err
+}
+
+// bothFailed is what [ModeAuto] met when neither mode gave a data connection.
+type bothFailed struct{ first, second *dataError }
+
+func (e *bothFailed) Error() string {
+	return fmt.Sprintf("neither mode gives a data connection: %v; %v", describe(e.first), describe(e.second))
+}
+
+func (e *bothFailed) Unwrap() []error { return []error{e.first, e.second} }
+
+func describe(e *dataError) string {
+	if e.reply.code != 0 {
+		return fmt.Sprintf("%v (%q)", e, e.reply.String())
+	}
+	return e.Error()
+}
+
+// proved keeps the mode after the first data connection that worked.
+func (s *Session) proved(err error) error {
+	if err == nil && !s.settled {
+		s.settled = true
+		if s.o.Remember != nil {
+			s.o.Remember(s.mode)
+		}
+	}
+	return err
+}
+
+// reason is the data connection's own account of err, when there is one.
+func (s *Session) reason(err error) error {
+	if s.ctl.dataErr != nil {
+		return s.ctl.dataErr
+	}
+	return err
+}
+
+// attempt runs a transfer once, and leaves the control connection in step and the data connection closed and recorded.
+func (s *Session) attempt(run func() error) error {
+	c := s.ctl
+	c.open = func() (*dataConn, error) { return s.offer(c.op, s.mode, !s.settled) }
+	err := run()
+	c.instead = ""
+	d := c.data
+	if err != nil {
+		if d != nil {
+			if cause := d.cause(); cause != nil && c.dataErr == nil {
+				c.dataErr = cause
+			} else if d.openErr != nil && c.dataErr == nil {
+				c.dataErr = d.openErr
+			}
+			if r := c.last; r.code == 425 && c.dataErr == nil {
+				c.dataErr = &dataError{mode: d.mode, reason: connlog.ReasonRejected, reply: r,
+					err: errors.New("the server could not use it")}
+			}
+		}
+		c.settle(func() {
+			if d != nil {
+				d.stop(err)
+				_ = d.Close()
+			}
+		})
+	}
+	if d != nil {
+		ended := s.reason(err)
+		if err != nil && c.op.Err() != nil {
+			ended = context.Cause(c.op)
+		} else if err != nil && c.dataErr == nil && c.last.code >= 400 {
+			ended = &dataError{mode: d.mode, reason: connlog.ReasonRejected, reply: c.last, opened: true,
+				err: errors.New("the server ended it")}
+		}
+		d.end(ended, 0)
+		c.mu.Lock()
+		c.data = nil
+		c.mu.Unlock()
+	}
+	return err
+}
+
+// Moved is how many bytes of payload the transfer under way has moved, 0 when there is none. It may be called while
+// another method runs.
+func (s *Session) Moved() int64 {
+	s.ctl.mu.Lock()
+	defer s.ctl.mu.Unlock()
+	if s.ctl.data == nil {
+		return 0
+	}
+	return s.ctl.data.moved.Load()
+}
+
+// Mode is the mode in use: for [ModeAuto] the one that worked, or will be tried first.
+func (s *Session) Mode() Mode {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	return s.mode
+}
+
+// Rename moves a file or folder (RNFR, RNTO).
+func (s *Session) Rename(ctx context.Context, from, to string) error {
+	if err := checkNames(to); err != nil {
+		return &Error{Op: "rename", On: from, Reason: connlog.ReasonPolicy, Err: err}
+	}
+	return s.do(ctx, "rename", from, func() error { return s.lib.Rename(from, to) })
+}
+
+// Delete deletes a file (DELE).
+func (s *Session) Delete(ctx context.Context, path string) error {
+	return s.do(ctx, "delete", path, func() error { return s.lib.Delete(path) })
+}
+
+// RemoveDir deletes an empty folder (RMD).
+func (s *Session) RemoveDir(ctx context.Context, path string) error {
+	return s.do(ctx, "delete folder", path, func() error { return s.lib.RemoveDir(path) })
+}
+
+// MakeDir makes a folder (MKD).
+func (s *Session) MakeDir(ctx context.Context, path string) error {
+	return s.do(ctx, "make folder", path, func() error { return s.lib.MakeDir(path) })
+}
+
+// ChangeDir changes the current folder (CWD).
+func (s *Session) ChangeDir(ctx context.Context, path string) error {
+	return s.do(ctx, "change to folder", path, func() error { return s.lib.ChangeDir(path) })
+}
+
+// CurrentDir is the current folder (PWD).
+func (s *Session) CurrentDir(ctx context.Context) (dir string, err error) {
+	err = s.do(ctx, "ask for the current folder", "", func() error {
+		dir, err = s.lib.CurrentDir()
+		dir = strings.ReplaceAll(dir, `""`, `"`)
+		return err
+	})
+	return dir, err
+}
+
+// Size is a file's size in bytes (SIZE).
+func (s *Session) Size(ctx context.Context, path string) (n int64, err error) {
+	err = s.do(ctx, "ask for the size of", path, func() error {
+		if n, err = s.lib.FileSize(path); err == nil && n < 0 {
+			err = fmt.Errorf("the server says the size is %d", n)
+		}
+		return err
+	})
+	return n, err
+}
+
+// ModTime is when a file was last changed (MDTM), in UTC, to the second.
+func (s *Session) ModTime(ctx context.Context, path string) (t time.Time, err error) {
+	err = s.do(ctx, "ask for the time of", path, func() error {
+		t, err = s.lib.GetTime(path)
+		return err
+	})
+	return t, err
+}
+
+// CanSetModTime says whether [Session.SetModTime] may work: the server has MFMT, or MDTM, which vsftpd takes for it.
+func (s *Session) CanSetModTime() bool { return s.lib.IsSetTimeSupported() }
+
+// SetModTime sets when a file was last changed, to the second.
+func (s *Session) SetModTime(ctx context.Context, path string, t time.Time) error {
+	return s.do(ctx, "set the time of", path, func() error { return s.lib.SetTime(path, t) })
+}
+
+// Features is what FEAT named: the command in capitals, and what stood after it.
+func (s *Session) Features() map[string]string { return maps.Clone(s.features) }
+
+// Noop keeps the session alive (NOOP).
+func (s *Session) Noop(ctx context.Context) error {
+	return s.do(ctx, "keep alive", "", func() error { return s.lib.NoOp() })
+}
+
+// Reply is a server's final reply.
+type Reply struct {
+	Code int
+	Text string // all lines, joined by "\n", control characters escaped
+}
+
+// Raw sends one command line and returns its final reply, whatever its code. A command that needs a data connection
+// gets none.
+func (s *Session) Raw(ctx context.Context, line string) (Reply, error) {
+	var out Reply
+	err := s.do(ctx, "send", mask(line), func() error {
+		if err := checkNames(line); err != nil {
+			return err
+		}
+		r, err := s.ctl.command(s.ctl.op, line)
+		out = Reply{r.code, r.String()}
+		return err
+	})
+	return out, err
+}
+
+// Bounds of a listing.
+const (
+	maxListingLine  = 16 << 10
+	maxListingBytes = 256 << 20
+	maxEntries      = 1_000_000
+)
+
+// lister reads a listing that is written to it.
+type lister struct {
+	parse   parser
+	now     time.Time
+	entries []Entry
+	lines   int    // that say something
+	odd     string // the first line that can't be read
+	part    []byte // of a line
+	total   int
+	err     error // why it is too much
+}
+
+func (l *lister) read(d *dataConn) error {
+	err := d.download(l)
+	if l.err != nil {
+		return &dataError{mode: d.mode, reason: connlog.ReasonPolicy, opened: true, err: l.err}
+	}
+	if err == nil {
+		l.line(l.part)
+	}
+	return err
+}
+
+// Write takes the next part of the listing.
+func (l *lister) Write(p []byte) (int, error) {
+	n := len(p)
+	if l.total += n; l.total > maxListingBytes || len(l.entries) > maxEntries {
+		l.err = fmt.Errorf("the listing has more than %d entries or %d MiB", maxEntries, maxListingBytes>>20)
+		return 0, l.err
+	}
+	for {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			break
+		}
+		if len(l.part) > 0 {
+			l.part = append(l.part, p[:i]...)
+			l.line(l.part)
+			l.part = l.part[:0]
+		} else {
+			l.line(p[:i])
+		}
+		p = p[i+1:]
+	}
+	if l.part = append(l.part, p...); len(l.part) > maxListingLine {
+		l.err = fmt.Errorf("a line of the listing is longer than %d bytes", maxListingLine)
+		return 0, l.err
+	}
+	return n, nil
+}
+
+func (l *lister) line(b []byte) {
+	line := strings.TrimSuffix(string(b), "\r")
+	if line == "" {
+		return
+	}
+	switch e, kind := l.parse(line, l.now); kind {
+	case lineEntry:
+		l.lines++
+		l.entries = append(l.entries, e)
+	case lineSelf:
+		l.lines++
+	case lineOdd:
+		if l.odd == "" {
+			l.odd = line
+		}
+	}
+}
+
+// judge says that a listing of which nothing can be read is no empty folder.
+func (l *lister) judge() error {
+	if l.odd != "" && l.lines == 0 {
+		return fmt.Errorf("the server's listing can't be read; its first line is %q", clip(l.odd))
+	}
+	return nil
+}

@@ -1,0 +1,309 @@
+package client
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// EntryType is what an [Entry] is.
+type EntryType int
+
+const (
+	File EntryType = iota
+	Folder
+	Link
+	Other // a device, a socket, or something whose name can't be used
+)
+
+// String is the type in words.
+func (t EntryType) String() string {
+	switch t {
+	case File:
+		return "file"
+	case Folder:
+		return "folder"
+	case Link:
+		return "link"
+	default:
+		return "other"
+	}
+}
+
+// Entry is one line of a listing.
+type Entry struct {
+	Name   string
+	Type   EntryType
+	Size   int64     // bytes; 0 when the server does not say
+	Time   time.Time // UTC; zero when the server does not say. LIST gives minutes, or days for old files, in the server's zone
+	Rights string    // "rwxr-xr-x", or the perm fact of MLSD (RFC 3659 section 7.5.5) when that is all there is
+	Owner  string
+	Target string // of a link, when the server says
+	// Unsafe: the server sent a name that holds a path or control characters. Name shows it with those characters
+	// replaced, so it names nothing on either side; Type is Other.
+	Unsafe bool
+}
+
+// lineKind is what a line of a listing is.
+type lineKind int
+
+const (
+	lineEntry lineKind = iota
+	lineSelf           // the folder itself or the one above, or a sum
+	lineOdd            // unreadable
+)
+
+type parser func(line string, now time.Time) (Entry, lineKind)
+
+// checkName settles whether the entry's name can be used.
+func (e Entry) checkName() (Entry, lineKind) {
+	switch e.Name {
+	case "":
+		return e, lineOdd
+	case ".", "..":
+		return e, lineSelf
+	}
+	bad := func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }
+	if strings.ContainsFunc(e.Name, bad) {
+		e.Name = strings.Map(func(r rune) rune {
+			switch {
+			case r == '/':
+				return '\u2215' // division slash
+			case r < ' ':
+				return '\u2400' + r // control pictures
+			case r == 0x7f:
+				return '\u2421'
+			}
+			return r
+		}, e.Name)
+		e.Type, e.Unsafe, e.Target = Other, true, ""
+	}
+	return e, lineEntry
+}
+
+// parseMLSD reads "fact=value;fact=value; name" (RFC 3659 section 7.2).
+func parseMLSD(line string, _ time.Time) (Entry, lineKind) {
+	facts, name, ok := strings.Cut(line, " ")
+	if !ok || facts != "" && !strings.HasSuffix(facts, ";") {
+		return Entry{}, lineOdd
+	}
+	e := Entry{Name: name}
+	mode := ""
+	for fact := range strings.SplitSeq(facts, ";") {
+		key, value, _ := strings.Cut(fact, "=")
+		switch strings.ToLower(key) {
+		case "type":
+			kind, target, _ := strings.Cut(value, ":")
+			switch strings.ToLower(kind) {
+			case "file":
+				e.Type = File
+			case "dir":
+				e.Type = Folder
+			case "cdir", "pdir":
+				return e, lineSelf
+			case "os.unix=slink", "os.unix=symlink":
+				e.Type, e.Target = Link, target
+			default:
+				e.Type = Other
+			}
+		case "size", "sizd":
+			e.Size = size(value)
+		case "modify":
+			e.Time, _ = parseTimeVal(value)
+		case "perm":
+			if e.Rights == "" {
+				e.Rights = value
+			}
+		case "unix.mode":
+			mode = value
+		case "unix.owner", "unix.ownername":
+			e.Owner = value
+		case "unix.uid":
+			if e.Owner == "" {
+				e.Owner = value
+			}
+		}
+	}
+	if n, err := strconv.ParseUint(mode, 8, 32); err == nil && mode != "" {
+		e.Rights = rights(uint32(n))
+	}
+	if e.Rights, e.Owner = printable(e.Rights), printable(e.Owner); e.Type != File {
+		e.Size = 0
+	}
+	return e.checkName()
+}
+
+// rights writes the nine lower bits of a mode as ls does.
+func rights(mode uint32) string {
+	out := []byte("rwxrwxrwx")
+	for i := range out {
+		if mode&(1<<(8-i)) == 0 {
+			out[i] = '-'
+		}
+	}
+	return string(out)
+}
+
+func size(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// parseTimeVal reads YYYYMMDDHHMMSS with an optional fraction, in UTC (RFC 3659 section 2.3).
+func parseTimeVal(s string) (time.Time, error) {
+	return time.ParseInLocation("20060102150405", s, time.UTC)
+}
+
+// parseLIST reads a line of LIST, which no RFC defines: what Unix's "ls -l" and its imitators write, and DOS "dir".
+func parseLIST(line string, now time.Time) (Entry, lineKind) {
+	if strings.TrimSpace(line) == "" || strings.HasPrefix(strings.ToLower(line), "total") && len(strings.Fields(line)) <= 2 {
+		return Entry{}, lineSelf
+	}
+	if e, ok := parseDOS(line); ok {
+		return e.checkName()
+	}
+	if e, ok := parseUnix(line, now); ok {
+		return e.checkName()
+	}
+	return Entry{}, lineOdd
+}
+
+// word is a run of non-blanks and where it ends in the line.
+type word struct {
+	text string
+	end  int
+}
+
+func words(line string) []word {
+	var out []word
+	for i := 0; i < len(line); {
+		if line[i] == ' ' || line[i] == '\t' {
+			i++
+			continue
+		}
+		start := i
+		for i < len(line) && line[i] != ' ' && line[i] != '\t' {
+			i++
+		}
+		if out = append(out, word{line[start:i], i}); len(out) == 12 {
+			break // a date never stands further back
+		}
+	}
+	return out
+}
+
+// parseUnix finds the date in the line: what stands before it are rights, links, owner, group and size, each of which
+// some server leaves out, and after one blank comes the name.
+func parseUnix(line string, now time.Time) (Entry, bool) {
+	w := words(line)
+	if strings.IndexByte("-dlbcpsD", line[0]) < 0 || len(w) < 5 || len(w[0].text) < 10 {
+		return Entry{}, false
+	}
+	for i := 2; i+1 < len(w); i++ {
+		t, used := listTime(w[i:], now)
+		bytes, err := strconv.ParseInt(w[i-1].text, 10, 64)
+		if used == 0 || err != nil || bytes < 0 {
+			continue
+		}
+		after := w[i+used-1].end
+		if after+1 >= len(line) {
+			return Entry{}, false
+		}
+		e := Entry{Name: line[after+1:], Time: t, Rights: printable(w[0].text[1:10])}
+		if i >= 4 {
+			e.Owner = printable(w[2].text)
+		}
+		switch line[0] {
+		case '-':
+			e.Type, e.Size = File, bytes
+		case 'd':
+			e.Type = Folder
+		case 'l':
+			e.Type = Link
+			e.Name, e.Target, _ = strings.Cut(e.Name, " -> ")
+		default:
+			e.Type = Other
+		}
+		return e, true
+	}
+	return Entry{}, false
+}
+
+// listTime reads the date at the beginning of w, and says how many words it has: "Jan 2 15:04", "Jan 2 2006",
+// "2 Jan 2006", "2006-01-02 15:04".
+func listTime(w []word, now time.Time) (time.Time, int) {
+	if len(w) >= 2 {
+		for _, layout := range []string{"2006-01-02 15:04", "2006-01-02 15:04:05"} {
+			if t, err := time.ParseInLocation(layout, w[0].text+" "+w[1].text, time.UTC); err == nil {
+				return t, 2
+			}
+		}
+	}
+	if len(w) < 3 {
+		return time.Time{}, 0
+	}
+	month, day := w[0].text, w[1].text
+	if len(month) <= 2 {
+		month, day = day, month
+	}
+	m, err := time.Parse("Jan", month)
+	d, err2 := strconv.Atoi(day)
+	if err != nil || err2 != nil || d < 1 || d > 31 {
+		return time.Time{}, 0
+	}
+	if year, err := strconv.Atoi(w[2].text); err == nil && len(w[2].text) == 4 {
+		t := time.Date(year, m.Month(), d, 0, 0, 0, 0, time.UTC)
+		return t, validDay(t, d)
+	}
+	clock, err := time.Parse("15:04", w[2].text)
+	if err != nil {
+		return time.Time{}, 0
+	}
+	// No year: the latest one that has this day and does not lie in the future, a day of difference in clocks aside.
+	for year := now.UTC().Year() + 1; year > now.UTC().Year()-9; year-- {
+		t := time.Date(year, m.Month(), d, clock.Hour(), clock.Minute(), 0, 0, time.UTC)
+		if t.Day() == d && t.Before(now.Add(24*time.Hour)) {
+			return t, 3
+		}
+	}
+	return time.Time{}, 0
+}
+
+func validDay(t time.Time, day int) int {
+	if t.Day() != day {
+		return 0
+	}
+	return 3
+}
+
+// parseDOS reads "01-02-06  03:04PM  <DIR>  name" and its relatives, as Microsoft's servers write them.
+func parseDOS(line string) (Entry, bool) {
+	w := words(line)
+	if len(w) < 4 {
+		return Entry{}, false
+	}
+	var t time.Time
+	var err error
+	for _, layout := range []string{"01-02-06 03:04PM", "01-02-2006 03:04PM", "01-02-06 15:04", "01-02-2006 15:04", "2006-01-02 15:04"} {
+		if t, err = time.ParseInLocation(layout, w[0].text+" "+w[1].text, time.UTC); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return Entry{}, false
+	}
+	e := Entry{Time: t}
+	rest := line[w[2].end:]
+	if w[2].text == "<DIR>" {
+		e.Type, e.Name = Folder, strings.TrimLeft(rest, " ")
+		return e, true
+	}
+	if e.Size, err = strconv.ParseInt(w[2].text, 10, 64); err != nil || e.Size < 0 || rest == "" {
+		return Entry{}, false
+	}
+	e.Name = rest[1:]
+	return e, true
+}

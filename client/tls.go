@@ -1,0 +1,127 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"portside/connlog"
+)
+
+// protect puts TLS over the control connection. The certificate is judged after the handshake and before anything is
+// sent, so that a person may be asked without a handshake that waits.
+//
+// The configuration is shared with the data connections, and crypto/tls finds a session to resume by ServerName: that
+// is how data connections resume the control connection's session, which vsftpd, ProFTPD and FileZilla Server require.
+func (s *Session) protect(ctx context.Context) (*tls.ConnectionState, error) {
+	name := strings.TrimSuffix(s.o.Host, ".")
+	if i := strings.IndexByte(name, '%'); i >= 0 {
+		name = name[:i]
+	}
+	cfg := &tls.Config{
+		ServerName:         name,
+		MinVersion:         tls.VersionTLS12,
+		ClientSessionCache: tls.NewLRUClientSessionCache(4),
+		InsecureSkipVerify: true, // judge does it
+	}
+	_ = s.ctl.tcp.SetDeadline(time.Now().Add(s.o.Timeouts.Connect))
+	conn := tls.Client(s.ctl.tcp, cfg)
+	if err := conn.Handshake(); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+		return nil, tlsFailed(err)
+	}
+	_ = s.ctl.tcp.SetDeadline(time.Time{})
+	state := conn.ConnectionState()
+	if len(state.PeerCertificates) == 0 {
+		return nil, &Error{Reason: connlog.ReasonTLS, Err: errors.New("the server showed no certificate")}
+	}
+	if err := s.judge(ctx, state, name); err != nil {
+		return nil, err
+	}
+	s.ctl.conn, s.tlsConfig, s.tlsState = conn, cfg, &state
+	s.leaf = state.PeerCertificates[0].Raw
+	return &state, nil
+}
+
+func (s *Session) recordTLS(st *tls.ConnectionState) {
+	r := s.ctl.local
+	r.Event, r.TLS, r.Cipher = connlog.ControlTLS, tls.VersionName(st.Version), tls.CipherSuiteName(st.CipherSuite)
+	s.record(r)
+}
+
+func tlsFailed(err error) error {
+	e := &Error{Reason: connlog.ReasonTLS, Err: fmt.Errorf("TLS handshake: %w", err)}
+	if record, ok := asType[tls.RecordHeaderError](err); ok {
+		e.Err = errors.New("the server does not begin with TLS")
+		if bytes.HasPrefix(record.RecordHeader[:], []byte("220")) {
+			e.Advice = "It greets in clear, as FTP does: use ftpes:// (explicit TLS) or ftp://, usually on port 21."
+		} else {
+			e.Reason = connlog.ReasonNotFTP
+		}
+	} else if reason := reasonOf(err); reason == connlog.ReasonTimeout {
+		e.Reason = reason
+	}
+	return e
+}
+
+// judge verifies the certificate, and asks when it can't be trusted.
+func (s *Session) judge(ctx context.Context, st tls.ConnectionState, name string) error {
+	if s.o.Insecure {
+		return nil
+	}
+	err := verify(st, name, s.o.RootCAs)
+	if err == nil {
+		return nil
+	}
+	p := CertificateProblem{Host: s.o.Host, Chain: st.PeerCertificates, SHA256: Fingerprint(st.PeerCertificates[0]), Err: err}
+	if s.o.Verify == nil {
+		return &Error{Reason: connlog.ReasonTLS, Err: fmt.Errorf("the certificate is not trusted: %w", err),
+			Advice: "Its SHA-256 fingerprint is " + p.SHA256 + "."}
+	}
+	if err := s.o.Verify(ctx, p); err != nil {
+		e := &Error{Reason: connlog.ReasonTLS, Err: fmt.Errorf("the certificate was not accepted: %w", err)}
+		if ctx.Err() != nil {
+			e.Reason = connlog.ReasonCancelled
+		}
+		return e
+	}
+	return nil
+}
+
+func verify(st tls.ConnectionState, name string, roots *x509.CertPool) error {
+	opts := x509.VerifyOptions{Roots: roots, DNSName: name, Intermediates: x509.NewCertPool()}
+	for _, c := range st.PeerCertificates[1:] {
+		opts.Intermediates.AddCert(c)
+	}
+	_, err := st.PeerCertificates[0].Verify(opts)
+	return err
+}
+
+// sameServer refuses a data connection whose TLS end is not the control connection's server.
+func (s *Session) sameServer(st tls.ConnectionState) error {
+	if s.o.Insecure || len(st.PeerCertificates) > 0 && bytes.Equal(st.PeerCertificates[0].Raw, s.leaf) {
+		return nil
+	}
+	if len(st.PeerCertificates) > 0 && verify(st, s.tlsConfig.ServerName, s.o.RootCAs) == nil {
+		return nil
+	}
+	return errors.New("the data connection shows another certificate than the control connection")
+}
+
+// Fingerprint is the SHA-256 of a certificate, "AB:CD:...".
+func Fingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	hexes := make([]string, len(sum))
+	for i, b := range sum {
+		hexes[i] = fmt.Sprintf("%02X", b)
+	}
+	return strings.Join(hexes, ":")
+}
