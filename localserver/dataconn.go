@@ -1,0 +1,610 @@
+package localserver
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"portside/connlog"
+)
+
+// Why a transfer was cut short.
+var (
+	errAborted  = errors.New("the client sent ABOR")
+	errQuit     = errors.New("the client sent QUIT")
+	errStalled  = errors.New("no byte moved for the stall time")
+	errNotTaken = errors.New("nobody opened the data connection in time")
+	errExpired  = errors.New("the passive offer has expired")
+	errNewer    = errors.New("a newer PASV, EPSV, PORT or EPRT replaced it")
+	errEnd      = errors.New("the session ended")
+)
+
+// dataConn is one data connection from its offer (PASV, EPSV) or request (PORT, EPRT) to its end. The two modes
+// differ in how they get a connection, [dataConn.accept] and [dataConn.dial]; all else is the same for both.
+//
+// A passive offer has a goroutine that waits on its listener, so that a stranger is refused and the port is free
+// again at the moment somebody comes, not when the client sends its RETR.
+type dataConn struct {
+	s         *session
+	num       int // connlog.Record.Conn
+	mode      connlog.Mode
+	initiator connlog.Side
+	command   string         // "EPSV", "PORT 127,0,0,1,200,10"
+	told      netip.AddrPort // where the dialling side dials to
+
+	ln    *net.TCPListener
+	lease lease
+	done  chan struct{} // closed when accept has ended: conn or err is set
+
+	mu      sync.Mutex
+	claimed bool // a transfer waits for it
+	gone    error
+	conn    *net.TCPConn
+	err     error
+	opened  time.Time
+	from    netip.AddrPort
+	cmd     string // the transfer's command
+
+	tlsText string
+	note    string // goes into the record of a transfer that came whole
+	bytes   atomic.Int64
+	rate    atomic.Int64 // bytes per second, lately
+}
+
+func (d *dataConn) record(r connlog.Record) {
+	r.Channel, r.Conn, r.Mode, r.Initiator = connlog.Data, d.num, d.mode, d.initiator
+	if !r.To.IsValid() {
+		r.To = d.told
+	}
+	d.s.record(r)
+}
+
+// offerPassive opens a listener on the address that the client came to.
+func (s *session) offerPassive(command string) (*dataConn, error) {
+	ln, l, err := s.srv.pool().listen(s.local.Addr())
+	if err != nil {
+		return nil, err
+	}
+	d := &dataConn{s: s, num: s.nextConn(), mode: connlog.Passive, initiator: connlog.Client, command: command,
+		ln: ln, lease: l, done: make(chan struct{})}
+	ln.SetDeadline(time.Now().Add(s.srv.limits().OfferTimeout))
+	d.told = netip.AddrPortFrom(s.local.Addr(), l.port)
+	return d, nil
+}
+
+// requestActive notes where the client waits. Nothing is dialled before the transfer.
+func (s *session) requestActive(command string, to netip.AddrPort) *dataConn {
+	return &dataConn{s: s, num: s.nextConn(), mode: connlog.Active, initiator: connlog.Server, command: command, told: to}
+}
+
+// accept waits for the client. It owns the listener and the lease's offered state.
+func (d *dataConn) accept() {
+	defer close(d.done)
+	defer d.s.srv.contain(d.s)
+	foreign := d.s.srv.Passive().AllowForeignAddress
+	for {
+		c, err := d.ln.AcceptTCP()
+		if err != nil {
+			d.ln.Close()
+			d.lease.withdrawn()
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.err = d.gone
+			if d.gone == nil {
+				d.err = err
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					d.err = errExpired
+					if d.claimed {
+						d.err = errNotTaken
+					} else {
+						d.record(connlog.Record{Event: connlog.OfferExpired, Command: d.command})
+					}
+				}
+			}
+			return
+		}
+		from := unmapped(c.RemoteAddr())
+		if !foreign && !sameHost(from.Addr(), d.s.peer.Addr()) {
+			d.record(connlog.Record{Event: connlog.StrangerRefused, From: from, To: unmapped(c.LocalAddr()), Command: d.command,
+				Reason: connlog.ReasonPolicy})
+			reset(c)
+			continue
+		}
+		d.ln.Close()
+		d.lease.taken()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.gone != nil {
+			reset(c)
+			d.lease.ended()
+			d.err = d.gone
+			return
+		}
+		d.stands(c, from, unmapped(c.LocalAddr()))
+		return
+	}
+}
+
+// stands notes that the connection is there. The caller holds mu.
+func (d *dataConn) stands(c *net.TCPConn, from, to netip.AddrPort) {
+	d.conn, d.from, d.opened = c, from, time.Now()
+	d.record(connlog.Record{Event: connlog.DataOpened, From: from, To: to, Command: d.command})
+}
+
+// dial opens the connection to the client, from the address that the client knows us by.
+func (d *dataConn) dial(ctx context.Context, l Limits) (*net.TCPConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.DialTimeout)
+	defer cancel()
+	local := d.s.local.Addr()
+	from := netip.AddrPortFrom(local, 0)
+	try := func(port uint16) (net.Conn, error) {
+		dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(local, port)), KeepAlive: 15 * time.Second}
+		if port != 0 {
+			dialer.Control = reuseAddress
+		}
+		return dialer.DialContext(ctx, tcpNetwork(local), d.told.String())
+	}
+	note := connlog.Record{Event: connlog.DataDialing, From: from, Command: d.command}
+	var c net.Conn
+	var err error
+	if d.s.srv.config.Active.Port20 {
+		note.From = netip.AddrPortFrom(local, 20)
+		d.record(note)
+		c, err = try(20)
+		if err != nil && !cannotBind(err) {
+			return nil, err
+		}
+		if err != nil {
+			note.From, note.Err = from, "port 20 can't be used at our end: "+err.Error()
+		}
+	}
+	if c == nil {
+		d.record(note)
+		if c, err = try(0); err != nil {
+			return nil, err
+		}
+	}
+	conn := c.(*net.TCPConn)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stands(conn, unmapped(conn.LocalAddr()), d.told)
+	return conn, nil
+}
+
+func cannotBind(err error) bool {
+	return addressInUse(err) || errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EADDRNOTAVAIL)
+}
+
+// open returns the connection, waiting for it or dialling it. It fails at once when ctx ends.
+func (d *dataConn) open(ctx context.Context, cmd string) (*net.TCPConn, error) {
+	l := d.s.srv.limits()
+	d.mu.Lock()
+	d.claimed, d.cmd = true, cmd
+	d.mu.Unlock()
+	if d.mode == connlog.Active {
+		c, err := d.dial(ctx, l)
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return c, err
+	}
+	d.ln.SetDeadline(time.Now().Add(l.OfferTimeout))
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.conn, d.err
+}
+
+// withdraw takes back an offer or request that no transfer has used, and waits until nothing of it is left.
+func (d *dataConn) withdraw(why error) {
+	d.mu.Lock()
+	d.gone = why
+	d.mu.Unlock()
+	if d.ln != nil {
+		d.ln.Close()
+		<-d.done
+	}
+	if d.conn == nil && errors.Is(d.err, errExpired) {
+		return // said already
+	}
+	d.close(why, true)
+}
+
+// close ends the data connection, frees its port and records how it ended. err is nil when the transfer is whole.
+func (d *dataConn) close(err error, notTaken bool) {
+	if d.ln != nil {
+		d.mu.Lock()
+		if d.gone == nil && err != nil {
+			d.gone = err
+		}
+		d.mu.Unlock()
+		d.ln.Close()
+		<-d.done
+	}
+	r := connlog.Record{Event: connlog.DataClosed, Bytes: d.bytes.Load(), From: d.from, Command: firstOf(d.cmd, d.command), TLS: d.tlsText, Err: d.note}
+	if d.conn != nil {
+		if err != nil && !errors.Is(err, errAborted) {
+			reset(d.conn)
+		} else {
+			d.conn.Close()
+		}
+		if d.ln != nil {
+			d.lease.ended()
+		}
+		r.Duration = time.Since(d.opened)
+	}
+	if err != nil {
+		r.Event = connlog.DataFailed
+		r.Reason, r.By = classify(err)
+		r.Err = err.Error()
+		if notTaken {
+			r.Reason = connlog.ReasonNotTaken
+		}
+	}
+	d.record(r)
+}
+
+// classify finds the reason for the record, and which side caused it ("" when that can't be said).
+func classify(err error) (connlog.Reason, connlog.Side) {
+	var local *localError
+	switch {
+	case errors.As(err, &local):
+		return connlog.ReasonLocal, connlog.Server
+	case errors.Is(err, errAborted), errors.Is(err, errQuit):
+		return connlog.ReasonCancelled, connlog.Client
+	case errors.Is(err, errLost):
+		return connlog.ReasonLost, connlog.Client
+	case errors.Is(err, errKicked):
+		return connlog.ReasonKicked, connlog.Server
+	case errors.Is(err, errStopping):
+		return connlog.ReasonStopping, connlog.Server
+	case errors.Is(err, errStalled):
+		return connlog.ReasonStalled, connlog.Server
+	case errors.Is(err, errTLSPolicy), errors.Is(err, errNotResumed):
+		return connlog.ReasonPolicy, connlog.Server
+	case errors.Is(err, errHandshake):
+		return connlog.ReasonTLS, ""
+	case errors.Is(err, errNewer), errors.Is(err, errEnd):
+		return connlog.ReasonNotTaken, ""
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return connlog.ReasonRefused, connlog.Client
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return connlog.ReasonUnreachable, ""
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return connlog.ReasonReset, connlog.Client
+	case errors.Is(err, errNotTaken), errors.Is(err, errExpired), errors.Is(err, os.ErrDeadlineExceeded),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
+		return connlog.ReasonTimeout, ""
+	}
+	return connlog.ReasonReset, ""
+}
+
+// localError is a failure on this computer while data moved: its disk, its rights.
+type localError struct{ error }
+
+func (e *localError) Unwrap() error { return e.error }
+
+var (
+	errTLSPolicy  = errors.New("clear data connections are not allowed in this session")
+	errNotResumed = errors.New("the data connection did not resume the control connection's TLS session")
+	errHandshake  = errors.New("TLS handshake on the data connection")
+)
+
+// progressEvery is how often a transfer writes a progress record.
+const progressEvery = 250 * time.Millisecond
+
+// pipe is an open data connection as a transfer uses it: it moves bytes, counts them, and breaks off when nothing
+// moves.
+type pipe struct {
+	d     *dataConn
+	tcp   *net.TCPConn
+	stall time.Duration
+	tls   *tls.Conn // nil in clear
+	wire  *bufferedConn
+
+	unhook    func() bool // takes the end of the transfer's context off
+	lastTick  time.Time
+	lastBytes int64
+}
+
+func (d *dataConn) pipe(tcp *net.TCPConn, l Limits) *pipe {
+	return &pipe{d: d, tcp: tcp, stall: l.StallTimeout, lastTick: time.Now()}
+}
+
+// handshake puts TLS on the connection. It comes after the 150 reply: clients wait for that first.
+func (p *pipe) handshake(ctx context.Context, config *tls.Config, resume ResumePolicy) error {
+	p.wire = newBufferedConn(&stallConn{p.tcp, p.stall})
+	p.tls = tls.Server(p.wire, config)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := p.tls.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errHandshake, err)
+	}
+	state := p.tls.ConnectionState()
+	p.d.tlsText = tls.VersionName(state.Version)
+	p.d.record(connlog.Record{Event: connlog.DataTLS, From: p.d.from, TLS: p.d.tlsText,
+		Cipher: tls.CipherSuiteName(state.CipherSuite), Resumed: state.DidResume})
+	if resume == ResumeRequire && !state.DidResume {
+		return errNotResumed
+	}
+	p.wire.bulk = true
+	return nil
+}
+
+// release gives the pipe's buffers back.
+func (p *pipe) release() {
+	if p.wire != nil {
+		p.wire.release()
+	}
+}
+
+func (p *pipe) moved(n int64) {
+	total := p.d.bytes.Add(n)
+	p.d.s.moved.Add(n)
+	if now := time.Now(); now.Sub(p.lastTick) >= progressEvery {
+		p.d.rate.Store(int64(float64(total-p.lastBytes) / now.Sub(p.lastTick).Seconds()))
+		p.lastTick, p.lastBytes = now, total
+		p.d.record(connlog.Record{Event: connlog.DataProgress, From: p.d.from, Bytes: total, Command: p.d.cmd})
+	}
+}
+
+// Write sends one piece of a listing or of converted text.
+func (p *pipe) Write(b []byte) (n int, err error) {
+	if p.tls != nil {
+		if n, err = p.tls.Write(b); err == nil {
+			err = p.wire.Flush()
+		}
+	} else {
+		n, err = (&stallConn{p.tcp, p.stall}).Write(b)
+	}
+	p.moved(int64(n))
+	return n, err
+}
+
+// Read receives one piece of an upload.
+func (p *pipe) Read(b []byte) (n int, err error) {
+	if p.tls != nil {
+		n, err = p.tls.Read(b)
+	} else {
+		n, err = (&stallConn{p.tcp, p.stall}).Read(b)
+	}
+	p.moved(int64(n))
+	if err == io.EOF && p.tls != nil && p.wire.ended {
+		// The client closed without close_notify, as many do: what came is taken, and noted (RFC 4217 section 12.3).
+		p.d.note = "the client ended the upload without TLS close_notify"
+	}
+	return n, err
+}
+
+// chunk is how many bytes the kernel copies between two looks at the clock when data flows, and tick how long it may
+// take when it does not.
+const (
+	chunk = 8 << 20
+	tick  = 500 * time.Millisecond
+)
+
+// send copies a file to the client: in clear by the kernel (sendfile), in TLS through a large buffer.
+func (p *pipe) send(f *os.File) error {
+	if p.tls != nil {
+		return p.copyTo(f)
+	}
+	last := time.Now()
+	for {
+		p.tcp.SetWriteDeadline(time.Now().Add(min(tick, p.stall)))
+		n, err := p.tcp.ReadFrom(&io.LimitedReader{R: f, N: chunk})
+		p.moved(n)
+		switch now := time.Now(); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if n > 0 {
+				last = now
+			} else if now.Sub(last) >= p.stall {
+				return errStalled
+			}
+		case err != nil:
+			return sideOf(err)
+		case n == 0:
+			return nil
+		default:
+			last = now
+		}
+	}
+}
+
+// copyTo sends through a buffer.
+func (p *pipe) copyTo(r io.Reader) error {
+	buf := largeBuffers.Get().(*[largeBuffer]byte)
+	defer largeBuffers.Put(buf)
+	for {
+		n, err := io.ReadFull(r, buf[:])
+		if n > 0 {
+			if _, err := p.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF, err == io.ErrUnexpectedEOF:
+			return nil
+		case err != nil:
+			return &localError{err}
+		}
+	}
+}
+
+// receive copies what the client sends to a file.
+func (p *pipe) receive(f io.Writer) error {
+	buf := largeBuffers.Get().(*[largeBuffer]byte)
+	defer largeBuffers.Put(buf)
+	for {
+		n, err := 0, error(nil)
+		for n < len(buf) && err == nil {
+			var m int
+			m, err = p.Read(buf[n:])
+			n += m
+		}
+		if n > 0 {
+			if _, err := f.Write(buf[:n]); err != nil {
+				return &localError{err}
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// sideOf tells an error of the file from one of the connection: a *net.OpError wraps both when the kernel copies.
+func sideOf(err error) error {
+	var file *os.PathError
+	if errors.As(err, &file) {
+		return &localError{err}
+	}
+	return err
+}
+
+// finish says the end of a download or listing: close_notify in TLS, then FIN.
+func (p *pipe) finish() error {
+	if p.tls != nil {
+		if err := p.wire.Flush(); err != nil {
+			return err
+		}
+		p.wire.bulk = false
+		if err := p.tls.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	return p.tcp.CloseWrite()
+}
+
+const largeBuffer = 256 << 10
+
+var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+
+// stallConn is a TCP connection whose reads and writes break off with errStalled when no byte moves for stall.
+type stallConn struct {
+	*net.TCPConn
+	stall time.Duration
+}
+
+func (c *stallConn) Read(b []byte) (int, error) {
+	c.SetReadDeadline(time.Now().Add(c.stall))
+	n, err := c.TCPConn.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errStalled
+	}
+	return n, err
+}
+
+func (c *stallConn) Write(b []byte) (written int, err error) {
+	for {
+		c.SetWriteDeadline(time.Now().Add(c.stall))
+		n, err := c.TCPConn.Write(b[written:])
+		written += n
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if n > 0 {
+				continue // slow, but it moves
+			}
+			err = errStalled
+		}
+		return written, err
+	}
+}
+
+// bufferedConn stands between TLS and TCP: crypto/tls writes and reads each record of 16 KiB with a system call of
+// its own; this makes it one for many. During the handshake it passes everything through.
+type bufferedConn struct {
+	*stallConn
+	bulk  bool
+	ended bool // TCP's end came; TLS asks for no more bytes after close_notify
+	out   *[largeBuffer]byte
+	n     int
+	in    *bufio.Reader
+}
+
+var inBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 128<<10) }}
+
+func newBufferedConn(c *stallConn) *bufferedConn {
+	in := inBuffers.Get().(*bufio.Reader)
+	in.Reset(c)
+	return &bufferedConn{stallConn: c, in: in}
+}
+
+func (c *bufferedConn) Read(b []byte) (int, error) {
+	n, err := c.in.Read(b)
+	c.ended = c.ended || err == io.EOF
+	return n, err
+}
+
+func (c *bufferedConn) Write(b []byte) (int, error) {
+	if !c.bulk {
+		return c.stallConn.Write(b)
+	}
+	if c.out == nil {
+		c.out = largeBuffers.Get().(*[largeBuffer]byte)
+	}
+	if c.n+len(b) > len(c.out) {
+		if err := c.Flush(); err != nil {
+			return 0, err
+		}
+	}
+	if len(b) > len(c.out) {
+		return c.stallConn.Write(b)
+	}
+	c.n += copy(c.out[c.n:], b)
+	return len(b), nil
+}
+
+// Flush sends what Write has collected.
+func (c *bufferedConn) Flush() error {
+	if c.n == 0 {
+		return nil
+	}
+	n := c.n
+	c.n = 0
+	_, err := c.stallConn.Write(c.out[:n])
+	return err
+}
+
+func (c *bufferedConn) release() {
+	c.in.Reset(nil)
+	inBuffers.Put(c.in)
+	if c.out != nil {
+		largeBuffers.Put(c.out)
+		c.out = nil
+	}
+}
+
+// reset closes a connection so that its other end sees that it was cut: a plain end would pass for the end of the
+// file. What waits to be sent is thrown away.
+func reset(c *net.TCPConn) {
+	c.SetLinger(0)
+	c.Close()
+}
+
+// unmapped returns the address of one end with IPv4 written as IPv4.
+func unmapped(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+func sameHost(a, b netip.Addr) bool { return a.Unmap().WithZone("") == b.Unmap().WithZone("") }

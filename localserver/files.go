@@ -1,0 +1,339 @@
+package localserver
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// tempPrefix begins the name of a file that an upload is written to. Such names are never listed, and no command
+// reaches them.
+const tempPrefix = ".portside-upload-"
+
+// errNotRegular says that a name is not a regular file: a FIFO, a socket, a device.
+var errNotRegular = errors.New("not a regular file")
+
+// folder is a shared folder. Its [os.Root] lets no name, link or race leave it.
+type folder struct {
+	path string
+	mu   sync.Mutex
+	root *os.Root
+	old  []*os.Root // roots of folders that were replaced while sessions may still use them
+}
+
+func openFolder(path string) (*folder, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("the folder %s can't be shared: %w", path, err)
+	}
+	return &folder{path: path, root: root}, nil
+}
+
+// current returns the root as it is now: a folder that was removed and made again is opened again.
+func (f *folder) current() *os.Root {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now, err := os.Stat(f.path)
+	if err != nil {
+		return f.root
+	}
+	if was, err := f.root.Stat("."); err == nil && os.SameFile(was, now) {
+		return f.root
+	}
+	if root, err := os.OpenRoot(f.path); err == nil {
+		f.old = append(f.old, f.root)
+		f.root = root
+	}
+	return f.root
+}
+
+func (f *folder) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range append(f.old, f.root) {
+		r.Close()
+	}
+	f.old = nil
+}
+
+// relative turns a client's path into one below the root. cwd and the virtual result begin with "/".
+func relative(cwd, arg string) (virtual, rel string, err error) {
+	if !strings.HasPrefix(arg, "/") {
+		arg = cwd + "/" + arg
+	}
+	virtual = path.Clean("/" + arg)
+	rel = strings.TrimPrefix(virtual, "/")
+	if rel == "" {
+		return virtual, ".", nil
+	}
+	// On Windows a backslash is a separator and a colon names a stream; neither may mean more than FTP's "/".
+	if runtime.GOOS == "windows" && strings.ContainsAny(rel, `\:`) {
+		return virtual, "", fs.ErrNotExist
+	}
+	rel = filepath.FromSlash(rel)
+	if !filepath.IsLocal(rel) {
+		return virtual, "", fs.ErrNotExist
+	}
+	for part := range strings.SplitSeq(virtual, "/") {
+		if strings.HasPrefix(part, tempPrefix) {
+			return virtual, "", fs.ErrNotExist
+		}
+	}
+	return virtual, rel, nil
+}
+
+// openFile opens a regular file and nothing else. O_NONBLOCK keeps the open of a FIFO that took the file's place
+// from waiting for its other end.
+func openFile(root *os.Root, rel string, flag int) (*os.File, fs.FileInfo, error) {
+	st, err := root.Stat(rel)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, nil, errNotRegular
+	}
+	f, err := root.OpenFile(rel, flag|openNonblock, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err = f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = errNotRegular
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, st, nil
+}
+
+// resolveLink returns the path that writing to rel would change: rel itself, or where its links lead inside root.
+func resolveLink(root *os.Root, rel string) (string, error) {
+	for range 16 {
+		st, err := root.Lstat(rel)
+		if errors.Is(err, fs.ErrNotExist) {
+			return rel, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if st.Mode()&fs.ModeSymlink == 0 {
+			return rel, nil
+		}
+		to, err := root.Readlink(rel)
+		if err != nil {
+			return "", err
+		}
+		if filepath.IsAbs(to) {
+			return "", fs.ErrPermission
+		}
+		if rel = filepath.Join(filepath.Dir(rel), to); !filepath.IsLocal(rel) {
+			return "", fs.ErrPermission
+		}
+	}
+	return "", errors.New("too many links")
+}
+
+// upload is a file that is being received. A new file or a replacement goes to a temporary file beside its target
+// and takes the target's name when it is whole; an append and a resumed upload write to the file itself.
+type upload struct {
+	root    *os.Root
+	file    *os.File
+	target  string
+	temp    string // "" when the target itself is written
+	existed bool
+	perm    fs.FileMode
+	live    *liveTemps
+}
+
+// newUpload opens the file that STOR, STOU or APPE writes. offset is REST's; appending starts at the end.
+func newUpload(root *os.Root, target string, offset int64, appending bool, live *liveTemps) (*upload, error) {
+	u := &upload{root: root, target: target, perm: 0o644, live: live}
+	st, err := root.Lstat(target)
+	switch {
+	case err == nil:
+		u.existed = true
+		if !st.Mode().IsRegular() {
+			return nil, errNotRegular
+		}
+		u.perm = st.Mode().Perm()
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	if u.existed && (appending || offset > 0) {
+		f, st, err := openFile(root, target, os.O_WRONLY)
+		if err != nil {
+			return nil, err
+		}
+		if appending {
+			offset = st.Size()
+		}
+		if _, err := f.Seek(offset, io.SeekStart); err != nil {
+			f.Close()
+			return nil, err
+		}
+		u.file = f
+		return u, nil
+	}
+	var random [8]byte
+	rand.Read(random[:])
+	name := tempPrefix + hex.EncodeToString(random[:])
+	u.temp = filepath.Join(filepath.Dir(target), name)
+	live.add(name)
+	u.file, err = root.OpenFile(u.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		live.remove(name)
+		return nil, err
+	}
+	return u, nil
+}
+
+// done closes the file and gives it its name.
+func (u *upload) done() error {
+	err := u.file.Close()
+	if u.temp == "" {
+		return err
+	}
+	defer u.live.remove(filepath.Base(u.temp))
+	if err == nil {
+		err = u.root.Chmod(u.temp, u.perm)
+	}
+	if err == nil {
+		err = u.root.Rename(u.temp, u.target)
+	}
+	if err != nil {
+		u.root.Remove(u.temp)
+	}
+	return err
+}
+
+// broken ends an upload that did not come whole. The part is kept under the target's name when keep says so, nothing
+// stood there, and there is something to keep. It reports whether a part can be continued.
+func (u *upload) broken(keep bool, received int64) (kept bool) {
+	if u.temp == "" {
+		u.file.Close()
+		return true
+	}
+	if keep && !u.existed && received > 0 {
+		// Somebody else may have made the target meanwhile.
+		if _, err := u.root.Lstat(u.target); errors.Is(err, fs.ErrNotExist) {
+			return u.done() == nil
+		}
+	}
+	u.file.Close()
+	u.root.Remove(u.temp)
+	u.live.remove(filepath.Base(u.temp))
+	return false
+}
+
+// liveTemps are the temporary files of uploads that run, which the sweep must leave alone.
+type liveTemps struct {
+	mu    sync.Mutex
+	names map[string]struct{}
+}
+
+func (l *liveTemps) add(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.names[name] = struct{}{}
+}
+
+func (l *liveTemps) remove(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.names, name)
+}
+
+func (l *liveTemps) has(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, has := l.names[name]
+	return has
+}
+
+// A temporary file is stale when nothing was written to it for staleAfter: longer than any stall time, so the upload
+// of another server on the same folder is safe. sweepAtMost bounds what a start costs in a huge tree.
+const (
+	staleAfter  = time.Hour
+	sweepAtMost = 200_000
+)
+
+// sweep removes temporary files that a crash left in root.
+func sweep(ctx context.Context, root *os.Root, live *liveTemps, now time.Time) {
+	seen := 0
+	var walk func(dir string, depth int)
+	walk = func(dir string, depth int) {
+		d, err := root.Open(dir)
+		if err != nil {
+			return
+		}
+		var folders []string
+		for {
+			entries, err := d.ReadDir(256)
+			for _, e := range entries {
+				seen++
+				name := e.Name()
+				switch {
+				case e.IsDir():
+					folders = append(folders, filepath.Join(dir, name))
+				case e.Type().IsRegular() && strings.HasPrefix(name, tempPrefix) && !live.has(name):
+					if st, err := e.Info(); err == nil && now.Sub(st.ModTime()) > staleAfter {
+						root.Remove(filepath.Join(dir, name))
+					}
+				}
+			}
+			if err != nil || seen > sweepAtMost || ctx.Err() != nil {
+				break
+			}
+		}
+		d.Close()
+		for _, f := range folders {
+			if depth < 64 && seen <= sweepAtMost && ctx.Err() == nil {
+				walk(f, depth+1)
+			}
+		}
+	}
+	walk(".", 0)
+}
+
+// fileReply turns an error of the file system into a reply. The reply names what the client asked for and never a
+// path of this computer.
+func fileReply(err error, virtual string) (code int, text string) {
+	switch {
+	case errors.Is(err, errNotRegular):
+		return 550, virtual + ": not a regular file."
+	case errors.Is(err, fs.ErrNotExist):
+		return 550, virtual + ": no such file or folder."
+	case errors.Is(err, fs.ErrExist):
+		return 550, virtual + ": it exists already."
+	case errors.Is(err, syscall.ENOTEMPTY):
+		return 550, virtual + ": the folder is not empty."
+	case errors.Is(err, syscall.ENOTDIR):
+		return 550, virtual + ": not a folder."
+	case errors.Is(err, syscall.EISDIR):
+		return 550, virtual + ": it is a folder."
+	case errors.Is(err, syscall.ENAMETOOLONG):
+		return 553, virtual + ": the name is too long."
+	case diskFull(err):
+		return 452, virtual + ": no space left on the server's disk, or its quota is used up."
+	case readOnlyDisk(err):
+		return 550, virtual + ": the server's disk is read-only."
+	case errors.Is(err, fs.ErrPermission):
+		return 550, virtual + ": the server may not do that."
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return 450, virtual + ": the server has too many files open."
+	}
+	return 550, virtual + ": the server could not do that."
+}

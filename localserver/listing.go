@@ -1,0 +1,432 @@
+package localserver
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"portside/connlog"
+	"portside/wire"
+)
+
+// factSet is the facts that MLST and MLSD show.
+type factSet uint8
+
+const (
+	factType factSet = 1 << iota
+	factSize
+	factModify
+	factPerm
+	factUnique
+	factMode
+	allFacts = factType | factSize | factModify | factPerm | factUnique | factMode
+)
+
+var factNames = []string{"type", "size", "modify", "perm", "unique", "unix.mode"}
+
+// list returns the facts as FEAT shows them: a star marks those that are switched on (RFC 3659 section 7.8).
+func (f factSet) list() string {
+	var b strings.Builder
+	for i, name := range factNames {
+		b.WriteString(name)
+		if f&(1<<i) != 0 {
+			b.WriteByte('*')
+		}
+		b.WriteByte(';')
+	}
+	return b.String()
+}
+
+// chosen returns the facts that are switched on, as OPTS MLST answers.
+func (f factSet) chosen() string {
+	var b strings.Builder
+	for i, name := range factNames {
+		if f&(1<<i) != 0 {
+			b.WriteString(name + ";")
+		}
+	}
+	return b.String()
+}
+
+// parseFactSet reads the argument of OPTS MLST; facts that are not known are left out.
+func parseFactSet(arg string) (f factSet) {
+	for name := range strings.SplitSeq(strings.ToLower(arg), ";") {
+		if i := slices.Index(factNames, strings.TrimSpace(name)); i >= 0 {
+			f |= 1 << i
+		}
+	}
+	return f
+}
+
+// appendFacts appends an MLST or MLSD line without its line end.
+func (s *session) appendFacts(b []byte, st fs.FileInfo, name string) []byte {
+	facts := make([]wire.Fact, 0, len(factNames))
+	add := func(f factSet, name, value string) {
+		if s.facts&f != 0 {
+			facts = append(facts, wire.Fact{Name: name, Value: value})
+		}
+	}
+	kind, size := "file", st.Size()
+	if st.IsDir() {
+		kind = "dir"
+	}
+	add(factType, "type", kind)
+	if !st.IsDir() {
+		add(factSize, "size", strconv.FormatInt(size, 10))
+	}
+	add(factModify, "modify", wire.FormatTime(st.ModTime()))
+	add(factPerm, "perm", s.account.Rights.perm(st.IsDir()))
+	if id := fileID(st); id != "" {
+		add(factUnique, "unique", id)
+	}
+	add(factMode, "unix.mode", fmt.Sprintf("%04o", st.Mode().Perm()))
+	return wire.AppendFacts(b, facts, name)
+}
+
+// perm is the perm fact: what this account may do (RFC 3659 section 7.5.5).
+func (r Rights) perm(dir bool) string {
+	var b []byte
+	add := func(need Rights, letter byte) {
+		if r&need == need {
+			b = append(b, letter)
+		}
+	}
+	if dir {
+		add(Upload, 'c')
+		add(Delete, 'd')
+		b = append(b, 'e')
+		add(Rename, 'f')
+		add(List, 'l')
+		add(MakeFolder, 'm')
+		add(Delete, 'p')
+		return string(b)
+	}
+	add(Upload|Overwrite, 'a')
+	add(Delete, 'd')
+	add(Rename, 'f')
+	add(Read, 'r')
+	add(Upload|Overwrite, 'w')
+	return string(b)
+}
+
+// nameBudget is the memory that the names of one listing may take. A folder whose names need more is read again for
+// each piece, so a listing of any size is sorted in bounded memory and starts at once.
+const nameBudget = 16 << 20
+
+// sortedNames calls emit with the names in dir that match, in the order of their bytes.
+func sortedNames(dir *os.File, match func(string) bool, budget int, emit func(string) error) error {
+	var last string // emitted so far
+	for begin := true; ; begin = false {
+		names := nameList{}
+		bound, bounded := "", false // names above bound wait for a later pass
+		if _, err := dir.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		for {
+			some, err := dir.Readdirnames(1024)
+			for _, n := range some {
+				if !begin && n <= last || bounded && n > bound || !match(n) {
+					continue
+				}
+				names.add(n)
+				if names.size() > budget {
+					names.sort()
+					names.halve()
+					bound, bounded = names.at(names.len()-1), true
+				}
+			}
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				return err
+			}
+		}
+		names.sort()
+		for i := range names.len() {
+			if err := emit(names.at(i)); err != nil {
+				return err
+			}
+		}
+		if !bounded {
+			return nil
+		}
+		last = bound
+	}
+}
+
+// nameList keeps many names with 8 bytes of overhead each, instead of a string header and an allocation.
+type nameList struct {
+	text  []byte
+	index []nameAt
+}
+
+type nameAt struct{ off, len uint32 }
+
+func (l *nameList) add(n string) {
+	l.index = append(l.index, nameAt{uint32(len(l.text)), uint32(len(n))})
+	l.text = append(l.text, n...)
+}
+
+func (l *nameList) len() int  { return len(l.index) }
+func (l *nameList) size() int { return len(l.text) + 8*len(l.index) }
+
+func (l *nameList) bytes(a nameAt) []byte { return l.text[a.off : a.off+a.len] }
+func (l *nameList) at(i int) string       { return string(l.bytes(l.index[i])) }
+
+func (l *nameList) sort() {
+	slices.SortFunc(l.index, func(a, b nameAt) int { return strings.Compare(string(l.bytes(a)), string(l.bytes(b))) })
+}
+
+// halve keeps the first half of a sorted list.
+func (l *nameList) halve() {
+	kept := nameList{index: make([]nameAt, 0, len(l.index)), text: make([]byte, 0, cap(l.text))}
+	for _, a := range l.index[:(len(l.index)+1)/2] {
+		kept.add(string(l.bytes(a)))
+	}
+	*l = kept
+}
+
+// listArg splits the argument of LIST and NLST into ls switches, which change nothing, and the path.
+func listArg(arg string) string {
+	arg = strings.TrimLeft(arg, " ")
+	for strings.HasPrefix(arg, "-") {
+		_, arg, _ = strings.Cut(arg, " ")
+		arg = strings.TrimLeft(arg, " ")
+	}
+	return arg
+}
+
+// cmdLIST is LIST, NLST and MLSD.
+func (s *session) cmdLIST(c wire.Command) {
+	defer s.dropData(errNewer)
+	if !s.allowed(List) {
+		return
+	}
+	arg := c.Arg
+	if c.Verb != "MLSD" {
+		arg = s.listPath(arg)
+	}
+	virtual, rel, ok := s.at(arg)
+	if !ok {
+		return
+	}
+	pattern := ""
+	st, err := s.root.Stat(rel)
+	if errors.Is(err, fs.ErrNotExist) && c.Verb != "MLSD" && strings.ContainsAny(path.Base(arg), "*?[") {
+		// "NLST *.txt": mget of older clients sends it.
+		pattern = path.Base(virtual)
+		if _, bad := path.Match(pattern, ""); bad == nil {
+			arg = path.Dir(arg)
+			virtual, rel = path.Dir(virtual), filepath.Dir(rel)
+			st, err = s.root.Stat(rel)
+		}
+	}
+	if err == nil && !st.IsDir() && (c.Verb == "MLSD" || !st.Mode().IsRegular()) {
+		err = errNotFolder
+	}
+	if err != nil {
+		if errors.Is(err, errNotFolder) {
+			s.reply(501, virtual+": not a folder.")
+			return
+		}
+		s.replyFile(err, virtual)
+		return
+	}
+	var dir *os.File
+	if st.IsDir() {
+		if dir, err = s.root.OpenFile(rel, os.O_RDONLY|openNonblock, 0); err != nil {
+			s.replyFile(err, virtual)
+			return
+		}
+		defer dir.Close()
+	}
+	p := s.openData(c, virtual, Sending, "Sending the listing of "+virtual+".")
+	if p == nil {
+		return
+	}
+	err = s.sendListing(p, c.Verb, arg, pattern, rel, st, dir)
+	if err == nil {
+		err = p.finish()
+	}
+	if err = p.end(s.xfer, err); err != nil {
+		s.replyBroken(err, virtual, "")
+		return
+	}
+	s.reply(226, "Listing sent.")
+}
+
+var errNotFolder = errors.New("not a folder")
+
+// listPath leaves the switches out, unless a file of just that name exists ("-a").
+func (s *session) listPath(arg string) string {
+	stripped := listArg(arg)
+	if stripped == arg {
+		return arg
+	}
+	if _, rel, err := relative(s.cwd, arg); err == nil && arg != "" && strings.HasPrefix(arg, "-") {
+		if _, err := s.root.Lstat(rel); err == nil {
+			return arg
+		}
+	}
+	return stripped
+}
+
+// sendListing writes the lines. arg is the path as the client gave it: NLST puts it in front of each name.
+func (s *session) sendListing(p *pipe, verb, arg, pattern, rel string, st fs.FileInfo, dir *os.File) error {
+	out := bufio.NewWriterSize(p, 32<<10)
+	now := time.Now()
+	var line []byte
+	emit := func(st fs.FileInfo, name string) error {
+		line = line[:0]
+		switch verb {
+		case "LIST":
+			line = wire.AppendList(line, st.Mode(), st.Size(), st.ModTime(), now, name)
+		case "NLST":
+			line = append(line, name...)
+		default:
+			line = s.appendFacts(line, st, name)
+		}
+		line = append(line, '\r', '\n')
+		_, err := out.Write(line)
+		return err
+	}
+	if dir == nil {
+		if err := emit(st, arg); err != nil {
+			return err
+		}
+		return out.Flush()
+	}
+	prefix := ""
+	if arg = strings.TrimSuffix(arg, "/"); verb == "NLST" && arg != "" && arg != "." {
+		prefix = arg + "/"
+	}
+	err := s.eachEntry(dir, rel, pattern, verb != "NLST", func(st fs.FileInfo, name string) error { return emit(st, prefix+name) })
+	if err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// eachEntry calls emit for the entries of dir that a client may see, sorted. Links are followed inside the root; those
+// that lead out of it or nowhere are left out, and so is what is neither file nor folder. full is false when only the
+// names matter. Names with line ends can't be said in a listing; they are left out and recorded.
+func (s *session) eachEntry(dir *os.File, rel, pattern string, full bool, emit func(fs.FileInfo, string) error) error {
+	here, err := s.root.OpenRoot(rel)
+	if err != nil {
+		return &localError{err}
+	}
+	defer here.Close()
+	unsayable := 0
+	match := func(name string) bool {
+		if strings.HasPrefix(name, tempPrefix) {
+			return false
+		}
+		if pattern != "" {
+			if ok, _ := path.Match(pattern, name); !ok {
+				return false
+			}
+		}
+		return true
+	}
+	var failed error
+	err = sortedNames(dir, match, nameBudget, func(name string) error {
+		if strings.ContainsAny(name, "\r\n\x00") {
+			unsayable++
+			return nil
+		}
+		st, err := here.Lstat(name)
+		if err != nil {
+			return nil // it vanished meanwhile
+		}
+		if st.Mode()&fs.ModeSymlink != 0 {
+			if st, err = s.root.Stat(filepath.Join(rel, name)); err != nil {
+				return nil
+			}
+		}
+		if !st.IsDir() && !st.Mode().IsRegular() {
+			return nil
+		}
+		failed = emit(st, name)
+		return failed
+	})
+	if unsayable > 0 {
+		s.record(connlog.Record{Event: connlog.ServerFault, Reason: connlog.ReasonLocal,
+			Err: fmt.Sprintf("%d names with line ends or NUL were left out of a listing", unsayable)})
+	}
+	if err != nil && failed == nil {
+		return &localError{err}
+	}
+	return err
+}
+
+func (s *session) cmdMLST(c wire.Command) {
+	virtual, rel, ok := s.at(firstOf(c.Arg, "."))
+	if !ok || !s.allowed(List) {
+		return
+	}
+	st, err := s.root.Stat(rel)
+	if err == nil && !st.IsDir() && !st.Mode().IsRegular() {
+		err = errNotRegular
+	}
+	if err != nil {
+		s.replyFile(err, virtual)
+		return
+	}
+	s.replyLines(250, "Facts:", " "+string(s.appendFacts(nil, st, virtual)), "End")
+}
+
+// statListMost is how many lines STAT sends over the control connection; LIST is for more.
+const statListMost = 1000
+
+// statPath answers STAT with a path: a listing over the control connection (RFC 959 section 4.1.3).
+func (s *session) statPath(arg string) {
+	virtual, rel, ok := s.at(s.listPath(arg))
+	if !ok || !s.allowed(List) {
+		return
+	}
+	st, err := s.root.Stat(rel)
+	if err != nil {
+		s.replyFile(err, virtual)
+		return
+	}
+	code := 213
+	lines := []string{"Status of " + virtual + ":"}
+	now := time.Now()
+	add := func(st fs.FileInfo, name string) error {
+		if len(lines) > statListMost {
+			return errEnough
+		}
+		lines = append(lines, " "+string(wire.AppendList(nil, st.Mode(), st.Size(), st.ModTime(), now, name)))
+		return nil
+	}
+	if !st.IsDir() {
+		add(st, path.Base(virtual))
+	} else {
+		code = 212
+		dir, err := s.root.OpenFile(rel, os.O_RDONLY|openNonblock, 0)
+		if err == nil {
+			err = s.eachEntry(dir, rel, "", true, add)
+			dir.Close()
+		}
+		if err != nil && !errors.Is(err, errEnough) {
+			s.replyFile(err, virtual)
+			return
+		}
+		if errors.Is(err, errEnough) {
+			lines = append(lines, " There is more; use LIST.")
+		}
+	}
+	s.replyLines(code, append(lines, "End of status")...)
+}
+
+var errEnough = errors.New("enough lines")

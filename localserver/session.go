@@ -1,0 +1,591 @@
+package localserver
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"portside/connlog"
+	"portside/wire"
+)
+
+// Why a session ended.
+var (
+	errLost     = errors.New("the control connection was lost")
+	errKicked   = errors.New("the server's owner ended the session")
+	errStopping = errors.New("the server is stopping")
+	errIdle     = errors.New("no command for the idle time")
+)
+
+// session is one control connection and what belongs to it.
+//
+// Its reader goroutine reads commands all the time. While no transfer runs, it executes them itself. A transfer has a
+// worker goroutine; meanwhile the reader answers ABOR and STAT, and puts the rest into a queue that the worker
+// executes after the transfer. So exactly one goroutine, the executor, works on the fields marked "executor" at any
+// time; busy says which.
+type session struct {
+	srv   *Server
+	id    string
+	tcp   *net.TCPConn
+	local netip.AddrPort
+	peer  netip.AddrPort
+	since time.Time
+
+	ctx    context.Context // ends with the session
+	cancel context.CancelCauseFunc
+	lines  lineReader
+	work   sync.WaitGroup // the worker
+
+	writeMu sync.Mutex
+	out     net.Conn // tcp, or TLS on it
+
+	closing sync.Once
+	moved   atomic.Int64 // bytes on data connections, all transfers
+
+	// Executor.
+	tls         *tls.Config // nil in clear
+	login       login
+	root        *os.Root
+	cwd         string
+	binary      bool
+	protected   bool // PROT P
+	pbsz        bool
+	extended    bool // after EPSV ALL
+	rest        int64
+	renameFrom  string
+	renameName  string
+	facts       factSet
+	conns       int
+	unknown     int
+	loginWindow rateWindow
+	xfer        context.Context // of the running transfer
+
+	mu        sync.Mutex
+	busy      bool // a worker is the executor
+	queue     []queued
+	queueSize int
+	quitting  bool // QUIT waits in the queue
+	aborts    int  // ABORs to answer
+	draining  bool // close when the transfer is over
+	stop      context.CancelCauseFunc
+	standing  bool // the transfer's data connection stands
+	data      *dataConn
+	loginFrom time.Time // when the time to sign in began
+	active    time.Time // last command, or end of the last transfer
+	account   *account
+	software  string
+	tlsText   string
+	mode      connlog.Mode
+	doing     doing
+	by        connlog.Side
+	reason    connlog.Reason
+}
+
+type doing struct {
+	command, path string
+	direction     Direction
+	since         time.Time
+}
+
+type queued struct {
+	line  string
+	count int
+}
+
+// maxQueue bounds what a client can send ahead while a transfer runs.
+const maxQueue = 64 << 10
+
+// newSession makes the session of a new control connection. The caller holds s.mu.
+func (s *Server) newSession(c *net.TCPConn) *session {
+	id := newID()
+	for s.sessions[id] != nil {
+		id = newID()
+	}
+	n := &session{srv: s, id: id, tcp: c, local: unmapped(c.LocalAddr()), peer: unmapped(c.RemoteAddr()), since: time.Now(),
+		out: c, cwd: "/", facts: allFacts}
+	n.active, n.loginFrom = n.since, n.since
+	n.ctx, n.cancel = context.WithCancelCause(context.Background())
+	n.lines.reset(c)
+	return n
+}
+
+func (s *session) record(r connlog.Record) {
+	r.Session = s.id
+	s.srv.record(r)
+}
+
+func (s *session) recordControl(r connlog.Record) {
+	r.Channel, r.Initiator, r.From, r.To = connlog.Control, connlog.Client, s.peer, s.local
+	s.record(r)
+}
+
+// run is the session from its greeting to its end.
+func (s *session) run() {
+	defer s.cleanUp()
+	defer s.srv.contain(s)
+	s.tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 15 * time.Second, Count: 4})
+	s.recordControl(connlog.Record{Event: connlog.ControlOpened})
+	if s.srv.config.TLS.Mode == TLSImplicit {
+		s.protected = true
+		if !s.startTLS() {
+			return
+		}
+	}
+	s.reply(220, wire.Greeting(s.srv.config.Greeting, s.id))
+	for s.ctx.Err() == nil {
+		line, err := s.readLine()
+		if err != nil {
+			s.readFailed(err)
+			return
+		}
+		s.take(line)
+	}
+}
+
+// cleanUp leaves nothing of the session behind.
+func (s *session) cleanUp() {
+	s.cancel(errEnd)
+	s.work.Wait()
+	if d := s.takeData(); d != nil {
+		d.withdraw(errEnd)
+	}
+	s.close(connlog.Client, connlog.ReasonLost, errLost, "")
+	s.tcp.Close()
+	s.mu.Lock()
+	by, reason := s.by, s.reason
+	if s.account != nil {
+		s.account.sessions.Add(-1)
+		s.account = nil
+	}
+	s.mu.Unlock()
+	s.srv.forget(s)
+	s.recordControl(connlog.Record{Event: connlog.ControlClosed, By: by, Reason: reason, Duration: time.Since(s.since)})
+}
+
+// close ends the session. The first call counts. last is the text of a 421 reply, "" for none. It does not wait for
+// the session's goroutines.
+func (s *session) close(by connlog.Side, reason connlog.Reason, cause error, last string) {
+	s.closing.Do(func() {
+		s.mu.Lock()
+		s.by, s.reason = by, reason
+		s.mu.Unlock()
+		s.cancel(cause)
+		if last != "" {
+			s.tcp.SetWriteDeadline(time.Now().Add(time.Second)) // also frees a writer whose client does not read
+			s.writeReply(wire.Reply{Code: 421, Lines: []string{last}}, time.Second)
+		}
+		s.closeOut()
+	})
+}
+
+// closeOut says the end of the control connection, with close_notify in TLS.
+func (s *session) closeOut() {
+	s.writeMu.Lock()
+	out := s.out
+	s.writeMu.Unlock()
+	if c, ok := out.(*tls.Conn); ok {
+		s.tcp.SetWriteDeadline(time.Now().Add(time.Second))
+		c.CloseWrite()
+	}
+	s.tcp.Close()
+}
+
+// drain ends the session as soon as no transfer runs.
+func (s *session) drain() {
+	s.mu.Lock()
+	s.draining = true
+	busy := s.busy
+	s.mu.Unlock()
+	if !busy {
+		s.close(connlog.Server, connlog.ReasonStopping, errStopping, "The server is stopping.")
+	}
+}
+
+// readLine returns the next whole command line. A line that did not end is never returned.
+func (s *session) readLine() (string, error) {
+	for {
+		l := s.srv.limits()
+		s.mu.Lock()
+		wait := l.IdleTimeout - time.Since(s.active)
+		if s.busy {
+			wait = l.IdleTimeout // data moves: its stall time watches
+		}
+		if s.account == nil {
+			wait = l.LoginTimeout - time.Since(s.loginFrom)
+		}
+		s.mu.Unlock()
+		if wait <= 0 {
+			return "", errIdle
+		}
+		s.tcp.SetReadDeadline(time.Now().Add(wait))
+		line, err := s.lines.next()
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return line, err
+		}
+		if s.ctx.Err() != nil {
+			return "", err
+		}
+	}
+}
+
+// readFailed ends the session after the control connection gave no more commands.
+func (s *session) readFailed(err error) {
+	switch {
+	case errors.Is(err, errIdle):
+		s.close(connlog.Server, connlog.ReasonIdle, errIdle, "No command for too long; the session ends.")
+	case errors.Is(err, errTLSInClear):
+		s.close(connlog.Server, connlog.ReasonNotFTP, errTLSInClear, "This port begins in clear: use AUTH TLS, not implicit TLS.")
+	default:
+		s.mu.Lock()
+		finish := s.quitting && s.standing
+		s.mu.Unlock()
+		if finish {
+			// QUIT came before the end: the transfer finishes (RFC 959 section 4.1.1), and the worker closes.
+			s.work.Wait()
+		}
+		by, reason := connlog.Client, connlog.ReasonLost
+		if finish {
+			reason = connlog.ReasonQuit
+		}
+		s.close(by, reason, errLost, "")
+	}
+}
+
+// errTooLong stands for a line above [wire.MaxLine], which was skipped to its end.
+var (
+	errTooLong    = errors.New("line too long")
+	errTLSInClear = errors.New("a TLS handshake where FTP was expected")
+)
+
+// lineReader reads lines from a connection with a small buffer, and keeps what came of a line over a timeout.
+type lineReader struct {
+	in       *bufio.Reader
+	part     []byte
+	skipping bool
+	any      bool // something was read before
+}
+
+// lineBuffer is small: it lives as long as the session, and commands are short.
+const lineBuffer = 512
+
+func (l *lineReader) reset(r io.Reader) {
+	*l = lineReader{in: bufio.NewReaderSize(r, lineBuffer), any: l.any}
+}
+
+// next returns a line without its end. For a line that is too long it returns tooLong once the end has come.
+func (l *lineReader) next() (string, error) {
+	for {
+		b, err := l.in.ReadSlice('\n')
+		if !l.any && len(b) > 0 {
+			l.any = true
+			if b[0] == 0x16 { // TLS handshake record
+				return "", errTLSInClear
+			}
+		}
+		if !l.any && err == nil {
+			l.any = true
+		}
+		if l.skipping {
+			b = b[len(b):]
+		}
+		switch {
+		case err == nil && l.skipping:
+			l.skipping = false
+			return tooLong, nil
+		case err == nil && len(l.part)+len(b) > wire.MaxLine+2:
+			l.part = nil
+			return tooLong, nil
+		case err == nil:
+			line := b
+			if l.part != nil {
+				line = append(l.part, b...)
+				l.part = nil
+			}
+			line = line[:len(line)-1]
+			if n := len(line); n > 0 && line[n-1] == '\r' {
+				line = line[:n-1]
+			}
+			return string(line), nil
+		case len(l.part)+len(b) > wire.MaxLine+2:
+			l.part, l.skipping = nil, true
+		case len(b) > 0:
+			l.part = append(l.part, b...)
+		}
+		if err != bufio.ErrBufferFull {
+			return "", err
+		}
+	}
+}
+
+// tooLong can't be a line that came: it has a line end in it.
+const tooLong = "\n"
+
+// take handles one line that the reader has read.
+func (s *session) take(line string) {
+	s.mu.Lock()
+	s.active = time.Now()
+	if !s.busy {
+		s.mu.Unlock()
+		s.execute(line, false)
+		return
+	}
+	c, err := wire.ParseCommand(line)
+	switch {
+	case err == nil && c.Verb == "ABOR":
+		s.aborts++
+		s.stop(errAborted)
+		s.mu.Unlock()
+		s.recordCommand(line)
+		return
+	case err == nil && c.Verb == "STAT" && c.Arg == "":
+		s.mu.Unlock()
+		s.recordCommand(line)
+		s.replyLines(211, s.statusLines()...)
+		return
+	case err == nil && c.Verb == "QUIT":
+		s.quitting = true
+		if !s.standing {
+			s.stop(errQuit)
+		}
+	}
+	if n := len(s.queue); n > 0 && s.queue[n-1].line == line && s.queue[n-1].count < 1<<20 {
+		s.queue[n-1].count++ // a keep-alive NOOP now and then, for hours
+	} else {
+		s.queue = append(s.queue, queued{line, 1})
+		s.queueSize += len(line) + 32
+	}
+	full := s.queueSize > maxQueue
+	s.mu.Unlock()
+	if full {
+		s.close(connlog.Server, connlog.ReasonPolicy, errors.New("too many commands during a transfer"),
+			"Too many commands while a transfer runs; the session ends.")
+	}
+}
+
+// startWorker hands the executor's role to a new goroutine that runs a transfer, then what was queued meanwhile, and
+// gives the role back.
+func (s *session) startWorker(transfer func()) {
+	s.beginTransfer()
+	s.work.Go(func() {
+		defer s.srv.contain(s)
+		transfer()
+		for s.next() {
+		}
+	})
+}
+
+// beginTransfer makes the executor busy with a transfer that s.stop can end.
+func (s *session) beginTransfer() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = true
+	s.xfer, s.stop = context.WithCancelCause(s.ctx)
+}
+
+// next does one thing after a transfer and reports whether the worker goes on.
+func (s *session) next() bool {
+	s.mu.Lock()
+	s.stop(nil)
+	s.doing, s.standing = doing{}, false
+	s.active = time.Now()
+	switch {
+	case s.ctx.Err() != nil:
+		s.mu.Unlock()
+		return false
+	case s.aborts > 0:
+		s.aborts--
+		s.mu.Unlock()
+		s.reply(226, "ABOR done.")
+	case s.draining:
+		s.mu.Unlock()
+		s.close(connlog.Server, connlog.ReasonStopping, errStopping, "The server is stopping.")
+		return false
+	case len(s.queue) == 0:
+		s.busy, s.queue, s.queueSize = false, nil, 0
+		s.mu.Unlock()
+		return false
+	default:
+		line := s.queue[0].line
+		if s.queue[0].count--; s.queue[0].count == 0 {
+			s.queueSize -= len(line) + 32
+			s.queue = s.queue[1:]
+		}
+		s.mu.Unlock()
+		s.execute(line, true)
+	}
+	return true
+}
+
+// startTLS puts TLS on the control connection. What came in clear after AUTH is thrown away with the old reader
+// (CVE-2011-0411).
+func (s *session) startTLS() bool {
+	s.lines.any = true
+	config := sessionTLS(s.srv.cert, s.srv.config.TLS.Resume)
+	s.tcp.SetDeadline(time.Time{})
+	ctx, cancel := context.WithTimeout(s.ctx, s.srv.limits().LoginTimeout)
+	defer cancel()
+	conn := tls.Server(s.tcp, config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		s.recordControl(connlog.Record{Event: connlog.ControlFailed, Reason: connlog.ReasonTLS, Err: err.Error()})
+		s.close("", connlog.ReasonTLS, err, "")
+		return false
+	}
+	s.writeMu.Lock()
+	s.out = conn
+	s.writeMu.Unlock()
+	s.lines.reset(conn)
+	state := conn.ConnectionState()
+	s.tls = config
+	s.mu.Lock()
+	s.tlsText = tls.VersionName(state.Version)
+	s.mu.Unlock()
+	s.recordControl(connlog.Record{Event: connlog.ControlTLS, TLS: tls.VersionName(state.Version),
+		Cipher: tls.CipherSuiteName(state.CipherSuite)})
+	return true
+}
+
+// replyTimeout is how long a client may take to read a reply.
+const replyTimeout = 30 * time.Second
+
+func (s *session) reply(code int, text string) { s.replyLines(code, text) }
+
+func (s *session) replyf(code int, format string, args ...any) {
+	s.reply(code, fmt.Sprintf(format, args...))
+}
+
+func (s *session) replyLines(code int, lines ...string) {
+	if err := s.writeReply(wire.Reply{Code: code, Lines: lines}, replyTimeout); err != nil {
+		s.close(connlog.Client, connlog.ReasonLost, errLost, "")
+	}
+}
+
+// writeReply sends one whole reply. It is the only writer of the control connection.
+func (s *session) writeReply(r wire.Reply, timeout time.Duration) error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	s.tcp.SetWriteDeadline(time.Now().Add(timeout))
+	_, err := s.out.Write(r.Format())
+	if err == nil {
+		s.recordReply(r)
+	}
+	return err
+}
+
+func (s *session) recordReply(r wire.Reply) {
+	lines := make([]string, len(r.Lines))
+	for i, l := range r.Lines {
+		lines[i] = wire.Escape(l)
+	}
+	s.record(connlog.Record{Event: connlog.ReplySent, Channel: connlog.Control, Reply: wire.Reply{Code: r.Code, Lines: lines}.String()})
+}
+
+func (s *session) recordCommand(line string) {
+	if line == tooLong {
+		line = "(line too long)"
+	}
+	s.record(connlog.Record{Event: connlog.CommandSent, Channel: connlog.Control, Command: wire.Mask(line)})
+}
+
+func (s *session) nextConn() int {
+	s.conns++
+	return s.conns
+}
+
+func (s *session) takeData() *dataConn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.data
+	s.data = nil
+	return d
+}
+
+func (s *session) userName() string {
+	if a := s.account; a != nil {
+		return a.Name
+	}
+	return ""
+}
+
+func (s *session) info() SessionInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := SessionInfo{ID: s.id, User: s.userName(), Client: s.peer, Software: s.software, Since: s.since, TLS: s.tlsText,
+		Mode: s.mode, Command: s.doing.command, Path: s.doing.path, Direction: s.doing.direction, Total: s.moved.Load(),
+		IdleSince: s.active}
+	if s.doing.command != "" {
+		i.IdleSince = time.Time{}
+		if s.data != nil {
+			i.Bytes, i.Rate = s.data.bytes.Load(), s.data.rate.Load()
+		}
+	}
+	return i
+}
+
+func (s *session) ports() []PortHolder {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.data
+	if d == nil || d.mode != connlog.Passive {
+		return nil
+	}
+	select {
+	case <-d.done:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.conn == nil {
+			return nil
+		}
+		return []PortHolder{{d.lease.port, s.id, s.userName(), s.peer, true}}
+	default:
+		return []PortHolder{{d.lease.port, s.id, s.userName(), s.peer, false}}
+	}
+}
+
+// statusLines is the reply to STAT, also while a transfer runs: it reads nothing that belongs to the executor.
+func (s *session) statusLines() []string {
+	i := s.info()
+	lines := []string{s.srv.config.Greeting + " server status", "Connected from " + i.Client.Addr().String()}
+	if i.User != "" {
+		lines = append(lines, "Signed in as "+i.User)
+	} else {
+		lines = append(lines, "Not signed in")
+	}
+	if i.TLS != "" {
+		lines = append(lines, "Control connection protected by "+i.TLS)
+	}
+	if i.Command != "" {
+		lines = append(lines, fmt.Sprintf("%s %s: %d bytes so far", i.Command, i.Path, i.Bytes))
+	} else {
+		lines = append(lines, "No transfer runs")
+	}
+	return append(lines, "End of status")
+}
+
+// rateWindow counts events within the running second.
+type rateWindow struct {
+	start time.Time
+	n     int
+}
+
+func (w *rateWindow) add(now time.Time) int {
+	if now.Sub(w.start) >= time.Second {
+		w.start, w.n = now, 0
+	}
+	w.n++
+	return w.n
+}
+
+// login is how far the sign-in has come.
+type login struct {
+	user  string // after USER, before PASS
+	wrong int    // passwords
+}

@@ -1,0 +1,44 @@
+package localserver
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/windows"
+)
+
+const openNonblock = 0 // Windows has no FIFOs in folders
+
+func addressInUse(err error) bool {
+	// Windows answers WSAEACCES for a port that another program holds exclusively, or that the system has reserved.
+	return errors.Is(err, windows.WSAEADDRINUSE) || errors.Is(err, windows.WSAEACCES)
+}
+
+func diskFull(err error) bool {
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
+}
+
+func readOnlyDisk(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
+
+// fileID is empty: the identity of a file takes an open of it on Windows, too much for each line of a listing.
+func fileID(fs.FileInfo) string { return "" }
+
+func freeSpace(root *os.Root, rel string) (int64, error) {
+	dir, err := windows.UTF16PtrFromString(filepath.Join(root.Name(), rel))
+	if err != nil {
+		return 0, err
+	}
+	var free uint64
+	if err := windows.GetDiskFreeSpaceEx(dir, &free, nil, nil); err != nil {
+		return 0, err
+	}
+	return int64(free), nil
+}
+
+// reuseAddress does nothing: on Windows SO_REUSEADDR would let two programs share a port.
+func reuseAddress(string, string, syscall.RawConn) error { return nil }
+
+func addressNotOurs(err error) bool { return errors.Is(err, windows.WSAEADDRNOTAVAIL) }

@@ -1,0 +1,115 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Fact is one fact of an MLST or MLSD line, RFC 3659 section 7.5.
+type Fact struct{ Name, Value string }
+
+// AppendFacts appends "type=file;size=3; a.txt" to b: an MLST or MLSD line without its line end (RFC 3659
+// section 7.2).
+func AppendFacts(b []byte, facts []Fact, name string) []byte {
+	for _, f := range facts {
+		b = append(b, f.Name...)
+		b = append(b, '=')
+		b = append(b, f.Value...)
+		b = append(b, ';')
+	}
+	b = append(b, ' ')
+	return append(b, name...)
+}
+
+// ParseFacts reads one MLST or MLSD line without its line end. Fact names are returned in lower case: they are case
+// independent.
+func ParseFacts(line string) (facts []Fact, name string, err error) {
+	list, name, found := strings.Cut(line, " ")
+	if !found || name == "" {
+		return nil, "", fmt.Errorf("%.80q: no space between facts and name", line)
+	}
+	for list != "" {
+		one, rest, closed := strings.Cut(list, ";")
+		key, value, has := strings.Cut(one, "=")
+		if !closed || !has || key == "" {
+			return nil, "", fmt.Errorf("%.80q: fact %q is not name=value;", line, one)
+		}
+		facts = append(facts, Fact{strings.ToLower(key), value})
+		list = rest
+	}
+	return facts, name, nil
+}
+
+// FormatTime returns YYYYMMDDHHMMSS in UTC, as MDTM, MFMT and the modify fact write it (RFC 3659 section 2.3).
+func FormatTime(t time.Time) string { return t.UTC().Format("20060102150405") }
+
+// ParseTime reads YYYYMMDDHHMMSS with an optional fraction, in UTC (RFC 3659 section 2.3).
+func ParseTime(s string) (time.Time, error) {
+	whole, frac, has := strings.Cut(s, ".")
+	if len(whole) != 14 || strings.Trim(whole, "0123456789") != "" ||
+		has && (frac == "" || len(frac) > 9 || strings.Trim(frac, "0123456789") != "") {
+		return time.Time{}, fmt.Errorf("%.40q is not a time YYYYMMDDHHMMSS", s)
+	}
+	t, err := time.ParseInLocation("20060102150405", whole, time.UTC)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%.40q is not a time YYYYMMDDHHMMSS", s)
+	}
+	if has {
+		n, _ := strconv.Atoi(frac + strings.Repeat("0", 9-len(frac)))
+		t = t.Add(time.Duration(n))
+	}
+	return t, nil
+}
+
+// AppendList appends one line of a LIST reply in the format of "ls -l", without its line end. Times are in UTC: a
+// client knows nothing of the server's zone. Entries from half a year ago to a day ahead of now carry the hour, others
+// the year, as ls does. Links must have been resolved before: only directories and files are told apart.
+func AppendList(b []byte, mode fs.FileMode, size int64, modified, now time.Time, name string) []byte {
+	kind := byte('-')
+	if mode.IsDir() {
+		kind = 'd'
+	}
+	b = append(b, kind)
+	const letters = "rwxrwxrwx"
+	for i := range 9 {
+		if mode&(1<<(8-i)) != 0 {
+			b = append(b, letters[i])
+		} else {
+			b = append(b, '-')
+		}
+	}
+	b = append(b, "   1 ftp      ftp      "...)
+	digits := strconv.FormatInt(size, 10)
+	for i := len(digits); i < 12; i++ {
+		b = append(b, ' ')
+	}
+	b = append(b, digits...)
+	b = append(b, ' ')
+	t := modified.UTC()
+	if t.After(now.AddDate(0, -6, 0)) && t.Before(now.Add(24*time.Hour)) {
+		b = t.AppendFormat(b, "Jan _2 15:04")
+	} else {
+		b = t.AppendFormat(b, "Jan _2  2006")
+	}
+	b = append(b, ' ')
+	return append(b, name...)
+}
+
+// ErrNegative says that a REST offset or a size is below zero.
+var ErrNegative = errors.New("number is below zero")
+
+// ParseOffset reads a byte count as REST and ALLO name it: decimal, not negative.
+func ParseOffset(s string) (int64, error) {
+	n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%.40q is not a number of bytes", s)
+	}
+	if n < 0 {
+		return 0, ErrNegative
+	}
+	return n, nil
+}
