@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"portside/connlog"
+	"portside/wire"
 )
 
 // control is the control connection that the library is given for its own. It stands above TLS, so it sees every
@@ -70,19 +71,6 @@ var transferVerbs = []string{"RETR", "STOR", "APPE", "STOU", "LIST", "MLSD", "NL
 func verbOf(line string) string {
 	verb, _, _ := strings.Cut(line, " ")
 	return strings.ToUpper(verb)
-}
-
-// mask hides what a log must not show.
-func mask(line string) string {
-	switch verb := verbOf(line); verb {
-	case "PASS", "ACCT", "ADAT":
-		return verb + " ****"
-	case "SITE":
-		if f := strings.Fields(line); len(f) > 1 && strings.Contains(strings.ToUpper(f[1]), "PS") {
-			return verb + " " + printable(f[1]) + " ****" // SITE PSWD, SITE CHPASS
-		}
-	}
-	return printable(line)
 }
 
 // run reads replies until the connection ends. br holds what was read of conn so far.
@@ -210,9 +198,9 @@ func (c *control) send(line string) error {
 	c.mu.Unlock()
 	c.begun = false
 	c.last = reply{}
-	c.log(connlog.Record{Event: connlog.CommandSent, Channel: connlog.Control, Command: mask(line)})
+	c.log(connlog.Record{Event: connlog.CommandSent, Channel: connlog.Control, Command: wire.Mask(line)})
 	if data != nil && slices.Contains(transferVerbs, verb) {
-		data.begin(mask(line))
+		data.begin(wire.Mask(line))
 	}
 	_ = c.conn.SetWriteDeadline(time.Now().Add(c.reply))
 	if _, err := c.conn.Write([]byte(line + "\r\n")); err != nil {
@@ -474,7 +462,7 @@ func (c *control) SetWriteDeadline(time.Time) error { return nil }
 
 // clip shortens what a stranger sent for an error.
 func clip(s string) string {
-	s = printable(s)
+	s = wire.Escape(s)
 	if len(s) > 80 {
 		return strings.ToValidUTF8(s[:80], "") + "..."
 	}

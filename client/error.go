@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"portside/connlog"
+	"portside/wire"
 )
 
 // Error is what went wrong with a session or one of its operations: what was tried, on what, and what came back.
@@ -38,7 +39,7 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
 	if e.On != "" {
-		b.WriteString(" " + printable(e.On))
+		b.WriteString(" " + wire.Escape(e.On))
 	}
 	what := ""
 	switch {
@@ -132,6 +133,9 @@ func asType[T error](err error) (T, bool) {
 // errBadName is why a name is refused before anything is sent.
 var errBadName = errors.New("the name holds a line break or a zero byte, which FTP can't carry")
 
+// errRefused: the reply says all there is to say.
+var errRefused = errors.New("refused")
+
 func checkNames(names ...string) error {
 	for _, n := range names {
 		if strings.ContainsAny(n, "\r\n\x00") {
@@ -221,43 +225,4 @@ func reasonOf(err error) connlog.Reason {
 func isNetwork(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op)
-}
-
-// printable escapes what would act on a terminal or hide in a log: control characters, and the marks that turn the
-// direction of text. Everything else, whatever its script, stays as it is.
-func printable(s string) string {
-	clean := true
-	for _, r := range s {
-		if hidden(r) {
-			clean = false
-			break
-		}
-	}
-	if clean {
-		return s
-	}
-	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case r == '\uFFFD' && s[i] != 0xEF:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case hidden(r) && r < 0x80:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case hidden(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func hidden(r rune) bool {
-	switch {
-	case r < ' ', r >= 0x7f && r < 0xa0, r == '\uFFFD':
-		return true
-	case r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0xfeff:
-		return true
-	}
-	return false
 }

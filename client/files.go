@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"portside/connlog"
+	"portside/wire"
 )
 
 // List reads a folder. dir is absolute, or relative to the current folder; empty is the current folder. MLSD is used
@@ -149,25 +150,28 @@ func (s *Session) store(ctx context.Context, verb, path string, offset int64, r 
 // transfer runs a command that needs a data connection. In [ModeAuto], when the data connection does not come about
 // before a mode has proved itself, it runs it once more in the other mode.
 func (s *Session) transfer(command string, run func() error) error {
-	err := s.attempt(run)
-	if err == nil || s.settled {
-		return s.proved(err)
+	was := s.choice.Load()
+	err := s.attempt(run, *was)
+	if err == nil {
+		s.proved(was, was.mode)
+	}
+	if err == nil || was.settled {
+		return err
 	}
 	first, isData := asType[*dataError](s.reason(err))
 	if !isData || !first.unopened() || s.ctl.failure() != nil || s.ctl.op.Err() != nil {
 		return err
 	}
-	before := s.mode
-	s.mode = before.other()
-	s.record(connlog.Record{Event: connlog.ModeChanged, Channel: connlog.Data, Mode: connlog.Mode(s.mode),
-		Command: mask(command), Reason: first.reason, Err: first.Error(), Reply: first.reply.String()})
+	now := modeChoice{mode: was.mode.other()}
+	s.record(connlog.Record{Event: connlog.ModeChanged, Channel: connlog.Data, Mode: connlog.Mode(now.mode),
+		Command: wire.Mask(command), Reason: first.reason, Err: first.Error(), Reply: first.reply.String()})
 	s.ctl.dataErr = nil
-	err = s.attempt(run)
+	err = s.attempt(run, now)
 	if err == nil {
-		return s.proved(nil)
+		s.proved(was, now.mode)
+		return nil
 	}
 	if second, ok := asType[*dataError](s.reason(err)); ok && second.unopened() {
-		s.mode = before
 		err = &bothFailed{first: first, second: second}
 		s.ctl.dataErr = err
 	}
@@ -190,15 +194,11 @@ func describe(e *dataError) string {
 	return e.Error()
 }
 
-// proved keeps the mode after the first data connection that worked.
-func (s *Session) proved(err error) error {
-	if err == nil && !s.settled {
-		s.settled = true
-		if s.o.Remember != nil {
-			s.o.Remember(s.mode)
-		}
+// proved keeps the mode after the first data connection that worked, unless the person has chosen another meanwhile.
+func (s *Session) proved(was *modeChoice, m Mode) {
+	if !was.settled && s.choice.CompareAndSwap(was, &modeChoice{m, true}) && s.o.Remember != nil {
+		s.o.Remember(m)
 	}
-	return err
 }
 
 // reason is the data connection's own account of err, when there is one.
@@ -210,9 +210,9 @@ func (s *Session) reason(err error) error {
 }
 
 // attempt runs a transfer once, and leaves the control connection in step and the data connection closed and recorded.
-func (s *Session) attempt(run func() error) error {
+func (s *Session) attempt(run func() error, in modeChoice) error {
 	c := s.ctl
-	c.open = func() (*dataConn, error) { return s.offer(c.op, s.mode, !s.settled) }
+	c.open = func() (*dataConn, error) { return s.offer(c.op, in.mode, !in.settled) }
 	err := run()
 	c.instead = ""
 	d := c.data
@@ -262,11 +262,25 @@ func (s *Session) Moved() int64 {
 	return s.ctl.data.moved.Load()
 }
 
+// SetMode makes the transfers after the one under way use another mode; [ModeAuto] finds out again.
+func (s *Session) SetMode(m Mode) {
+	switch {
+	case m == ModePassive || m == ModeActive:
+		s.choice.Store(&modeChoice{m, true})
+	case s.o.First == ModeActive:
+		s.choice.Store(&modeChoice{ModeActive, false})
+	default:
+		s.choice.Store(&modeChoice{ModePassive, false})
+	}
+}
+
 // Mode is the mode in use: for [ModeAuto] the one that worked, or will be tried first.
-func (s *Session) Mode() Mode {
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
-	return s.mode
+func (s *Session) Mode() Mode { return s.choice.Load().mode }
+
+// modeChoice is the mode of the next data connection. settled: it has worked, or a person chose it.
+type modeChoice struct {
+	mode    Mode
+	settled bool
 }
 
 // Rename moves a file or folder (RNFR, RNTO).
@@ -300,8 +314,14 @@ func (s *Session) ChangeDir(ctx context.Context, path string) error {
 // CurrentDir is the current folder (PWD).
 func (s *Session) CurrentDir(ctx context.Context) (dir string, err error) {
 	err = s.do(ctx, "ask for the current folder", "", func() error {
-		dir, err = s.lib.CurrentDir()
-		dir = strings.ReplaceAll(dir, `""`, `"`)
+		r, err := s.ctl.command(s.ctl.op, "PWD") // the library takes text after the path for a part of it
+		if err != nil {
+			return err
+		}
+		if r.code != 257 {
+			return errRefused
+		}
+		dir, err = wire.Parse257(r.text())
 		return err
 	})
 	return dir, err
@@ -353,7 +373,7 @@ type Reply struct {
 // gets none.
 func (s *Session) Raw(ctx context.Context, line string) (Reply, error) {
 	var out Reply
-	err := s.do(ctx, "send", mask(line), func() error {
+	err := s.do(ctx, "send", wire.Mask(line), func() error {
 		if err := checkNames(line); err != nil {
 			return err
 		}

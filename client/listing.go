@@ -1,9 +1,12 @@
 package client
 
 import (
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
+
+	"portside/wire"
 )
 
 // EntryType is what an [Entry] is.
@@ -83,17 +86,15 @@ func (e Entry) checkName() (Entry, lineKind) {
 
 // parseMLSD reads "fact=value;fact=value; name" (RFC 3659 section 7.2).
 func parseMLSD(line string, _ time.Time) (Entry, lineKind) {
-	facts, name, ok := strings.Cut(line, " ")
-	if !ok || facts != "" && !strings.HasSuffix(facts, ";") {
+	facts, name, err := wire.ParseFacts(line)
+	if err != nil {
 		return Entry{}, lineOdd
 	}
 	e := Entry{Name: name}
-	mode := ""
-	for fact := range strings.SplitSeq(facts, ";") {
-		key, value, _ := strings.Cut(fact, "=")
-		switch strings.ToLower(key) {
+	for _, f := range facts {
+		switch f.Name {
 		case "type":
-			kind, target, _ := strings.Cut(value, ":")
+			kind, target, _ := strings.Cut(f.Value, ":")
 			switch strings.ToLower(kind) {
 			case "file":
 				e.Type = File
@@ -106,55 +107,30 @@ func parseMLSD(line string, _ time.Time) (Entry, lineKind) {
 			default:
 				e.Type = Other
 			}
-		case "size", "sizd":
-			e.Size = size(value)
+		case "size":
+			e.Size, _ = wire.ParseOffset(f.Value)
 		case "modify":
-			e.Time, _ = parseTimeVal(value)
+			e.Time, _ = wire.ParseTime(f.Value)
 		case "perm":
 			if e.Rights == "" {
-				e.Rights = value
+				e.Rights = wire.Escape(f.Value)
 			}
 		case "unix.mode":
-			mode = value
+			if n, err := strconv.ParseUint(f.Value, 8, 32); err == nil {
+				e.Rights = fs.FileMode(n & 0o777).String()[1:]
+			}
 		case "unix.owner", "unix.ownername":
-			e.Owner = value
+			e.Owner = wire.Escape(f.Value)
 		case "unix.uid":
 			if e.Owner == "" {
-				e.Owner = value
+				e.Owner = wire.Escape(f.Value)
 			}
 		}
 	}
-	if n, err := strconv.ParseUint(mode, 8, 32); err == nil && mode != "" {
-		e.Rights = rights(uint32(n))
-	}
-	if e.Rights, e.Owner = printable(e.Rights), printable(e.Owner); e.Type != File {
+	if e.Type != File {
 		e.Size = 0
 	}
 	return e.checkName()
-}
-
-// rights writes the nine lower bits of a mode as ls does.
-func rights(mode uint32) string {
-	out := []byte("rwxrwxrwx")
-	for i := range out {
-		if mode&(1<<(8-i)) == 0 {
-			out[i] = '-'
-		}
-	}
-	return string(out)
-}
-
-func size(s string) int64 {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
-}
-
-// parseTimeVal reads YYYYMMDDHHMMSS with an optional fraction, in UTC (RFC 3659 section 2.3).
-func parseTimeVal(s string) (time.Time, error) {
-	return time.ParseInLocation("20060102150405", s, time.UTC)
 }
 
 // parseLIST reads a line of LIST, which no RFC defines: what Unix's "ls -l" and its imitators write, and DOS "dir".
@@ -212,9 +188,9 @@ func parseUnix(line string, now time.Time) (Entry, bool) {
 		if after+1 >= len(line) {
 			return Entry{}, false
 		}
-		e := Entry{Name: line[after+1:], Time: t, Rights: printable(w[0].text[1:10])}
+		e := Entry{Name: line[after+1:], Time: t, Rights: wire.Escape(w[0].text[1:10])}
 		if i >= 4 {
-			e.Owner = printable(w[2].text)
+			e.Owner = wire.Escape(w[2].text)
 		}
 		switch line[0] {
 		case '-':

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"portside/wire"
 )
 
 // What a server may send as one reply. FEAT and STAT are the longest honest ones.
@@ -40,7 +42,7 @@ func (r reply) text() string {
 func (r reply) String() string {
 	out := make([]string, len(r.lines))
 	for i, l := range r.lines {
-		out[i] = printable(l)
+		out[i] = wire.Escape(l)
 	}
 	return strings.Join(out, "\n")
 }
@@ -79,7 +81,7 @@ func readReply(br *bufio.Reader) (reply, error) {
 		if size += len(line) + 2; size > maxReplyBytes {
 			return r, errTooMuch
 		}
-		code, more, ok := replyCode(line)
+		code, more, _, ok := wire.ParseReplyLine(line)
 		r.lines = append(r.lines, line)
 		switch {
 		case len(r.lines) == 1 && !ok:
@@ -93,26 +95,6 @@ func readReply(br *bufio.Reader) (reply, error) {
 			return r, nil
 		}
 	}
-}
-
-// replyCode reads "220 ", "220-" or a bare "220".
-func replyCode(line string) (code int, more, ok bool) {
-	if len(line) < 3 {
-		return 0, false, false
-	}
-	for _, c := range []byte(line[:3]) {
-		if c < '0' || c > '9' {
-			return 0, false, false
-		}
-		code = code*10 + int(c-'0')
-	}
-	if code < 100 || code > 699 {
-		return 0, false, false
-	}
-	if len(line) == 3 {
-		return code, false, true
-	}
-	return code, line[3] == '-', line[3] == '-' || line[3] == ' '
 }
 
 // readLine reads up to LF and cuts the line end. It keeps no more than limit bytes.

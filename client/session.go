@@ -28,14 +28,15 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/jlaffaye/ftp"
 
 	"portside/connlog"
+	"portside/wire"
 )
 
 // Mode is how data connections come about.
@@ -138,6 +139,7 @@ type Session struct {
 	turn      chan struct{} // holds one token; the operation under way has it
 	life      context.Context
 	end       context.CancelFunc
+	choice    atomic.Pointer[modeChoice]
 
 	// These belong to the operation under way.
 	conns    int
@@ -146,8 +148,6 @@ type Session struct {
 	noMLSD   bool
 	listArg  string // "-a" while the server takes it
 	features map[string]string
-	mode     Mode
-	settled  bool // the mode has worked, or was chosen
 }
 
 // Dial connects, negotiates TLS and signs in. Its errors are of type [*Error].
@@ -165,15 +165,8 @@ func Dial(ctx context.Context, o Options) (*Session, error) {
 		o.Recorder = connlog.Discard
 	}
 	o.Timeouts = o.Timeouts.withDefaults()
-	s := &Session{o: o, id: o.SessionID, turn: make(chan struct{}, 1), mode: ModePassive, listArg: "-a"}
-	switch o.Mode {
-	case ModePassive, ModeActive:
-		s.mode, s.settled = o.Mode, true
-	default:
-		if o.First == ModeActive {
-			s.mode = ModeActive
-		}
-	}
+	s := &Session{o: o, id: o.SessionID, turn: make(chan struct{}, 1), listArg: "-a"}
+	s.SetMode(o.Mode)
 	if s.id == "" {
 		var b [4]byte
 		_, _ = rand.Read(b[:])
@@ -195,8 +188,6 @@ func (s *Session) record(r connlog.Record) {
 	r.Time, r.Session, r.Side = time.Now(), s.id, connlog.Client
 	s.o.Recorder.Record(r)
 }
-
-var sessionID = regexp.MustCompile(`\[session ([A-Za-z0-9._-]{1,64})\]`)
 
 // connect does everything up to the protected control connection, and starts to read it.
 func (s *Session) connect(ctx context.Context) error {
@@ -275,10 +266,7 @@ func (s *Session) greet(ctx context.Context) (*bufio.Reader, reply, error) {
 	c, opened := s.ctl, time.Now()
 	announce := func(greeting reply) {
 		r := c.local
-		r.Event, r.Software = connlog.ControlOpened, greeting.String()
-		if m := sessionID.FindStringSubmatch(greeting.String()); m != nil {
-			r.Peer = m[1]
-		}
+		r.Event, r.Software, r.Peer = connlog.ControlOpened, wire.Escape(greeting.text()), wire.ParseGreeting(greeting.text())
 		r.Duration = time.Since(opened)
 		s.record(r)
 	}
@@ -429,7 +417,7 @@ func (s *Session) note(verb string, r reply) {
 			s.features = map[string]string{}
 			for _, line := range r.lines[1 : len(r.lines)-1] {
 				name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-				s.features[strings.ToUpper(printable(name))] = printable(rest)
+				s.features[strings.ToUpper(wire.Escape(name))] = wire.Escape(rest)
 			}
 		}
 		return
