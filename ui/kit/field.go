@@ -1,0 +1,506 @@
+package kit
+
+import (
+	"slices"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/driver/desktop"
+	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
+)
+
+// Entry is Fyne's entry that tells about Enter, Escape and losing the focus, and hands keys and shortcuts that it has no use
+// for on to the window, so Ctrl+L or F5 work while typing.
+type Entry struct {
+	widget.Entry
+	// OnEnter is called for Enter. Nil: the window (or the dialog around) gets the key.
+	OnEnter func(text string)
+	// OnEscape is called for Escape. Nil: the window (or the dialog around) gets the key.
+	OnEscape func()
+	// OnArrow is called for Up and Down, for a list of suggestions below.
+	OnArrow func(down bool)
+	// OnFocus tells that the entry got or lost the keyboard.
+	OnFocus func(focused bool)
+	// SelectOnFocus selects the text when the entry gets the keyboard by Tab or by a command.
+	SelectOnFocus bool
+	// Width is the least width; 0: Fyne's.
+	Width float32
+}
+
+// NewEntry returns a one line entry.
+func NewEntry() *Entry {
+	e := &Entry{}
+	e.Wrapping = fyne.TextWrapOff
+	e.Scroll = container.ScrollNone
+	e.ExtendBaseWidget(e)
+	return e
+}
+
+// NewPasswordEntry returns an entry that hides what is typed, with a button that shows it.
+func NewPasswordEntry() *Entry {
+	e := NewEntry()
+	e.Password = true
+	reveal := NewIconButton(IconEye, "Show the password", nil)
+	reveal.Style = Quiet
+	reveal.OnTapped = func() {
+		e.Password = !e.Password
+		reveal.Icon, reveal.Tip = IconEye, "Show the password"
+		if !e.Password {
+			reveal.Icon, reveal.Tip = IconEyeOff, "Hide the password"
+		}
+		reveal.Refresh()
+		e.Refresh()
+	}
+	e.ActionItem = reveal
+	return e
+}
+
+// MinSize is called by Fyne.
+func (e *Entry) MinSize() fyne.Size {
+	e.ExtendBaseWidget(e)
+	m := e.Entry.MinSize()
+	if !e.MultiLine {
+		m.Height = InputHeight
+	}
+	return fyne.NewSize(max(m.Width, e.Width), m.Height)
+}
+
+// SelectText selects everything.
+func (e *Entry) SelectText() { e.Entry.TypedShortcut(&fyne.ShortcutSelectAll{}) }
+
+// FocusGained is called by Fyne.
+func (e *Entry) FocusGained() {
+	e.Entry.FocusGained()
+	if e.SelectOnFocus {
+		e.SelectText()
+	}
+	if e.OnFocus != nil {
+		e.OnFocus(true)
+	}
+}
+
+// FocusLost is called by Fyne.
+func (e *Entry) FocusLost() {
+	e.Entry.FocusLost()
+	if e.OnFocus != nil {
+		e.OnFocus(false)
+	}
+}
+
+// TypedKey is called by Fyne.
+func (e *Entry) TypedKey(ev *fyne.KeyEvent) {
+	switch ev.Name {
+	case fyne.KeyReturn, fyne.KeyEnter:
+		switch {
+		case e.MultiLine:
+			e.Entry.TypedKey(ev)
+		case e.OnEnter != nil:
+			e.OnEnter(e.Text)
+		default:
+			passKey(e, ev)
+		}
+	case fyne.KeyEscape:
+		if e.OnEscape != nil {
+			e.OnEscape()
+			return
+		}
+		passKey(e, ev)
+	case fyne.KeyUp, fyne.KeyDown:
+		if e.OnArrow != nil {
+			e.OnArrow(ev.Name == fyne.KeyDown)
+			return
+		}
+		e.Entry.TypedKey(ev)
+	case fyne.KeyF1, fyne.KeyF2, fyne.KeyF3, fyne.KeyF4, fyne.KeyF5, fyne.KeyF6, fyne.KeyF7, fyne.KeyF8,
+		fyne.KeyF9, fyne.KeyF10, fyne.KeyF11, fyne.KeyF12:
+		passKey(e, ev)
+	default:
+		e.Entry.TypedKey(ev)
+	}
+}
+
+// TypedShortcut is called by Fyne.
+func (e *Entry) TypedShortcut(s fyne.Shortcut) {
+	if c, ok := s.(*desktop.CustomShortcut); ok {
+		editing := []fyne.KeyName{fyne.KeyLeft, fyne.KeyRight, fyne.KeyBackspace, fyne.KeyDelete}
+		if !slices.Contains(editing, c.KeyName) || c.Modifier&fyne.KeyModifierAlt != 0 {
+			passShortcut(e, s)
+			return
+		}
+	}
+	e.Entry.TypedShortcut(s)
+}
+
+// Check is a box with a tick and a text.
+type Check struct {
+	widget.DisableableWidget
+	Text      string
+	Checked   bool
+	Boxed     bool // drawn as a button, for a row of switches
+	Tip       string
+	OnChanged func(bool)
+
+	hovered, focused bool
+	back, box, ring  *canvas.Rectangle
+	tick             *canvas.Image
+	label            *canvas.Text
+	click            clickFocus
+}
+
+var (
+	_ fyne.Focusable    = (*Check)(nil)
+	_ fyne.Shortcutable = (*Check)(nil)
+	_ fyne.Tappable     = (*Check)(nil)
+	_ desktop.Hoverable = (*Check)(nil)
+	_ desktop.Mouseable = (*Check)(nil)
+)
+
+// NewCheck returns an empty box.
+func NewCheck(text string, changed func(bool)) *Check {
+	c := &Check{Text: text, OnChanged: changed}
+	c.ExtendBaseWidget(c)
+	return c
+}
+
+// SetChecked changes the tick and tells OnChanged when that is news.
+func (c *Check) SetChecked(on bool) {
+	if c.Checked == on {
+		return
+	}
+	c.Checked = on
+	c.Refresh()
+	if c.OnChanged != nil {
+		c.OnChanged(on)
+	}
+}
+
+// Show shows the tick without telling OnChanged.
+func (c *Check) ShowChecked(on bool) {
+	if c.Checked != on {
+		c.Checked = on
+		c.Refresh()
+	}
+}
+
+func (c *Check) toggle() {
+	if !c.Disabled() {
+		c.SetChecked(!c.Checked)
+	}
+}
+
+// Tapped is called by Fyne.
+func (c *Check) Tapped(*fyne.PointEvent) {
+	c.click.restore(c)
+	c.toggle()
+}
+
+// MouseDown is called by Fyne.
+func (c *Check) MouseDown(*desktop.MouseEvent) { c.click.down(c); hideTip(c) }
+
+// MouseUp is called by Fyne.
+func (c *Check) MouseUp(*desktop.MouseEvent) {}
+
+// MouseIn is called by Fyne.
+func (c *Check) MouseIn(ev *desktop.MouseEvent) {
+	c.hovered = true
+	c.Refresh()
+	showTip(c, c.Tip, ev.AbsolutePosition)
+}
+
+// MouseMoved is called by Fyne.
+func (c *Check) MouseMoved(*desktop.MouseEvent) {}
+
+// MouseOut is called by Fyne.
+func (c *Check) MouseOut() { c.hovered = false; c.Refresh(); hideTip(c) }
+
+// FocusGained is called by Fyne.
+func (c *Check) FocusGained() { c.focused = true; c.Refresh() }
+
+// FocusLost is called by Fyne.
+func (c *Check) FocusLost() { c.focused = false; c.Refresh() }
+
+// TypedRune is called by Fyne.
+func (c *Check) TypedRune(rune) {}
+
+// TypedKey is called by Fyne.
+func (c *Check) TypedKey(ev *fyne.KeyEvent) {
+	if ev.Name == fyne.KeySpace {
+		c.toggle()
+		return
+	}
+	passKey(c, ev)
+}
+
+// TypedShortcut is called by Fyne.
+func (c *Check) TypedShortcut(s fyne.Shortcut) { passShortcut(c, s) }
+
+// AccessibilityLabel names the box for screen readers.
+func (c *Check) AccessibilityLabel() string { return c.Text }
+
+// AccessibilityRole says what it is.
+func (c *Check) AccessibilityRole() fyne.AccessibleRole { return fyne.AccessibleRoleButton }
+
+const checkBox float32 = 14
+
+func (c *Check) pad() float32 {
+	if c.Boxed {
+		return 12
+	}
+	return 0
+}
+
+func (c *Check) minSize() fyne.Size {
+	w := 2*c.pad() + checkBox
+	if c.Text != "" {
+		w += 7 + c.label.MinSize().Width
+	}
+	if c.Boxed {
+		return fyne.NewSize(w, InputHeight)
+	}
+	return fyne.NewSize(w+2, RowHeight)
+}
+
+func (c *Check) layout(size fyne.Size) {
+	c.back.Resize(size)
+	c.ring.Move(fyne.NewPos(-3, 0))
+	c.ring.Resize(fyne.NewSize(c.minSize().Width+6, size.Height))
+	x, y := c.pad(), (size.Height-checkBox)/2
+	c.box.Move(fyne.NewPos(x, y))
+	c.box.Resize(fyne.NewSquareSize(checkBox))
+	c.tick.Move(fyne.NewPos(x+1, y+1))
+	c.tick.Resize(fyne.NewSquareSize(checkBox - 2))
+	m := c.label.MinSize()
+	c.label.Move(fyne.NewPos(x+checkBox+7, (size.Height-m.Height)/2))
+	c.label.Resize(m)
+}
+
+func (c *Check) paint() {
+	c.back.Hidden = !c.Boxed
+	c.back.FillColor, c.back.StrokeColor = Color(ColorChip), Color(ColorPanelBorder)
+	c.back.StrokeWidth, c.back.CornerRadius = 1, Radius
+	if c.hovered && !c.Disabled() {
+		c.back.FillColor = over(c.back.FillColor, Color(theme.ColorNameHover))
+	}
+	fill, stroke, ink, text := theme.ColorNameInputBackground, ColorOutline, theme.ColorNameForegroundOnPrimary, theme.ColorNameForeground
+	if c.Checked {
+		fill, stroke = theme.ColorNamePrimary, theme.ColorNamePrimary
+	}
+	if c.Disabled() {
+		text, stroke = theme.ColorNameDisabled, theme.ColorNameDisabled
+		if c.Checked {
+			fill = theme.ColorNameDisabled
+		}
+	}
+	c.box.FillColor, c.box.StrokeColor = Color(fill), Color(stroke)
+	c.box.StrokeWidth, c.box.CornerRadius = 1, 3
+	c.tick.Hidden = !c.Checked
+	c.tick.Resource = IconColored(IconCheck, ink)
+	c.label.Text, c.label.TextSize, c.label.Color = c.Text, TextSize, Color(text)
+	refreshRing(c.ring, c.focused)
+	c.layout(c.Size())
+}
+
+// CreateRenderer is called by Fyne.
+func (c *Check) CreateRenderer() fyne.WidgetRenderer {
+	c.ExtendBaseWidget(c)
+	c.back, c.box, c.ring = canvas.NewRectangle(colorTransparent), canvas.NewRectangle(colorTransparent), newRing()
+	c.tick, c.label = newIcon(), canvas.NewText("", colorTransparent)
+	c.paint()
+	return &simpleRenderer{
+		objects: []fyne.CanvasObject{c.back, c.box, c.tick, c.label, c.ring},
+		layout:  c.layout, min: c.minSize, refresh: c.paint,
+	}
+}
+
+// Select is one choice of a few, in a field that opens a menu. Up and Down change it, Enter and Space open the menu.
+type Select struct {
+	widget.DisableableWidget
+	Options   []string
+	Selected  int    // index; -1: none
+	Prefix    string // before the choice: "Mode: "
+	Tip       string
+	OnChanged func(index int)
+
+	hovered, focused bool
+	back             *canvas.Rectangle
+	label            *canvas.Text
+	arrow            *canvas.Image
+	ellipsis         *ellipsisCache
+}
+
+var (
+	_ fyne.Focusable    = (*Select)(nil)
+	_ fyne.Shortcutable = (*Select)(nil)
+	_ fyne.Tappable     = (*Select)(nil)
+	_ desktop.Hoverable = (*Select)(nil)
+	_ desktop.Mouseable = (*Select)(nil)
+)
+
+// NewSelect returns a field with the first option chosen.
+func NewSelect(options []string, changed func(index int)) *Select {
+	s := &Select{Options: options, OnChanged: changed, ellipsis: newEllipsisCache()}
+	s.ExtendBaseWidget(s)
+	return s
+}
+
+// Value returns the chosen option, or "".
+func (s *Select) Value() string {
+	if s.Selected < 0 || s.Selected >= len(s.Options) {
+		return ""
+	}
+	return s.Options[s.Selected]
+}
+
+// SetSelected chooses an option and tells OnChanged when that is news.
+func (s *Select) SetSelected(index int) {
+	if index == s.Selected || index < 0 || index >= len(s.Options) {
+		return
+	}
+	s.ShowSelected(index)
+	if s.OnChanged != nil {
+		s.OnChanged(index)
+	}
+}
+
+// ShowSelected shows an option without telling OnChanged.
+func (s *Select) ShowSelected(index int) {
+	if index != s.Selected {
+		s.Selected = index
+		s.Refresh()
+	}
+}
+
+// SetOptions replaces the options; index is the chosen one.
+func (s *Select) SetOptions(options []string, index int) {
+	s.Options, s.Selected = options, index
+	s.Refresh()
+}
+
+func (s *Select) open() {
+	if s.Disabled() {
+		return
+	}
+	menu := fyne.NewMenu("")
+	for i, o := range s.Options {
+		item := fyne.NewMenuItem(o, func() { s.SetSelected(i) })
+		item.Checked = i == s.Selected
+		menu.Items = append(menu.Items, item)
+	}
+	showMenuBelow(s, menu)
+}
+
+// Tapped is called by Fyne.
+func (s *Select) Tapped(*fyne.PointEvent) { s.open() }
+
+// MouseDown is called by Fyne.
+func (s *Select) MouseDown(*desktop.MouseEvent) {
+	hideTip(s)
+	if !s.Disabled() {
+		FocusOn(s)
+	}
+}
+
+// MouseUp is called by Fyne.
+func (s *Select) MouseUp(*desktop.MouseEvent) {}
+
+// MouseIn is called by Fyne.
+func (s *Select) MouseIn(ev *desktop.MouseEvent) {
+	s.hovered = true
+	s.Refresh()
+	showTip(s, s.Tip, ev.AbsolutePosition)
+}
+
+// MouseMoved is called by Fyne.
+func (s *Select) MouseMoved(*desktop.MouseEvent) {}
+
+// MouseOut is called by Fyne.
+func (s *Select) MouseOut() { s.hovered = false; s.Refresh(); hideTip(s) }
+
+// FocusGained is called by Fyne.
+func (s *Select) FocusGained() { s.focused = true; s.Refresh() }
+
+// FocusLost is called by Fyne.
+func (s *Select) FocusLost() { s.focused = false; s.Refresh() }
+
+// TypedRune is called by Fyne.
+func (s *Select) TypedRune(rune) {}
+
+// TypedKey is called by Fyne.
+func (s *Select) TypedKey(ev *fyne.KeyEvent) {
+	switch ev.Name {
+	case fyne.KeyUp, fyne.KeyDown:
+		if !s.Disabled() {
+			step := 1
+			if ev.Name == fyne.KeyUp {
+				step = -1
+			}
+			s.SetSelected(s.Selected + step)
+		}
+	case fyne.KeySpace, fyne.KeyReturn, fyne.KeyEnter:
+		s.open()
+	default:
+		passKey(s, ev)
+	}
+}
+
+// TypedShortcut is called by Fyne.
+func (s *Select) TypedShortcut(sc fyne.Shortcut) { passShortcut(s, sc) }
+
+// AccessibilityLabel names the field for screen readers.
+func (s *Select) AccessibilityLabel() string { return s.Prefix + s.Value() }
+
+// AccessibilityRole says what it is.
+func (s *Select) AccessibilityRole() fyne.AccessibleRole { return fyne.AccessibleRoleButton }
+
+func (s *Select) minSize() fyne.Size {
+	w := float32(0)
+	for _, o := range s.Options {
+		w = max(w, fyne.MeasureText(s.Prefix+o, TextSize, fyne.TextStyle{}).Width)
+	}
+	return fyne.NewSize(w+8+10+trailingIcon+8, InputHeight)
+}
+
+func (s *Select) layout(size fyne.Size) {
+	s.back.Resize(size)
+	s.label.Text = s.ellipsis.fit(s.Prefix+s.Value(), size.Width-8-8-trailingIcon-8, TextSize, fyne.TextStyle{})
+	m := s.label.MinSize()
+	s.label.Move(fyne.NewPos(8, (size.Height-m.Height)/2))
+	s.label.Resize(m)
+	s.arrow.Move(fyne.NewPos(size.Width-8-trailingIcon, (size.Height-trailingIcon)/2))
+	s.arrow.Resize(fyne.NewSquareSize(trailingIcon))
+}
+
+func (s *Select) paint() {
+	s.back.FillColor, s.back.StrokeColor = Color(theme.ColorNameInputBackground), Color(ColorPanelBorder)
+	ink := theme.ColorNameForeground
+	switch {
+	case s.Disabled():
+		ink = theme.ColorNameDisabled
+	case s.focused:
+		s.back.StrokeColor = Color(theme.ColorNamePrimary)
+	case s.hovered:
+		s.back.FillColor = over(s.back.FillColor, Color(theme.ColorNameHover))
+	}
+	s.back.StrokeWidth, s.back.CornerRadius = 1, Radius
+	s.label.Color, s.label.TextSize = Color(ink), TextSize
+	setIcon(s.arrow, IconChevronDown, ink)
+	s.layout(s.Size())
+}
+
+// CreateRenderer is called by Fyne.
+func (s *Select) CreateRenderer() fyne.WidgetRenderer {
+	s.ExtendBaseWidget(s)
+	s.back, s.label, s.arrow = canvas.NewRectangle(colorTransparent), canvas.NewText("", colorTransparent), newIcon()
+	s.paint()
+	return &simpleRenderer{
+		objects: []fyne.CanvasObject{s.back, s.label, s.arrow},
+		layout:  s.layout, min: s.minSize, refresh: s.paint,
+	}
+}
+
+// Field is a muted label over a field.
+func Field(label string, field fyne.CanvasObject) fyne.CanvasObject {
+	return VBox(3, NewMutedLabel(label), field)
+}
