@@ -1,0 +1,43 @@
+//go:build linux
+
+package peers_test
+
+import (
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"portside/e2e/peers"
+)
+
+func TestTheKernelNamesInitiatorAndEndsOfAConnection(t *testing.T) {
+	for _, host := range []string{"127.0.0.2", "::1"} {
+		t.Run(host, func(t *testing.T) {
+			k := peers.WatchKernel(t)
+			if k == nil {
+				t.Skip("not allowed to listen to loopback")
+			}
+			l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+			if err != nil {
+				t.Skip(err)
+			}
+			defer l.Close()
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			want := peers.Opening{From: c.LocalAddr().(*net.TCPAddr).AddrPort(), To: l.Addr().(*net.TCPAddr).AddrPort(), Group: syscall.Getpgrp()}
+			for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+				for _, o := range k.Openings() {
+					o.Time = time.Time{}
+					if o == want {
+						return
+					}
+				}
+			}
+			t.Errorf("no opening %v among %v", want, k.Openings())
+		})
+	}
+}
