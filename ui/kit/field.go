@@ -5,7 +5,6 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
-	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/driver/desktop"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
@@ -27,13 +26,14 @@ type Entry struct {
 	SelectOnFocus bool
 	// Width is the least width; 0: Fyne's.
 	Width float32
+
+	focused, invalid bool
 }
 
 // NewEntry returns a one line entry.
 func NewEntry() *Entry {
 	e := &Entry{}
-	e.Wrapping = fyne.TextWrapOff
-	e.Scroll = container.ScrollNone
+	e.Wrapping = fyne.TextWrap(fyne.TextTruncateClip) // scrolls sideways, as Fyne's own constructor has it
 	e.ExtendBaseWidget(e)
 	return e
 }
@@ -72,6 +72,7 @@ func (e *Entry) SelectText() { e.Entry.TypedShortcut(&fyne.ShortcutSelectAll{}) 
 
 // FocusGained is called by Fyne.
 func (e *Entry) FocusGained() {
+	e.focused = true
 	e.Entry.FocusGained()
 	if e.SelectOnFocus {
 		e.SelectText()
@@ -83,6 +84,7 @@ func (e *Entry) FocusGained() {
 
 // FocusLost is called by Fyne.
 func (e *Entry) FocusLost() {
+	e.focused = false
 	e.Entry.FocusLost()
 	if e.OnFocus != nil {
 		e.OnFocus(false)
@@ -133,6 +135,75 @@ func (e *Entry) TypedShortcut(s fyne.Shortcut) {
 	e.Entry.TypedShortcut(s)
 }
 
+// SetInvalid shows a red border, or the usual one. Say beside the field what is wrong.
+func (e *Entry) SetInvalid(invalid bool) {
+	if e.invalid != invalid {
+		e.invalid = invalid
+		e.Refresh()
+	}
+}
+
+// entryInset is how much further from the border our entries begin than Fyne's.
+const entryInset float32 = 3
+
+// MouseDown is called by Fyne.
+func (e *Entry) MouseDown(ev *desktop.MouseEvent) {
+	ev.Position.X -= entryInset
+	e.Entry.MouseDown(ev)
+}
+
+// Dragged is called by Fyne.
+func (e *Entry) Dragged(ev *fyne.DragEvent) {
+	ev.Position.X -= entryInset
+	e.Entry.Dragged(ev)
+}
+
+// CreateRenderer is called by Fyne. Box and border are ours: Fyne's border lies between the pixels and looks dirty.
+func (e *Entry) CreateRenderer() fyne.WidgetRenderer {
+	e.ExtendBaseWidget(e)
+	r := &entryRenderer{WidgetRenderer: e.Entry.CreateRenderer(), e: e, back: canvas.NewRectangle(colorTransparent)}
+	r.paint()
+	return r
+}
+
+type entryRenderer struct {
+	fyne.WidgetRenderer
+	e    *Entry
+	back *canvas.Rectangle
+}
+
+func (r *entryRenderer) paint() {
+	r.back.FillColor, r.back.StrokeColor = Color(theme.ColorNameInputBackground), Color(ColorPanelBorder)
+	switch {
+	case r.e.invalid:
+		r.back.StrokeColor = Color(ColorBad)
+	case r.e.focused && !r.e.Disabled():
+		r.back.StrokeColor = Color(theme.ColorNamePrimary)
+	}
+	r.back.StrokeWidth, r.back.CornerRadius = 1, Radius
+	r.back.Refresh()
+}
+
+func (r *entryRenderer) Layout(size fyne.Size) {
+	r.WidgetRenderer.Layout(size)
+	r.back.Resize(size)
+	if objects := r.WidgetRenderer.Objects(); len(objects) > 2 { // box, border, text, the rest
+		text := objects[2]
+		text.Move(text.Position().AddXY(entryInset, 0))
+		text.Resize(text.Size().SubtractWidthHeight(entryInset, 0))
+	}
+}
+
+func (r *entryRenderer) Refresh() {
+	r.paint()
+	r.WidgetRenderer.Refresh()
+}
+
+func (r *entryRenderer) Objects() []fyne.CanvasObject {
+	objects := r.WidgetRenderer.Objects()
+	return append([]fyne.CanvasObject{r.back}, objects[min(2, len(objects)):]...)
+}
+
 // Check is a box with a tick and a text.
 type Check struct {
 	widget.DisableableWidget
@@ -176,7 +247,7 @@ func (c *Check) SetChecked(on bool) {
 	}
 }
 
-// Show shows the tick without telling OnChanged.
+// ShowChecked shows the tick without telling OnChanged.
 func (c *Check) ShowChecked(on bool) {
 	if c.Checked != on {
 		c.Checked = on

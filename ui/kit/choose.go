@@ -1,0 +1,360 @@
+package kit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"fyne.io/fyne/v2"
+	homedir "github.com/mitchellh/go-homedir"
+)
+
+// ChooseFolder asks for an existing folder of this computer, beginning at start, and hands its absolute path to run. Paths
+// that are typed may begin with ~.
+func ChooseFolder(w fyne.Window, start string, run func(path string)) *Dialog {
+	return Chooser{Post: fyne.Do}.Folder(w, start, run)
+}
+
+// ChooseSave asks where to save a file, beginning with the path of a proposed file, and hands the absolute path to run. It
+// asks before an existing file is replaced.
+func ChooseSave(w fyne.Window, proposed string, run func(path string)) *Dialog {
+	return Chooser{Post: fyne.Do}.Save(w, proposed, run)
+}
+
+// ExpandPath makes a path that a person typed absolute: ~ is the home folder, and what is not absolute lies in base.
+func ExpandPath(path, base string) (string, error) {
+	path, err := homedir.Expand(strings.TrimSpace(path))
+	if err != nil {
+		return "", fmt.Errorf("the home folder of %q: %w", path, err)
+	}
+	if path == "" {
+		path = base
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(base, path)
+	}
+	return filepath.Abs(path)
+}
+
+// Chooser makes the dialogs of [ChooseFolder] and [ChooseSave]. Folders are read away from the UI goroutine, and what was
+// read comes back through Post.
+type Chooser struct {
+	Post Post
+}
+
+// Folder is [ChooseFolder].
+func (c Chooser) Folder(w fyne.Window, start string, run func(path string)) *Dialog {
+	ch := newChooserDialog(w, c.Post, "Choose a folder", "Choose this folder", start)
+	ch.accept = func() bool {
+		dir, ok := ch.typedDir()
+		if !ok {
+			return false
+		}
+		if dir != ch.dir {
+			ch.open(dir)
+			return false
+		}
+		ch.dialog.Close()
+		run(dir)
+		return false
+	}
+	ch.show(nil)
+	return ch.dialog
+}
+
+// Save is [ChooseSave].
+func (c Chooser) Save(w fyne.Window, proposed string, run func(path string)) *Dialog {
+	dir, file := filepath.Split(proposed)
+	ch := newChooserDialog(w, c.Post, "Save as", "Save", dir)
+	ch.files = true
+	ch.name = NewEntry()
+	ch.name.SetText(file)
+	ch.accept = func() bool {
+		if dir, ok := ch.typedDir(); !ok {
+			return false
+		} else if dir != ch.dir {
+			ch.open(dir)
+			return false
+		}
+		name := strings.TrimSpace(ch.name.Text)
+		if name == "" {
+			ch.fail(errors.New("type a name for the file"))
+			return false
+		}
+		path, err := ExpandPath(name, ch.dir)
+		if err != nil {
+			ch.fail(err)
+			return false
+		}
+		taken := slices.ContainsFunc(ch.entries, func(e chooserEntry) bool { return !e.dir && e.name == name })
+		finish := func() {
+			ch.dialog.Close()
+			run(path)
+		}
+		if !taken {
+			finish()
+			return false
+		}
+		Confirm(w, "Replace the file?", name+" exists already. What it holds now will be lost.", "Replace", true, finish)
+		return false
+	}
+	ch.show(ch.name)
+	selectStem(ch.name, true)
+	return ch.dialog
+}
+
+type chooserEntry struct {
+	name string
+	dir  bool
+}
+
+type chooserDialog struct {
+	w       fyne.Window
+	post    Post
+	dialog  *Dialog
+	button  string
+	dir     string
+	all     []chooserEntry // what the folder holds
+	entries []chooserEntry // what is shown of it
+	files   bool           // show files too
+	hidden  *Check
+	address *Entry
+	name    *Entry // of the file to save; nil in the folder chooser
+	table   *Table
+	problem *FlowText
+	accept  func() bool
+	cancel  context.CancelFunc // ends the reading under way
+	ctx     context.Context
+	close   context.CancelFunc
+}
+
+func newChooserDialog(w fyne.Window, post Post, title, button, start string) *chooserDialog {
+	ch := &chooserDialog{w: w, post: post, button: button, address: NewEntry(), problem: NewMutedParagraph(" ")}
+	ch.ctx, ch.close = context.WithCancel(context.Background())
+	ch.dialog = &Dialog{Title: title, Width: 560, Height: 380, Post: post, OnClosed: ch.close}
+	ch.dir = startDir(start)
+	ch.hidden = NewCheck("Show hidden", func(bool) { ch.filter() })
+	ch.address.OnEnter = func(string) { ch.dialog.Accept() }
+	ch.address.OnArrow = func(down bool) {
+		if down {
+			FocusOn(ch.table)
+		}
+	}
+	ch.table = NewTable(Column{Title: "Name", Flex: true})
+	ch.table.Single, ch.table.HideHeader, ch.table.Label = true, true, "Folders"
+	ch.table.Length = func() int { return len(ch.entries) }
+	ch.table.Key = func(row int) string { return ch.entries[row].name }
+	folder, file := IconColored(IconFolder, ColorClient), IconColored(IconFile, ColorMuted)
+	ch.table.Cell = func(row, _ int) Cell {
+		e := ch.entries[row]
+		if e.dir {
+			return Cell{Text: e.name, Icon: folder}
+		}
+		return Cell{Text: e.name, Icon: file, Color: ColorMuted}
+	}
+	ch.table.OnActivated = func(row int) {
+		if e := ch.entries[row]; e.dir {
+			ch.open(filepath.Join(ch.dir, e.name))
+		} else {
+			ch.dialog.Accept()
+		}
+	}
+	ch.table.OnCursorChanged = func(row int) {
+		if e := ch.entries[row]; ch.name != nil && !e.dir {
+			ch.name.SetText(e.name)
+		}
+	}
+	ch.table.OnBackspace = ch.up
+	ch.table.SetEmpty(Empty{Text: "No folders here.", Hint: "Choose this folder, or make a new one in it."})
+	return ch
+}
+
+// startDir is start, or the nearest folder above it that exists, or the home folder.
+func startDir(start string) string {
+	home, err := homedir.Dir()
+	if err != nil {
+		home = string(filepath.Separator)
+	}
+	dir, err := ExpandPath(start, home)
+	if err != nil {
+		return home
+	}
+	return dir
+}
+
+func (ch *chooserDialog) show(focus fyne.Focusable) {
+	up := NewIconButton(IconUp, "The folder above  Backspace", ch.up)
+	home := NewIconButton(IconHome, "Home folder", func() { ch.open(startDir("~")) })
+	top := HBox(6, Grow(ch.address), up, home)
+	list := newBox(Pad(1, 1, 1, 1, ch.table), "background", ColorPanelBorder, Radius)
+	parts := []fyne.CanvasObject{top, Grow(list), HBox(Gap, ch.hidden, Grow(ch.problem))}
+	if ch.name != nil {
+		parts = append([]fyne.CanvasObject{Field("Name", ch.name)}, parts...)
+	}
+	ch.dialog.Content = VBox(8, parts...)
+	ch.dialog.Focus = focus
+	if focus == nil {
+		ch.dialog.Focus = ch.table
+	}
+	ch.dialog.Buttons = []DialogButton{
+		{Text: "New folder...", Left: true, Run: func() bool { ch.newFolder(); return false }},
+		{Text: "Cancel", Cancel: true},
+		{Text: ch.button, Style: Primary, Default: true, Run: func() bool { return ch.accept() }},
+	}
+	ch.dialog.OnKey = func(ev *fyne.KeyEvent) bool {
+		if ev.Name == fyne.KeyF7 {
+			ch.newFolder()
+			return true
+		}
+		return false
+	}
+	ch.dialog.Show(ch.w)
+	ch.open(ch.dir)
+}
+
+// typedDir is the folder that the address names.
+func (ch *chooserDialog) typedDir() (string, bool) {
+	dir, err := ExpandPath(ch.address.Text, ch.dir)
+	if err != nil {
+		ch.fail(err)
+		return "", false
+	}
+	return dir, true
+}
+
+func (ch *chooserDialog) fail(err error) {
+	ch.problem.SetSpans(Span{Text: err.Error(), Color: ColorBad})
+}
+
+func (ch *chooserDialog) up() {
+	if parent := filepath.Dir(ch.dir); parent != ch.dir {
+		ch.open(parent)
+	}
+}
+
+// open reads dir and shows it when it could be read.
+func (ch *chooserDialog) open(dir string) {
+	if ch.cancel != nil {
+		ch.cancel()
+	}
+	ctx, cancel := context.WithCancel(ch.ctx)
+	ch.cancel = cancel
+	ch.problem.SetText("Reading the folder...")
+	go func() {
+		entries, err := readFolder(ctx, dir)
+		ch.post(func() {
+			defer cancel()
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				ch.fail(fmt.Errorf("%s can't be opened: %w", dir, plainError(err)))
+				return
+			}
+			from := filepath.Base(ch.dir)
+			ch.dir, ch.all = dir, entries
+			ch.address.SetText(dir)
+			ch.problem.SetText(" ")
+			ch.table.ClearSelection()
+			ch.filter()
+			ch.table.ScrollTo(0)
+			if i := slices.IndexFunc(ch.entries, func(e chooserEntry) bool { return e.name == from }); i >= 0 {
+				ch.table.SetCursor(i)
+			} else {
+				ch.table.SetCursor(0)
+			}
+		})
+	}()
+}
+
+func (ch *chooserDialog) filter() {
+	ch.entries = ch.entries[:0]
+	for _, e := range ch.all {
+		if (e.dir || ch.files) && (ch.hidden.Checked || !strings.HasPrefix(e.name, ".")) {
+			ch.entries = append(ch.entries, e)
+		}
+	}
+	ch.table.Refresh()
+}
+
+func (ch *chooserDialog) newFolder() {
+	Prompt(ch.w, PromptOptions{Title: "New folder", Label: "Name", OK: "Make folder", Validate: func(name string) error {
+		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, `/\`) {
+			return errors.New("type a name without slashes")
+		}
+		return nil
+	}}, func(name string) {
+		dir := filepath.Join(ch.dir, name)
+		go func() {
+			err := os.Mkdir(dir, 0o755)
+			ch.post(func() {
+				switch {
+				case ch.ctx.Err() != nil:
+				case err != nil:
+					ch.fail(fmt.Errorf("the folder %s can't be made: %w", name, plainError(err)))
+				default:
+					ch.open(dir)
+				}
+			})
+		}()
+	})
+}
+
+// plainError leaves out the operation and the path that the sentence around names already.
+func plainError(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// readFolder lists a folder, folders first, and gives up between two portions when ctx ends.
+func readFolder(ctx context.Context, dir string) ([]chooserEntry, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var entries []chooserEntry
+	for {
+		portion, err := f.ReadDir(512)
+		for _, e := range portion {
+			isDir := e.IsDir()
+			if e.Type()&fs.ModeSymlink != 0 {
+				if info, err := os.Stat(filepath.Join(dir, e.Name())); err == nil {
+					isDir = info.IsDir()
+				}
+			}
+			entries = append(entries, chooserEntry{e.Name(), isDir})
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(entries, func(a, b chooserEntry) int {
+		if a.dir != b.dir {
+			if a.dir {
+				return -1
+			}
+			return 1
+		}
+		if c := strings.Compare(strings.ToLower(a.name), strings.ToLower(b.name)); c != 0 {
+			return c
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	return entries, nil
+}
