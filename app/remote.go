@@ -109,11 +109,18 @@ func siteKey(t client.Target) string {
 // Connect opens a session with target, in place of the one there is, and lists its folder. The outcome shows in
 // [App.Remote]. With [client.ModeAuto] the mode that was found to work the last time is tried first.
 func (a *App) Connect(target client.Target, mode client.Mode) {
+	a.run(a.stopSamples)
+	a.keepSettings(func(s *Settings) {
+		shown := target
+		shown.User = "" // it has a field of its own
+		s.Connect.URL, s.Connect.User, s.Connect.Mode = shown.URL(), target.User, mode
+	})
+	a.connect(target, mode)
+}
+
+func (a *App) connect(target client.Target, mode client.Mode) {
 	r := a.remote
 	r.drop()
-	a.keepSettings(func(s *Settings) {
-		s.Connect.URL, s.Connect.User, s.Connect.Mode = target.URL(), target.User, mode
-	})
 	opts := a.clientOptions(target, mode)
 	r.mu.Lock()
 	r.visit++
@@ -324,6 +331,7 @@ func (a *App) Cancel() {
 
 // Disconnect ends the session.
 func (a *App) Disconnect() {
+	a.run(a.stopSamples)
 	a.remote.drop()
 	a.remote.set(func(st *Remote) {
 		*st = Remote{Phase: Disconnected, Target: st.Target, Mode: st.Mode, Folder: Folder{Stamp: st.Folder.Stamp + 1}}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ type ShareSettings struct {
 	Port         int                       `json:"port"`
 	Access       Access                    `json:"access"`
 	User         string                    `json:"user"`
-	PasswordHash localserver.Password      `json:"passwordHash,omitempty"` // argon2id; the password itself is never stored
+	PasswordHash localserver.Password      `json:"passwordHash,omitzero"` // argon2id; the password itself is never stored
 	Write        bool                      `json:"write"`
 	TLS          localserver.TLSMode       `json:"tls"`
 	UseRange     bool                      `json:"usePassivePortRange"`
@@ -189,4 +190,17 @@ func saveSettings(dir string, s Settings) error {
 		return fmt.Errorf("the settings can't be saved: %w", err)
 	}
 	return nil
+}
+
+// saveFile writes a file that is whole or not there.
+func saveFile(name string, write func(io.Writer) error) error {
+	full, err := expand(name)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	return atomic.WriteFile(full, &b)
 }

@@ -115,7 +115,7 @@ func (s ShareSettings) Config(certDir string, rec connlog.Recorder) (localserver
 		if s.User == "" {
 			return localserver.Config{}, errors.New("type a user name for the people who may come in")
 		}
-		if s.PasswordHash == "" {
+		if s.PasswordHash.IsZero() {
 			return localserver.Config{}, errors.New("type a password for the people who may come in, or let Portside make one")
 		}
 		account = localserver.Account{Name: s.User, Password: s.PasswordHash, Rights: rights}
@@ -242,10 +242,8 @@ func (s *share) enter(from, to Phase) bool {
 // ApplyPassive checks the passive settings, keeps them, and hands them to the running server for its next offer.
 // A setting that can't be is an error and changes nothing; warnings say what will bite later.
 func (a *App) ApplyPassive(set ShareSettings) (warnings []string, err error) {
-	for _, p := range []int{set.Min, set.Max} {
-		if set.UseRange && (p < 1024 || p > 65535) {
-			return nil, fmt.Errorf("%d is not a port that can be used here: passive ports go from 1024 to 65535", p)
-		}
+	if err := CheckPorts(set); err != nil {
+		return nil, err
 	}
 	cfg := set.PassiveConfig()
 	warnings, err = cfg.Check(uint16(set.Port))
@@ -405,4 +403,21 @@ func FolderExists(path string) error {
 		return fmt.Errorf("%s is a file, not a folder", full)
 	}
 	return nil
+}
+
+// CheckPorts says whether the passive port range of set can be used at all: ports from 1024 to 65535, the smaller
+// first, and the control port not among them.
+func CheckPorts(set ShareSettings) error {
+	if !set.UseRange {
+		return nil
+	}
+	for _, p := range []int{set.Min, set.Max} {
+		if p < 1024 || p > 65535 {
+			return fmt.Errorf("%d can't be a passive port: they go from 1024 to 65535", p)
+		}
+	}
+	cfg := set.PassiveConfig()
+	cfg.IP = localserver.PassiveIP{Mode: localserver.PassiveAuto}
+	_, err := cfg.Check(uint16(set.Port))
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 func printableRune(c rune) bool {
@@ -219,19 +220,21 @@ func (l *Log) WriteText(w io.Writer) error {
 // Draw returns the session's channels as a picture in characters for a terminal: the client at the left, the server
 // at the right, the tail "o" at the side that opened the channel, an "x" where a channel failed.
 func (s Session) Draw() string {
-	const width = 64
+	width := 64
+	for _, c := range s.Channels {
+		width = max(width, utf8.RuneCountInString(c.Label())+10)
+	}
 	left, right := s.names()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-*s%s\n", width+16, left, right)
+	fmt.Fprintf(&b, "%-*s%s\n", width+10-min(8, len(right)/2), left, right)
 	for _, c := range s.Channels {
-		from, to := portText(c.ClientEnd()), portText(c.ServerEnd())
 		label := " " + c.Label() + " "
-		line := strings.Repeat("-", max(4, (width-len([]rune(label)))/2))
-		body := []rune(line + label + line)
-		for len(body) < width {
-			body = append(body, '-')
-		}
+		dashes := width - utf8.RuneCountInString(label)
+		line := strings.Repeat("-", dashes/2) + label + strings.Repeat("-", dashes-dashes/2)
 		tail, head := 'o', '>'
+		if c.Initiator == Server {
+			head = '<'
+		}
 		switch c.State {
 		case Failed:
 			head = 'x'
@@ -241,11 +244,8 @@ func (s Session) Draw() string {
 		first, last := tail, head
 		if c.Initiator == Server {
 			first, last = head, tail
-			if c.State == Open || c.State == Closed || c.State == Dialing {
-				first = '<'
-			}
 		}
-		fmt.Fprintf(&b, "%7s %c%s%c %s\n", from, first, string(body), last, to)
+		fmt.Fprintf(&b, "%7s %c%s%c %s\n", portText(c.ClientEnd()), first, line, last, portText(c.ServerEnd()))
 	}
 	return strings.TrimRight(b.String(), "\n")
 }

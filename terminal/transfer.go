@@ -1,0 +1,202 @@
+package terminal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mitchellh/go-homedir"
+	"golang.org/x/term"
+
+	"portside/client"
+	"portside/client/transfer"
+	"portside/connlog"
+)
+
+// passwordVariable is where a password can come from without standing in the list of processes.
+const passwordVariable = "PORTSIDE_PASSWORD"
+
+// target reads a URL; its password comes from the URL, the environment, or the person.
+func target(c Console, url string) (client.Target, error) {
+	t, err := client.ParseURL(url)
+	if err != nil {
+		return t, usageError{err}
+	}
+	if t.Password == "" && t.User != "" && t.User != client.Anonymous {
+		t.Password = c.Getenv(passwordVariable)
+	}
+	if t.Password != "" || t.User == "" || t.User == client.Anonymous {
+		return t, nil
+	}
+	if !term.IsTerminal(int(c.In.Fd())) {
+		return t, misuse("no password for %s: put it in the URL or in %s", t.User, passwordVariable)
+	}
+	fmt.Fprintf(c.Err, "Password of %s at %s: ", t.User, t.Host)
+	b, err := term.ReadPassword(int(c.In.Fd()))
+	fmt.Fprintln(c.Err)
+	t.Password = string(b)
+	return t, err
+}
+
+func get(ctx context.Context, c Console, args []string) error {
+	return move(ctx, c, args, transfer.Download)
+}
+
+func put(ctx context.Context, c Console, args []string) error {
+	return move(ctx, c, args, transfer.Upload)
+}
+
+func move(ctx context.Context, c Console, args []string, direction transfer.Direction) error {
+	fs := flags(c)
+	mode := fs.String("mode", "auto", "")
+	parallel := fs.Int("parallel", 4, "")
+	resume := fs.Bool("resume", false, "")
+	insecure := fs.Bool("insecure", false, "")
+	kind := fs.String("log", "", "")
+	names := []string{"URL", "DEST"}
+	if direction == transfer.Upload {
+		names = []string{"SRC", "URL"}
+	}
+	rest, err := parse(fs, args, names...)
+	if err != nil {
+		return err
+	}
+	if err := oneOf("mode", *mode, "auto", "passive", "active"); err != nil {
+		return err
+	}
+	if *parallel < 1 || *parallel > 16 {
+		return misuse("--parallel goes from 1 to 16, not %d", *parallel)
+	}
+	rec, err := logTo(c, *kind)
+	if err != nil {
+		return err
+	}
+	url, local := rest[0], rest[1]
+	if direction == transfer.Upload {
+		local, url = rest[0], rest[1]
+	}
+	if local, err = homedir.Expand(local); err != nil {
+		return err
+	}
+	t, err := target(c, url)
+	if err != nil {
+		return err
+	}
+	options := client.Options{Target: t, Mode: client.Mode(*mode), Insecure: *insecure, Recorder: rec}
+	if options.Mode == client.ModeAuto {
+		// What the first session finds out, the others need not try again.
+		options.Remember = func(m client.Mode) {}
+	}
+
+	// The first session says what the remote path is; it then serves the transfer.
+	first, err := client.Dial(ctx, options)
+	if err != nil {
+		return err
+	}
+	item, err := place(ctx, first, direction, local, t.Path)
+	if err != nil {
+		first.Close()
+		return err
+	}
+	sessions := make(chan *client.Session, 1)
+	sessions <- first
+	dial := func(ctx context.Context) (*client.Session, error) {
+		select {
+		case s := <-sessions:
+			return s, nil
+		default:
+			return client.Dial(ctx, options)
+		}
+	}
+	job := transfer.Start(ctx, transfer.Options{Dial: dial, Parallel: *parallel, Resume: *resume}, item)
+	result := watch(c, job, *kind)
+	select {
+	case s := <-sessions: // nobody needed it
+		s.Close()
+	default:
+	}
+	snap := job.Snapshot()
+	if *kind != "json" {
+		fmt.Fprintf(c.Err, "%d of %d files, %s.\n", snap.FilesDone, snap.FilesTotal, connlog.Bytes(snap.BytesDone))
+	}
+	for _, f := range result.Failures {
+		fmt.Fprintf(c.Err, "portside: %s\n", f)
+	}
+	switch {
+	case result.Cancelled:
+		fmt.Fprintln(c.Err, "portside: cancelled; --resume goes on from here")
+		return errReported
+	case len(result.Failures) > 0:
+		return errReported
+	}
+	return nil
+}
+
+// place says what goes where, as cp -r does: into a folder that is there under its own name, else under the new name.
+func place(ctx context.Context, s *client.Session, d transfer.Direction, local, remote string) (transfer.Item, error) {
+	item := transfer.Item{Direction: d, Local: local, Remote: remote}
+	if d == transfer.Download {
+		info, err := os.Stat(local)
+		into := err == nil && info.IsDir() || strings.HasSuffix(local, string(filepath.Separator))
+		if base := path.Base("/" + remote); into && base != "/" {
+			item.Local = filepath.Join(local, base)
+		}
+		return item, nil
+	}
+	if _, err := os.Stat(local); err != nil {
+		return item, err
+	}
+	base := filepath.Base(filepath.Clean(local))
+	if remote == "" || strings.HasSuffix(remote, "/") {
+		item.Remote = path.Join(remote, base)
+		return item, nil
+	}
+	home, err := s.CurrentDir(ctx)
+	if err != nil {
+		return item, err
+	}
+	err = s.ChangeDir(ctx, remote)
+	var no *client.Error
+	switch {
+	case err == nil:
+		item.Remote = path.Join(remote, base)
+		return item, s.ChangeDir(ctx, home)
+	case errors.As(err, &no) && no.Code >= 500:
+		return item, nil
+	}
+	return item, err
+}
+
+// watch shows the progress on a terminal until the job ends.
+func watch(c Console, job *transfer.Job, kind string) transfer.Result {
+	done := make(chan transfer.Result, 1)
+	go func() { done <- job.Wait() }()
+	show := kind == "" && isTerminal(c.Err)
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case r := <-done:
+			if show {
+				fmt.Fprint(c.Err, "\r\x1b[K")
+			}
+			return r
+		case <-tick.C:
+			if show {
+				s := job.Snapshot()
+				fmt.Fprintf(c.Err, "\r\x1b[K%d of %d files, %s of %s, %s/s, %s left", s.FilesDone, s.FilesTotal,
+					connlog.Bytes(s.BytesDone), connlog.Bytes(s.BytesTotal), connlog.Bytes(int64(s.Speed)), s.Left.Round(time.Second))
+			}
+		}
+	}
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,560 @@
+package ui
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+
+	"portside/app"
+	"portside/client"
+	"portside/connlog"
+	"portside/ui/channels"
+	"portside/ui/kit"
+)
+
+// connect is the Connect screen: address bar, local and remote pane, and the drawer with channels, transfers, commands.
+type connect struct {
+	w *Window
+
+	address  *kit.Entry
+	user     *kit.Entry
+	password *kit.Entry
+	mode     *kit.Select
+	button   *kit.Button
+	sharing  *kit.Chip
+
+	local, remote *pane
+	tls           *kit.Chip
+	line          *kit.Label // what is under way, or what failed
+	lineBox       *fyne.Container
+	cancel        *kit.Button
+	active        *pane
+
+	transfers *transferList
+	drawer    *channels.Drawer
+	split     *container.Split
+	object    fyne.CanvasObject
+
+	question *app.CertificateQuestion
+	asked    *kit.Dialog
+}
+
+// modes are the choices of the mode field in its order.
+var modes = []client.Mode{client.ModeAuto, client.ModePassive, client.ModeActive}
+
+func newConnect(w *Window) *connect {
+	c := &connect{w: w}
+	set := w.app.Settings().Connect
+
+	c.address = kit.NewEntry()
+	c.address.SetPlaceHolder("Host name or address, ftp://, ftps:// or ftpes://")
+	c.address.SetText(set.URL)
+	c.address.SelectOnFocus = true
+	c.address.OnEnter = func(string) { c.connect() }
+	c.address.OnChanged = c.typed
+	c.user = kit.NewEntry()
+	c.user.SetPlaceHolder("anonymous")
+	c.user.SetText(set.User)
+	c.user.OnEnter = c.address.OnEnter
+	c.password = kit.NewPasswordEntry()
+	c.password.SetPlaceHolder("password")
+	c.password.OnEnter = c.address.OnEnter
+	c.mode = kit.NewSelect([]string{"Auto", "Passive", "Active"}, func(i int) {
+		c.w.app.UseMode(modes[i])
+	})
+	c.mode.Prefix = "Mode: "
+	c.mode.Tip = "Who opens the data channel: passive, you do; active, the server does; auto tries passive first"
+	c.mode.ShowSelected(slices.Index(modes, set.Mode))
+	c.button = kit.NewPrimaryButton("Connect", c.connectOrNot)
+	c.sharing = kit.NewChip("Not sharing", kit.ColorMuted, "")
+	c.sharing.OnTapped = func() { w.show("share") }
+
+	c.tls = kit.NewChip("", "", "")
+	c.local = newPane("LOCAL", true)
+	c.remote = newPane("REMOTE", false, c.tls)
+	c.active = c.local
+	c.local.open, c.remote.open = w.app.OpenLocal, w.app.OpenRemote
+	c.local.copy, c.remote.copy = c.upload, c.download
+	for _, p := range []*pane{c.local, c.remote} {
+		p.focused = func() { c.active = p; c.w.registry.Refresh() }
+		p.tab = func() { kit.FocusOn(c.other(p).table) }
+		p.key = func(ev *fyne.KeyEvent) bool { return w.registry.HandleKey(ev.Name, 0) }
+		p.menu = c.menu
+		p.table.OnSelectionChanged = w.refreshStatus
+	}
+	c.local.table.SetEmpty(kit.Empty{Text: "This folder is empty."})
+
+	c.line = kit.NewLabel("")
+	c.line.Shrink = true
+	c.cancel = kit.NewButton("Cancel", w.app.Cancel)
+	c.lineBox = kit.Pad(2, 8, 2, 10, kit.HBox(kit.Gap, kit.Grow(c.line), c.cancel))
+
+	c.transfers = newTransferList(w)
+	c.drawer = channels.NewDrawer(channels.Options{
+		Side: connlog.Client, Log: w.app.Log, Post: w.post, Actions: c.actions, Save: w.saveLog,
+		After: []channels.Tab{{ID: "transfers", Title: "Transfers", Content: c.transfers.object}},
+		Empty: "Connect to a server, and each channel stands here as an arrow: its tail is at the side that opened it.",
+	})
+
+	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, kit.HBox(kit.Gap,
+		kit.Grow(c.address), kit.FixedWidth(112, c.user), kit.FixedWidth(120, c.password),
+		kit.FixedWidth(122, c.mode), c.button, c.sharing))))
+	panes := container.NewHSplit(c.local.object, c.remote.object)
+	c.split = container.NewVSplit(container.NewBorder(nil, c.lineBox, nil, nil, panes), c.drawer)
+	c.split.SetOffset(0.57)
+	if d := w.app.Settings().Window.Drawer; d > 0 {
+		c.split.SetOffset(d)
+	}
+	c.object = container.NewBorder(container.NewVBox(bar), nil, nil, nil, c.split)
+	c.lineBox.Hide()
+	w.app.OpenLocal(set.LocalFolder)
+	return c
+}
+
+func (c *connect) other(p *pane) *pane {
+	if p == c.local {
+		return c.remote
+	}
+	return c.local
+}
+
+// typed fills user and password from a URL that was pasted, so that a password doesn't stay readable in the bar.
+func (c *connect) typed(text string) {
+	at := strings.LastIndex(text, "@")
+	if at < 0 || !strings.Contains(text, "://") {
+		return
+	}
+	t, err := client.ParseURL(text)
+	if err != nil || t.Password == "" {
+		return
+	}
+	c.user.SetText(t.User)
+	c.password.SetText(t.Password)
+	t.Password = ""
+	t.User = ""
+	c.address.SetText(t.URL())
+}
+
+func (c *connect) connectOrNot() {
+	switch c.w.app.Remote().Phase {
+	case app.Disconnected:
+		c.connect()
+	case app.Connecting:
+		c.w.app.Cancel()
+	default:
+		c.w.app.Disconnect()
+	}
+}
+
+func (c *connect) connect() {
+	t, err := client.ParseURL(c.address.Text)
+	if err != nil {
+		c.say(sentence(err), kit.ColorBad)
+		kit.FocusOn(c.address)
+		return
+	}
+	if c.user.Text != "" {
+		t.User = c.user.Text
+	}
+	if c.password.Text != "" {
+		t.Password = c.password.Text
+	}
+	c.remote.forget()
+	c.w.app.Connect(t, modes[c.mode.Selected])
+}
+
+// open fills the bar from a URL and connects.
+func (c *connect) open(url string) {
+	c.address.SetText(url)
+	c.connect()
+}
+
+func sentence(err error) string {
+	s := err.Error()
+	if s == "" {
+		return s
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.HasSuffix(s, ".") {
+		s += "."
+	}
+	return s
+}
+
+// say shows a line under the panes; an empty one takes it away.
+func (c *connect) say(text string, color fyne.ThemeColorName) {
+	if text == "" {
+		if c.lineBox.Visible() {
+			c.lineBox.Hide()
+			c.object.Refresh()
+		}
+		return
+	}
+	c.line.Set(text, color)
+	c.cancel.Hide()
+	if c.w.app.Remote().Doing != "" {
+		c.cancel.Show()
+	}
+	if !c.lineBox.Visible() {
+		c.lineBox.Show()
+		c.object.Refresh()
+	}
+}
+
+// refresh brings the screen in line with the application.
+func (c *connect) refresh() {
+	r := c.w.app.Remote()
+	switch r.Phase {
+	case app.Disconnected:
+		c.button.Style = kit.Primary
+		c.button.SetText("Connect")
+	case app.Connecting:
+		c.button.Style = kit.Plain
+		c.button.SetText("Cancel")
+	case app.Connected:
+		c.button.Style = kit.Plain
+		c.button.SetText("Disconnect")
+	}
+	switch {
+	case r.Doing != "" && r.Status != "":
+		c.say(r.Doing+": "+r.Status, kit.ColorMuted)
+	case r.Doing != "":
+		c.say(r.Doing+"…", kit.ColorMuted)
+	case r.Err != "":
+		c.say(r.Err, kit.ColorBad)
+	default:
+		c.say("", "")
+	}
+
+	l := c.w.app.Local()
+	c.local.show(l.Path, l.Entries, l.Stamp, c.typing(c.local))
+	if l.Err != "" {
+		c.say(l.Err, kit.ColorBad)
+	}
+	c.remote.show(r.Folder.Path, r.Folder.Entries, r.Folder.Stamp, c.typing(c.remote))
+	c.remoteEmpty(r)
+	switch {
+	case r.Phase != app.Connected:
+		c.tls.Hide()
+	case r.TLS != "":
+		c.tls.Set(r.TLS, "", kit.IconLock)
+		c.tls.Tip = r.TLS + ", " + r.Cipher
+		c.tls.Show()
+	default:
+		c.tls.Set("In clear", "", kit.IconUnlock)
+		c.tls.Tip = "Commands, names, passwords and files go unprotected. ftpes:// asks for TLS."
+		c.tls.Show()
+	}
+	s := c.w.app.Share()
+	if s.Phase == app.Running {
+		c.sharing.Set("Sharing "+filepath.Base(s.Folder), kit.ColorGood, "")
+	} else {
+		c.sharing.Set("Not sharing", kit.ColorMuted, "")
+	}
+	c.transfers.refresh()
+	c.drawer.SetBadge("transfers", c.transfers.badge())
+	c.ask(r.Question)
+}
+
+func (c *connect) typing(p *pane) bool { return c.w.Canvas().Focused() == p.address }
+
+func (c *connect) remoteEmpty(r app.Remote) {
+	switch {
+	case r.Phase == app.Connected && r.Folder.Path != "":
+		c.remote.table.SetEmpty(kit.Empty{Text: "This folder is empty."})
+	case r.Phase == app.Disconnected:
+		c.remote.table.SetEmpty(kit.Empty{
+			Text: "Not connected.", Hint: "Type a server's address above and press Enter, or look at it on this computer first:",
+			Button: "Try it", OnTap: c.w.app.TryIt,
+		})
+	default:
+		c.remote.table.SetEmpty(kit.Empty{Text: r.Doing})
+	}
+}
+
+// actions are what can be done about a channel.
+func (c *connect) actions(ch connlog.Channel) []channels.Action {
+	if ch.Kind != connlog.Data || c.w.app.Remote().Phase != app.Connected {
+		return nil
+	}
+	use := func(label string, m client.Mode) channels.Action {
+		return channels.Action{Label: label, Run: func() {
+			c.mode.SetSelected(slices.Index(modes, m))
+		}}
+	}
+	if ch.Mode == connlog.Active {
+		return []channels.Action{use("Use passive from now on", client.ModePassive)}
+	}
+	if ch.State == connlog.Failed {
+		return []channels.Action{use("Use active from now on", client.ModeActive)}
+	}
+	return nil
+}
+
+func (c *connect) download(entries []client.Entry) {
+	if len(entries) == 0 || c.local.path == "" {
+		return
+	}
+	c.w.app.Download(entries, c.local.path)
+	c.drawer.SelectTab("transfers")
+}
+
+func (c *connect) upload(entries []client.Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	if c.w.app.Remote().Phase != app.Connected {
+		c.say("Connect to a server first: then files can be copied to it.", kit.ColorMuted)
+		return
+	}
+	c.w.app.Upload(entries, c.local.path)
+	c.drawer.SelectTab("transfers")
+}
+
+// uploadPaths uploads what was dropped on the window.
+func (c *connect) uploadPaths(paths []string) {
+	if c.w.app.Remote().Phase == app.Connected {
+		c.w.app.UploadPaths(paths)
+		c.drawer.SelectTab("transfers")
+	}
+}
+
+func (c *connect) commands() []kit.Command {
+	on := func() bool { return c.w.screen == "connect" }
+	has := func() bool { return on() && len(c.active.selected()) > 0 }
+	usable := func() bool {
+		return on() && (c.active == c.local || c.w.app.Remote().Phase == app.Connected)
+	}
+	one := func() bool { return usable() && len(c.active.selected()) == 1 }
+	return []kit.Command{
+		{ID: "connect.address", Title: "Address bar", Keys: []string{"Ctrl+L"}, Group: "Connection", Enabled: on, Run: func() { kit.FocusOn(c.address) }},
+		{ID: "connect.connect", Title: "Connect or disconnect", Keys: []string{"Ctrl+K"}, Group: "Connection", Enabled: on, Run: c.connectOrNot},
+		{ID: "connect.cancel", Title: "Cancel what is under way", Keys: []string{"Escape"}, Group: "Connection", Hidden: true,
+			Enabled: func() bool { return on() && c.w.app.Remote().Doing != "" }, Run: c.w.app.Cancel},
+		{ID: "pane.copy", Title: "Copy to the other side", Keys: []string{"F6"}, Group: "Files", Icon: kit.IconDownload,
+			Enabled: func() bool { return has() && c.w.app.Remote().Phase == app.Connected }, Run: func() { c.active.copy(c.active.selected()) }},
+		{ID: "pane.refresh", Title: "Refresh", Keys: []string{"F5", "Ctrl+R"}, Group: "Files", Icon: kit.IconRefresh, Enabled: usable, Run: func() { c.active.open(c.active.path) }},
+		{ID: "pane.folder", Title: "New folder…", Keys: []string{"F7"}, Group: "Files", Icon: kit.IconFolderNew, Enabled: usable, Run: c.newFolder},
+		{ID: "pane.rename", Title: "Rename…", Keys: []string{"F2"}, Group: "Files", Icon: kit.IconEdit, Enabled: one, Run: c.rename},
+		{ID: "pane.delete", Title: "Delete…", Keys: []string{"Delete"}, Group: "Files", Icon: kit.IconDelete, Enabled: func() bool { return usable() && has() }, Run: c.remove},
+		{ID: "pane.back", Title: "Back", Keys: []string{"Alt+Left"}, Group: "Files", Enabled: on, Run: func() { c.active.goBack() }},
+		{ID: "pane.forward", Title: "Forward", Keys: []string{"Alt+Right"}, Group: "Files", Enabled: on, Run: func() { c.active.goForward() }},
+		{ID: "drawer.find", Title: "Find in channels", Keys: []string{"Ctrl+F"}, Group: "View", Enabled: on, Run: c.drawer.FocusSearch},
+		{ID: "drawer.fold", Title: "Fold the drawer", Keys: []string{"Ctrl+J"}, Group: "View", Enabled: on, Run: c.fold},
+	}
+}
+
+// fold hides the drawer, or brings it back.
+func (c *connect) fold() {
+	if c.split.Offset < 0.97 {
+		c.split.SetOffset(1)
+		return
+	}
+	c.split.SetOffset(0.57)
+}
+
+func (c *connect) menu(at fyne.Position) {
+	kit.ShowMenu(c.active.table, c.w.registry.Menu("pane.copy", "-", "pane.refresh", "pane.folder", "pane.rename", "pane.delete"), at)
+}
+
+func (c *connect) newFolder() {
+	p := c.active
+	kit.Prompt(c.w, kit.PromptOptions{Title: "New folder", Label: "Name", OK: "Make folder", Validate: goodName}, func(name string) {
+		p.want = name
+		if p == c.local {
+			c.w.app.MakeLocalFolder(name)
+		} else {
+			c.w.app.MakeRemoteFolder(name)
+		}
+	})
+}
+
+func (c *connect) rename() {
+	p := c.active
+	from := p.selected()[0].Name
+	kit.Prompt(c.w, kit.PromptOptions{Title: "Rename " + connlog.Printable(from), Label: "New name", Text: from, OK: "Rename", Stem: true, Validate: goodName}, func(to string) {
+		if to == from {
+			return
+		}
+		p.want = to
+		if p == c.local {
+			c.w.app.RenameLocal(from, to)
+		} else {
+			c.w.app.RenameRemote(from, to)
+		}
+	})
+}
+
+// goodName checks a typed name of a file or folder.
+func goodName(name string) error {
+	switch {
+	case name == "", name == ".", name == "..":
+		return fmt.Errorf("type a name")
+	case strings.ContainsAny(name, "/\x00\r\n"):
+		return fmt.Errorf("a name can't hold a slash or a line end")
+	}
+	return nil
+}
+
+func (c *connect) remove() {
+	p := c.active
+	entries := p.selected()
+	if len(entries) == 0 {
+		return
+	}
+	folders := 0
+	for _, e := range entries {
+		if e.Type == client.Folder {
+			folders++
+		}
+	}
+	where := "on this computer"
+	if p == c.remote {
+		where = "on the server"
+	}
+	text := fmt.Sprintf("%s %s will be deleted for good.", capital(count(len(entries), "entry", "entries")), where)
+	if len(entries) == 1 {
+		text = fmt.Sprintf("%s will be deleted %s, for good.", connlog.Printable(entries[0].Name), where)
+	}
+	if folders > 0 {
+		text += " Folders are deleted with all that is in them."
+	}
+	kit.Confirm(c.w, "Delete", text, "Delete", true, func() {
+		if p == c.remote {
+			c.w.app.DeleteRemote(entries)
+			return
+		}
+		names := make([]string, len(entries))
+		for i, e := range entries {
+			names[i] = e.Name
+		}
+		c.w.app.DeleteLocal(names)
+	})
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// ask shows the question about a certificate, once, and takes it away when it is no longer asked.
+func (c *connect) ask(q *app.CertificateQuestion) {
+	if q == c.question {
+		return
+	}
+	c.question = q
+	if c.asked != nil {
+		c.asked.Close()
+		c.asked = nil
+	}
+	if q == nil {
+		return
+	}
+	d := q.Describe()
+	lines := [][2]string{
+		{"Server", q.Problem.Host}, {"Issued to", d.Subject}, {"Names", d.Names}, {"Issued by", d.Issuer},
+		{"Valid", d.From + " to " + d.Until}, {"SHA-256", grouped(d.SHA256)}, {"Problem", d.Problem},
+	}
+	rows := []fyne.CanvasObject{}
+	intro := kit.NewFlowText(kit.Span{Text: "This server's certificate is not vouched for by anyone that this computer trusts. Compare the fingerprint with what the server's owner tells you."})
+	changed := q.Known != "" && q.Known != q.Problem.SHA256
+	if changed {
+		intro = kit.NewFlowText(
+			kit.Span{Text: "The certificate has changed. ", Bold: true, Color: kit.ColorBad},
+			kit.Span{Text: "You trusted another one for this server: " + grouped(q.Known) + ". Either its owner made a new one, or somebody else answers in its place. Ask before you go on."})
+	}
+	rows = append(rows, intro)
+	for _, l := range lines {
+		if l[1] == "" {
+			continue
+		}
+		text := kit.NewFlowText(kit.Span{Text: connlog.Printable(l[1]), Mono: l[0] == "SHA-256"})
+		rows = append(rows, container.NewBorder(nil, nil, kit.FixedWidth(84, kit.NewMutedLabel(l[0])), nil, text))
+	}
+	answer := func(t app.Trust) func() bool {
+		return func() bool { q.Answer(t); return true }
+	}
+	c.asked = &kit.Dialog{
+		Title: "Do you trust this server?", Content: kit.VBox(kit.Gap, rows...), Width: 560,
+		Buttons: []kit.DialogButton{
+			{Text: "Cancel", Cancel: true, Default: changed, Run: answer(app.TrustNo)},
+			{Text: "Trust always", Run: answer(app.TrustAlways)},
+			{Text: "Trust once", Default: !changed, Run: answer(app.TrustOnce)},
+		},
+	}
+	c.asked.Show(c.w)
+}
+
+// grouped breaks a fingerprint into readable groups, so that it wraps.
+func grouped(hex string) string {
+	if strings.Contains(hex, ":") {
+		hex = strings.ReplaceAll(hex, ":", "")
+	}
+	var b strings.Builder
+	for i, r := range hex {
+		if i > 0 && i%4 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func (c *connect) view() fyne.CanvasObject { return c.object }
+
+func (c *connect) shown(on bool) { c.drawer.SetActive(on) }
+
+// focus puts the keyboard where work begins: the address bar, or the files once there are some.
+func (c *connect) focus() {
+	if c.w.app.Remote().Phase == app.Disconnected {
+		kit.FocusOn(c.address)
+		return
+	}
+	kit.FocusOn(c.active.table)
+}
+
+// status is what the status bar says on this screen.
+func (c *connect) status() (left, right []string) {
+	r := c.w.app.Remote()
+	switch r.Phase {
+	case app.Connected:
+		user := r.Target.User
+		if user == "" {
+			user = client.Anonymous
+		}
+		left = append(left, r.Target.Host+" · "+user)
+		if r.Mode == client.ModeAuto && r.ModeUsed != "" && r.ModeUsed != client.ModeAuto {
+			left = append(left, "Auto uses "+string(r.ModeUsed)+" mode")
+		}
+	case app.Connecting:
+		left = append(left, "Connecting to "+r.Target.Host)
+	default:
+		left = append(left, "Not connected")
+	}
+	if entries := c.active.selected(); len(c.active.table.Selected()) > 0 && len(entries) > 0 {
+		var sum int64
+		for _, e := range entries {
+			sum += e.Size
+		}
+		left = append(left, fmt.Sprintf("%d selected, %s", len(entries), connlog.Bytes(sum)))
+	}
+	return left, c.transfers.status()
+}
+
+// clock writes a time left: "00:41", "1:02:03".
+func clock(d time.Duration) string {
+	s := int(d.Round(time.Second).Seconds())
+	if s >= 3600 {
+		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	return fmt.Sprintf("%02d:%02d", s/60, s%60)
+}

@@ -1,0 +1,700 @@
+package ui
+
+import (
+	"bytes"
+	"fmt"
+	"image/png"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
+	"github.com/sethvargo/go-diceware/diceware"
+	"rsc.io/qr"
+
+	"portside/app"
+	"portside/connlog"
+	"portside/localserver"
+	"portside/ui/channels"
+	"portside/ui/kit"
+)
+
+// share is the Share screen: what is shared and for whom, the addresses to type elsewhere, passive mode, who is here,
+// and the channels from the server's viewpoint.
+type share struct {
+	w *Window
+
+	dot      *kit.Dot
+	title    *kit.Label
+	toggle   *kit.Button
+	err      *kit.FlowText
+	folder   *kit.Entry
+	choose   *kit.Button
+	access   *kit.Select
+	rights   *kit.Select
+	user     *kit.Entry
+	password *kit.Entry
+	generate *kit.Button
+	login    *fyne.Container
+	port     *kit.Entry
+	tls      *kit.Select
+	saved    string // the password that the saved hash is of, when this run knows it
+
+	qr        *canvas.Image
+	addresses *fyne.Container
+	drawn     string // the addresses that are drawn
+	firewall  *fyne.Container
+	lines     []*kit.CodeLine
+
+	useRange *kit.Check
+	min, max *kit.Entry
+	ports    *kit.Label
+	rangeMsg *kit.FlowText
+	ipMode   *kit.Select
+	ip       *kit.Entry
+	ipMsg    *kit.FlowText
+
+	people   *kit.Table
+	sessions []localserver.SessionInfo
+	drawer   *channels.Drawer
+	state    app.Share
+	filling  bool // the fields are being filled, not typed in
+
+	object fyne.CanvasObject
+}
+
+var (
+	tlsModes = []localserver.TLSMode{localserver.TLSExplicit, localserver.TLSRequired, localserver.TLSImplicit, localserver.TLSOff}
+	ipModes  = []localserver.PassiveIPMode{localserver.PassiveAuto, localserver.PassiveFixed, localserver.PassiveHost}
+)
+
+func newShare(w *Window) *share {
+	s := &share{w: w}
+	left := kit.VBox(12, s.sharingCard(), s.addressCard(), s.firewallCard())
+	leftScroll := container.NewVScroll(left)
+
+	s.people = s.peopleTable()
+	s.drawer = channels.NewDrawer(channels.Options{
+		Side: connlog.Server, Log: w.app.Log, Post: w.post, Save: w.saveLog,
+		Before: []channels.Tab{{ID: "people", Title: "People", Content: s.people}},
+		Empty:  "Start sharing: as soon as somebody connects, each channel stands here as an arrow.",
+	})
+	s.drawer.SelectTab("people")
+	right := container.NewBorder(s.passiveCard(), nil, nil, nil, kit.Pad(12, 0, 0, 0, kit.NewFlushCard(s.drawer)))
+	s.object = kit.Pad(12, 12, 12, 12, container.NewBorder(nil, nil, kit.FixedWidth(372, leftScroll), nil, kit.Pad(0, 0, 0, 12, right)))
+	s.fill()
+	return s
+}
+
+func (s *share) sharingCard() fyne.CanvasObject {
+	s.dot = kit.NewDot(kit.ColorMuted, 10)
+	s.title = kit.NewBoldLabel("Not sharing")
+	s.title.TextSize = kit.TitleSize
+	s.toggle = kit.NewPrimaryButton("Start", s.startOrStop)
+	s.err = kit.NewFlowText()
+	s.err.Color = kit.ColorBad
+	s.err.Hide()
+
+	s.folder = kit.NewEntry()
+	s.folder.SetPlaceHolder("Folder to share")
+	s.folder.OnFocus = s.onLeave(s.keep)
+	s.folder.OnEnter = func(string) { s.keep(); s.start() }
+	s.choose = kit.NewButton("Choose…", func() {
+		kit.ChooseFolder(s.w, s.folder.Text, func(path string) {
+			s.folder.SetText(path)
+			s.keep()
+		})
+	})
+	s.access = kit.NewSelect([]string{"Anyone on this network", "One user, password"}, func(int) { s.keep(); s.showLogin() })
+	s.rights = kit.NewSelect([]string{"Read only", "Read and write"}, func(i int) { s.allowWrite(i == 1) })
+	s.user = kit.NewEntry()
+	s.user.SetPlaceHolder("User name")
+	s.user.OnFocus = s.onLeave(s.keep)
+	s.password = kit.NewEntry() // in clear: it is there to be read out to somebody
+	s.password.SetPlaceHolder("Password")
+	s.password.OnFocus = s.onLeave(func() { s.keepPassword() })
+	s.generate = kit.NewIconButton(kit.IconRefresh, "Make a new password", s.newPassword)
+	s.login = kit.HBox(6, kit.FixedWidth(120, s.user), kit.Grow(s.password), s.generate)
+	s.port = kit.NewEntry()
+	s.port.OnFocus = s.onLeave(s.keep)
+	s.tls = kit.NewSelect([]string{"TLS if asked for", "TLS required", "Implicit TLS", "No TLS"}, func(int) { s.keep() })
+	s.tls.Tip = "FTP over TLS protects names, passwords and files. Many devices can't do it, so it is offered and not required."
+
+	head := kit.HBox(10, container.NewCenter(s.dot), kit.Grow(s.title), s.toggle)
+	return kit.NewCard("", kit.VBox(6,
+		head, s.err,
+		kit.NewMutedLabel("Folder"), kit.HBox(6, kit.Grow(s.folder), s.choose),
+		kit.NewMutedLabel("Who may come in"), kit.HBox(6, kit.Grow(s.access), kit.FixedWidth(120, s.rights)), s.login,
+		kit.NewMutedLabel("Port and protection"), kit.HBox(6, kit.FixedWidth(120, s.port), kit.Grow(s.tls)),
+	))
+}
+
+func (s *share) addressCard() fyne.CanvasObject {
+	s.qr = &canvas.Image{FillMode: canvas.ImageFillContain, ScaleMode: canvas.ImageScalePixels}
+	s.qr.SetMinSize(fyne.NewSize(112, 112))
+	s.addresses = kit.VBox(4, kit.NewMutedParagraph("Start sharing, and the addresses to type on another device stand here."))
+	s.qr.Hide()
+	return kit.NewCard("Open on another device", kit.HBox(12, container.NewVBox(s.qr), kit.Grow(s.addresses)))
+}
+
+func (s *share) firewallCard() fyne.CanvasObject {
+	s.firewall = kit.VBox(6)
+	return kit.NewCard("If others can't connect", s.firewall)
+}
+
+func (s *share) passiveCard() fyne.CanvasObject {
+	s.useRange = kit.NewCheck("Use a passive port range", func(bool) { s.applyPassive() })
+	s.min, s.max = kit.NewEntry(), kit.NewEntry()
+	for _, e := range []*kit.Entry{s.min, s.max} {
+		e.OnChanged = func(string) { s.checkRange() }
+		e.OnFocus = s.onLeave(s.applyPassive)
+		e.OnEnter = func(string) { s.applyPassive() }
+	}
+	s.ports = kit.NewMutedLabel("")
+	s.rangeMsg = kit.NewFlowText()
+	s.ipMode = kit.NewSelect([]string{"Automatic", "Fixed IP", "Host name"}, func(int) { s.showIP(); s.applyPassive() })
+	s.ip = kit.NewEntry()
+	s.ip.OnFocus = s.onLeave(s.applyPassive)
+	s.ip.OnEnter = func(string) { s.applyPassive() }
+	s.ipMsg = kit.NewFlowText()
+
+	rangeSide := kit.VBox(6, s.useRange,
+		kit.HBox(6, kit.NewMutedLabel("Min"), kit.FixedWidth(72, s.min), kit.NewMutedLabel("Max"), kit.FixedWidth(72, s.max), kit.Grow(s.ports)),
+		s.rangeMsg)
+	ipSide := kit.VBox(6, kit.FixedHeight(kit.RowHeight, kit.NewLabel("Passive IP")),
+		kit.HBox(6, kit.FixedWidth(116, s.ipMode), kit.Grow(s.ip)), s.ipMsg)
+	card := kit.NewCard("Passive mode", container.NewGridWithColumns(2, rangeSide, kit.Pad(0, 0, 0, 8, ipSide)))
+	card.SetNote("clients open the data channel to you")
+	return card
+}
+
+func (s *share) peopleTable() *kit.Table {
+	t := kit.NewTable(
+		kit.Column{ID: "who", Title: "Who", Flex: true, Min: 160},
+		kit.Column{ID: "mode", Title: "Mode", Width: 70},
+		kit.Column{ID: "doing", Title: "Doing", Width: 190},
+		kit.Column{ID: "speed", Title: "Speed", Width: 90, Align: fyne.TextAlignTrailing},
+	)
+	t.Label = "People"
+	t.Single = true
+	t.Length = func() int { return len(s.sessions) }
+	t.Key = func(i int) string { return s.sessions[i].ID }
+	t.Cell = s.person
+	t.OnActivated = s.showPerson
+	t.OnMenu = func(rows []int, at fyne.Position) {
+		if len(rows) == 0 {
+			return
+		}
+		one := s.sessions[rows[0]]
+		kit.ShowMenu(t, fyne.NewMenu("",
+			fyne.NewMenuItem("Show channels", func() { s.showSession(one.ID) }),
+			fyne.NewMenuItem("Copy address", func() { kit.Copy(t, one.Client.Addr().String()) }),
+			fyne.NewMenuItemSeparator(),
+			fyne.NewMenuItem("Disconnect", func() { s.w.app.Kick(one.ID) }),
+		), at)
+	}
+	t.OnKey = func(ev *fyne.KeyEvent) bool {
+		if rows := t.Selected(); ev.Name == fyne.KeyDelete && len(rows) == 1 {
+			s.w.app.Kick(s.sessions[rows[0]].ID)
+			return true
+		}
+		return s.w.registry.HandleKey(ev.Name, 0)
+	}
+	t.SetEmpty(kit.Empty{Text: "Nobody is here.", Hint: "Who connects stands here, with what they do."})
+	return t
+}
+
+func (s *share) showPerson(row int) { s.showSession(s.sessions[row].ID) }
+
+func (s *share) showSession(id string) {
+	s.drawer.ShowSession(connlog.SessionKey{Side: connlog.Server, ID: id})
+	s.drawer.SelectTab(channels.TabChannels)
+}
+
+func (s *share) person(i, col int) kit.Cell {
+	if i >= len(s.sessions) {
+		return kit.Cell{}
+	}
+	p := s.sessions[i]
+	switch col {
+	case 0:
+		who := p.User
+		if who == "" {
+			who = "signing in"
+		}
+		text := who + " · " + p.Client.Addr().Unmap().String()
+		if p.Software != "" {
+			text += " · " + p.Software
+		}
+		icon, color := kit.IconUnlock, kit.ColorMuted
+		if p.TLS != "" {
+			icon, color = kit.IconLock, kit.ColorGood
+		}
+		return kit.Cell{Text: connlog.Printable(text), Icon: kit.IconColored(icon, color)}
+	case 1:
+		return kit.Cell{Text: string(p.Mode)}
+	case 2:
+		if p.Command != "" {
+			return kit.Cell{Text: connlog.Printable(p.Command + " " + p.Path)}
+		}
+		if !p.IdleSince.IsZero() {
+			return kit.Cell{Text: "idle " + connlog.Took(time.Since(p.IdleSince).Truncate(time.Second))}
+		}
+	case 3:
+		if p.Command != "" {
+			return kit.Cell{Text: speed(float64(p.Rate))}
+		}
+	}
+	return kit.Cell{}
+}
+
+// onLeave returns a focus handler that runs f when the field loses the keyboard.
+func (s *share) onLeave(f func()) func(bool) {
+	return func(focused bool) {
+		if !focused && !s.filling {
+			f()
+		}
+	}
+}
+
+// fill brings the fields in line with the settings.
+func (s *share) fill() {
+	s.filling = true
+	defer func() { s.filling = false }()
+	set := s.w.app.Settings().Share
+	s.folder.SetText(set.Folder)
+	s.port.SetText(strconv.Itoa(set.Port))
+	s.access.ShowSelected(0)
+	if set.Access == app.AccessUser {
+		s.access.ShowSelected(1)
+	}
+	s.rights.ShowSelected(0)
+	if set.Write {
+		s.rights.ShowSelected(1)
+	}
+	s.user.SetText(set.User)
+	if !set.PasswordHash.IsZero() {
+		s.password.SetPlaceHolder("unchanged")
+	}
+	for i, m := range tlsModes {
+		if m == set.TLS {
+			s.tls.ShowSelected(i)
+		}
+	}
+	s.useRange.ShowChecked(set.UseRange)
+	s.min.SetText(strconv.Itoa(set.Min))
+	s.max.SetText(strconv.Itoa(set.Max))
+	for i, m := range ipModes {
+		if m == set.IPMode {
+			s.ipMode.ShowSelected(i)
+		}
+	}
+	s.ip.SetText(set.IPValue)
+	s.showLogin()
+	s.showIP()
+	s.checkRange()
+	s.showFirewall(set)
+}
+
+func (s *share) showLogin() {
+	if s.access.Selected == 1 {
+		s.login.Show()
+		if s.password.Text == "" && s.w.app.Settings().Share.PasswordHash.IsZero() {
+			s.newPassword()
+		}
+	} else {
+		s.login.Hide()
+	}
+	if s.object != nil {
+		s.object.Refresh()
+	}
+}
+
+func (s *share) newPassword() {
+	words, err := diceware.GenerateWithWordList(3, diceware.WordListEffSmall())
+	if err != nil {
+		s.problem(sentence(err))
+		return
+	}
+	s.password.SetText(strings.Join(words, "-"))
+	s.keepPassword()
+}
+
+// keepPassword hands a typed password over to be hashed and kept.
+func (s *share) keepPassword() {
+	text := s.password.Text
+	if text == "" || text == s.saved {
+		return
+	}
+	s.saved = text
+	s.w.app.SetSharePassword(text, func(err error) {
+		if err != nil {
+			s.w.post(func() { s.saved = ""; s.problem(sentence(err)) })
+		}
+	})
+}
+
+// allowWrite asks twice before anonymous people may change files.
+func (s *share) allowWrite(on bool) {
+	if !on || s.access.Selected == 1 {
+		s.keep()
+		return
+	}
+	s.rights.ShowSelected(0)
+	kit.Confirm(s.w, "Let anyone change your files?",
+		"Without a password, everyone who can reach this computer could add, change and delete files in the shared folder. A user with a password is safer.",
+		"Let anyone write", true, func() {
+			s.rights.ShowSelected(1)
+			s.keep()
+		})
+}
+
+// keep saves what the fields of the first card say.
+func (s *share) keep() {
+	if s.filling {
+		return
+	}
+	port, err := strconv.Atoi(strings.TrimSpace(s.port.Text))
+	if err != nil || port < 0 || port > 65535 {
+		s.problem(fmt.Sprintf("%q is not a port: type a number from 1 to 65535. Ports below 1024 need special rights.", s.port.Text))
+		return
+	}
+	s.problem("")
+	access := app.AccessAnonymous
+	if s.access.Selected == 1 {
+		access = app.AccessUser
+	}
+	err = s.w.app.ChangeSettings(func(set *app.Settings) {
+		set.Share.Folder = strings.TrimSpace(s.folder.Text)
+		set.Share.Port = port
+		set.Share.Access = access
+		set.Share.Write = s.rights.Selected == 1
+		set.Share.User = strings.TrimSpace(s.user.Text)
+		set.Share.TLS = tlsModes[s.tls.Selected]
+	})
+	if err != nil {
+		s.problem(sentence(err))
+	}
+	s.showFirewall(s.w.app.Settings().Share)
+}
+
+func (s *share) problem(text string) {
+	s.err.SetText(text)
+	if text == "" {
+		s.err.Hide()
+	} else {
+		s.err.Show()
+	}
+	if s.object != nil {
+		s.object.Refresh()
+	}
+}
+
+func (s *share) startOrStop() {
+	if s.w.app.Share().Phase == app.Running {
+		s.w.app.StopShare()
+		return
+	}
+	s.start()
+}
+
+// start keeps what is typed and starts the server. A password that is still being hashed is waited for, off this
+// goroutine.
+func (s *share) start() {
+	if s.w.app.Share().Phase != app.Stopped {
+		return
+	}
+	s.keep()
+	if s.err.Visible() {
+		return
+	}
+	if s.access.Selected == 1 && s.password.Text != "" {
+		s.saved = s.password.Text
+		s.w.app.SetSharePassword(s.password.Text, func(err error) {
+			if err != nil {
+				s.w.post(func() { s.problem(sentence(err)) })
+				return
+			}
+			s.w.app.StartShare()
+		})
+		return
+	}
+	s.w.app.StartShare()
+}
+
+// typedPassive returns the settings with the passive fields as typed.
+func (s *share) typedPassive() (app.ShareSettings, error) {
+	set := s.w.app.Settings().Share
+	set.UseRange = s.useRange.Checked
+	for _, f := range []struct {
+		entry *kit.Entry
+		name  string
+		to    *int
+	}{{s.min, "Min", &set.Min}, {s.max, "Max", &set.Max}} {
+		n, err := strconv.Atoi(strings.TrimSpace(f.entry.Text))
+		if err != nil && set.UseRange {
+			return set, fmt.Errorf("%s: %q is not a port number", f.name, f.entry.Text)
+		}
+		if err == nil {
+			*f.to = n
+		}
+	}
+	set.IPMode = ipModes[s.ipMode.Selected]
+	set.IPValue = strings.TrimSpace(s.ip.Text)
+	return set, nil
+}
+
+// checkRange says while typing what the range means.
+func (s *share) checkRange() {
+	set, err := s.typedPassive()
+	s.ports.SetText("")
+	enable(s.min, s.useRange.Checked)
+	enable(s.max, s.useRange.Checked)
+	if !s.useRange.Checked {
+		s.rangeMsg.SetSpans(kit.Span{Text: "The system picks any free port for each file. Through a firewall or a router that can't work: nobody knows which port to open.", Color: kit.ColorMuted})
+		return
+	}
+	if err == nil {
+		err = app.CheckPorts(set)
+	}
+	if err != nil {
+		s.rangeMsg.SetSpans(kit.Span{Text: sentence(err), Color: kit.ColorBad})
+		return
+	}
+	s.ports.SetText(count(set.Max-set.Min+1, "port", "ports"))
+	s.rangeMsg.SetSpans(kit.Span{Text: "Each file being moved uses one port. Open these ports in your firewall, and forward them in your router for people outside.", Color: kit.ColorMuted})
+}
+
+// applyPassive checks the passive fields, keeps them, and applies them to the running server.
+func (s *share) applyPassive() {
+	if s.filling {
+		return
+	}
+	s.checkRange()
+	set, err := s.typedPassive()
+	var warnings []string
+	if err == nil {
+		warnings, err = s.w.app.ApplyPassive(set)
+	}
+	s.showIP()
+	if err != nil {
+		where := s.rangeMsg
+		if set.IPMode != localserver.PassiveAuto && app.CheckPorts(set) == nil {
+			where = s.ipMsg
+		}
+		where.SetSpans(kit.Span{Text: sentence(err) + " Nothing was changed.", Color: kit.ColorBad})
+		s.object.Refresh()
+		return
+	}
+	if len(warnings) > 0 {
+		s.rangeMsg.SetSpans(kit.Span{Text: sentence(fmt.Errorf("%s", strings.Join(warnings, " "))), Color: kit.ColorWarn})
+	}
+	s.showFirewall(s.w.app.Settings().Share)
+	s.object.Refresh()
+}
+
+// showIP says in words what clients are told.
+func (s *share) showIP() {
+	mode := ipModes[s.ipMode.Selected]
+	local, _ := s.w.app.PassiveAddresses()
+	value := strings.TrimSpace(s.ip.Text)
+	switch mode {
+	case localserver.PassiveAuto:
+		s.ip.Hide()
+		s.ipMsg.SetSpans(kit.Span{Text: "Everyone is told the address that they reached you at (" + local.String() + " on your network). Behind a router, people outside need your public address: set it here.", Color: kit.ColorMuted})
+	case localserver.PassiveFixed:
+		s.ip.Show()
+		s.ip.SetPlaceHolder("Public IP address")
+		s.ipMsg.SetSpans(kit.Span{Text: told(local.String(), value), Color: kit.ColorMuted})
+	case localserver.PassiveHost:
+		s.ip.Show()
+		s.ip.SetPlaceHolder("Host name, such as home.example.org")
+		s.ipMsg.SetSpans(kit.Span{Text: told(local.String(), value) + " The name is looked up again and again, so a changing address is followed.", Color: kit.ColorMuted})
+	}
+}
+
+func told(local, value string) string {
+	if value == "" {
+		value = "this address"
+	}
+	return "People on your network are told " + local + ", everyone else " + value + "."
+}
+
+// showFirewall lists the lines that let the server's ports in.
+func (s *share) showFirewall(set app.ShareSettings) {
+	text := fmt.Sprintf("A firewall on this computer must let TCP port %d in", set.Port)
+	ports := []string{strconv.Itoa(set.Port)}
+	if set.UseRange {
+		text += fmt.Sprintf(", and the passive ports %d to %d", set.Min, set.Max)
+		ports = append(ports, fmt.Sprintf("%d-%d", set.Min, set.Max))
+	}
+	text += ". For people outside your network, the router must forward the same ports to this computer."
+	s.firewall.RemoveAll()
+	s.firewall.Add(kit.NewMutedParagraph(text))
+	for _, p := range ports {
+		s.firewall.Add(kit.NewCodeLine(allow(p)))
+	}
+	s.firewall.Refresh()
+}
+
+// allow is the command that lets ports in on this system.
+func allow(ports string) string {
+	switch runtime.GOOS {
+	case "windows":
+		return `netsh advfirewall firewall add rule name="Portside" dir=in action=allow protocol=TCP localport=` + ports
+	case "linux":
+		return "sudo ufw allow " + strings.ReplaceAll(ports, "-", ":") + "/tcp"
+	}
+	return "TCP " + ports
+}
+
+// refresh brings the screen in line with the application.
+func (s *share) refresh() {
+	st := s.w.app.Share()
+	before := s.state.Phase
+	s.state = st
+	stopped := st.Phase == app.Stopped
+	for _, w := range []fyne.Disableable{s.folder, s.choose, s.access, s.rights, s.user, s.password, s.generate, s.port, s.tls} {
+		enable(w, stopped)
+	}
+	if before != st.Phase {
+		switch st.Phase {
+		case app.Stopped:
+			s.dot.SetColor(kit.ColorMuted)
+			s.title.SetText("Not sharing")
+			s.toggle.Style = kit.Primary
+			s.toggle.SetText("Start")
+		case app.Starting:
+			s.title.SetText("Starting…")
+		case app.Running:
+			s.dot.SetColor(kit.ColorGood)
+			s.title.SetText("Sharing")
+			s.toggle.Style = kit.Danger
+			s.toggle.SetText("Stop")
+		case app.Stopping:
+			s.title.SetText("Stopping: transfers get ten seconds…")
+		}
+		enable(s.toggle, st.Phase == app.Stopped || st.Phase == app.Running)
+	}
+	if st.Err != "" && st.Err != s.err.String() {
+		s.problem(sentence(fmt.Errorf("%s", st.Err)))
+	}
+	if st.Phase == app.Running && before != app.Running {
+		s.problem("")
+	}
+	s.showAddresses(st)
+	s.sessions = st.Sessions
+	s.people.Refresh()
+	badge := ""
+	if len(s.sessions) > 0 {
+		badge = strconv.Itoa(len(s.sessions))
+	}
+	s.drawer.SetBadge("people", badge)
+}
+
+func (s *share) showAddresses(st app.Share) {
+	var key strings.Builder
+	for _, a := range st.Addresses {
+		key.WriteString(a.URL + "\n")
+	}
+	if key.String() == s.drawn {
+		return
+	}
+	s.drawn = key.String()
+	s.addresses.RemoveAll()
+	if len(st.Addresses) == 0 {
+		s.qr.Hide()
+		s.addresses.Add(kit.NewMutedParagraph("Start sharing, and the addresses to type on another device stand here."))
+		s.object.Refresh()
+		return
+	}
+	for i, a := range st.Addresses {
+		if i == 3 {
+			break // more only confuse
+		}
+		line := kit.NewLabel(a.URL)
+		line.Mono, line.Shrink = true, true
+		copyIt := kit.NewIconButton(kit.IconCopy, "Copy "+a.URL, func() { kit.Copy(s.addresses, a.URL) })
+		copyIt.Style = kit.Quiet
+		s.addresses.Add(kit.HBox(4, kit.Grow(line), copyIt))
+		note := kit.NewMutedLabel(reach(a))
+		note.Shrink = true
+		s.addresses.Add(note)
+	}
+	if code, err := qr.Encode(st.Addresses[0].URL, qr.M); err == nil {
+		if img, err := png.Decode(bytes.NewReader(code.PNG())); err == nil {
+			s.qr.Image = img
+			s.qr.Refresh()
+			s.qr.Show()
+		}
+	}
+	s.object.Refresh()
+}
+
+func reach(a app.Address) string {
+	switch a.Reach {
+	case app.ReachSelf:
+		return "Only on this computer"
+	case app.ReachLocal:
+		return "Same Wi-Fi or LAN · " + a.Interface
+	}
+	return "From the internet · " + a.Interface
+}
+
+func (s *share) commands() []kit.Command {
+	on := func() bool { return s.w.screen == "share" }
+	return []kit.Command{
+		{ID: "share.toggle", Title: "Start or stop sharing", Keys: []string{"Ctrl+G"}, Group: "Share", Enabled: func() bool {
+			p := s.w.app.Share().Phase
+			return p == app.Stopped || p == app.Running
+		}, Run: func() { s.w.show("share"); s.startOrStop() }},
+		{ID: "share.kick", Title: "Disconnect the chosen person", Group: "Share", Enabled: func() bool { return on() && len(s.people.Selected()) == 1 },
+			Run: func() { s.w.app.Kick(s.sessions[s.people.Selected()[0]].ID) }},
+	}
+}
+
+func (s *share) view() fyne.CanvasObject { return s.object }
+
+func (s *share) shown(on bool) { s.drawer.SetActive(on) }
+
+func (s *share) focus() {
+	if s.state.Phase == app.Running {
+		kit.FocusOn(s.people)
+		return
+	}
+	kit.FocusOn(s.folder)
+}
+
+// drop takes a folder that was dropped on the screen.
+func (s *share) drop(path string) {
+	if s.w.app.Share().Phase != app.Stopped {
+		s.problem("Stop sharing first: then another folder can be chosen.")
+		return
+	}
+	s.folder.SetText(path)
+	s.keep()
+}
+
+// status is what the status bar says on this screen.
+func (s *share) status() (left, right []string) {
+	st := s.state
+	if st.Phase != app.Running {
+		return []string{"Not sharing"}, nil
+	}
+	left = append(left, "Sharing "+st.Folder, count(len(st.Sessions), "person", "people"))
+	if st.PortsTotal > 0 {
+		left = append(left, fmt.Sprintf("%d of %d passive ports in use", len(st.Ports), st.PortsTotal))
+	}
+	var up, down int64
+	for _, p := range st.Sessions {
+		if p.Direction == localserver.Sending {
+			up += p.Rate
+		} else {
+			down += p.Rate
+		}
+	}
+	return left, []string{"Up " + speed(float64(up)), "Down " + speed(float64(down))}
+}

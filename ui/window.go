@@ -1,0 +1,274 @@
+// Package ui is the window: a rail with the screens Connect, Share, Doctor, Learn and Settings, and a status bar.
+//
+// A screen asks [app.App] to do things and draws what it shows. Nothing here touches the network or a disk: every such
+// call is a task of the application, and the screens look at its state a few times a second through one watcher, on
+// the toolkit's own goroutine.
+package ui
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+
+	"portside/app"
+	"portside/ui/kit"
+)
+
+// Options is what a window needs from outside.
+type Options struct {
+	// Post runs a function on the toolkit's goroutine, later: fyne.Do, or a queue in tests.
+	Post func(func())
+	// Open is a URL to connect to at once.
+	Open string
+}
+
+// Window is Portside's window.
+type Window struct {
+	fyne.Window
+	app      *app.App
+	driver   fyne.App
+	post     func(func())
+	registry *kit.Registry
+	watcher  *kit.Watcher
+	layers   *kit.Layers
+	stop     context.CancelFunc
+
+	rail   *kit.Rail
+	body   *fyne.Container
+	status *kit.StatusBar
+	screen string
+
+	connect  *connect
+	share    *share
+	doctor   *empty
+	learn    *empty
+	settings *settings
+}
+
+// screens are the rail's items in their order.
+var screens = []string{"connect", "share", "doctor", "learn", "settings"}
+
+// screen is what the rail switches between.
+type screen interface {
+	view() fyne.CanvasObject
+	refresh()
+	shown(bool)
+	focus()
+	status() (left, right []string)
+}
+
+// New returns Portside's window over core, not yet shown. Close it after its loop has ended.
+func New(driver fyne.App, core *app.App, o Options) *Window {
+	ctx, stop := context.WithCancel(context.Background())
+	w := &Window{app: core, driver: driver, post: o.Post, stop: stop, registry: kit.NewRegistry()}
+	driver.Settings().SetTheme(kit.NewTheme(w.variant))
+	w.Window = driver.NewWindow("Portside")
+	w.SetMaster()
+	w.SetPadded(false)
+
+	w.rail = kit.NewRail(
+		kit.RailItem{Title: "Connect", Icon: kit.IconConnect, Tip: "Move files to and from a server (Ctrl+1)"},
+		kit.RailItem{Title: "Share", Icon: kit.IconShare, Tip: "Share a folder on your network (Ctrl+2)"},
+		kit.RailItem{Title: "Doctor", Icon: kit.IconDoctor, Tip: "Find out why a server can't be reached (Ctrl+3)"},
+		kit.RailItem{Title: "Learn", Icon: kit.IconLearn, Tip: "How FTP's two channels work (Ctrl+4)"},
+		kit.RailItem{Title: "Settings", Icon: kit.IconSettings, Bottom: true},
+	)
+	w.rail.OnSelected = func(i int) { w.show(screens[i]) }
+	w.status = kit.NewStatusBar()
+	w.connect, w.share, w.settings = newConnect(w), newShare(w), newSettings(w)
+	w.doctor, w.learn = newDoctor(w), newLearn(w)
+	w.body = container.NewStack()
+	w.addCommands()
+	w.settings.fillKeys()
+
+	w.layers = kit.NewLayers(container.NewBorder(nil, w.status, w.rail, nil, w.body), o.Post)
+	w.SetContent(w.layers)
+	w.registry.Attach(w.Window)
+	w.SetOnDropped(w.dropped)
+	w.SetCloseIntercept(w.closing)
+
+	set := core.Settings().Window
+	w.Resize(fyne.NewSize(set.Width, set.Height))
+	first := "connect"
+	for _, s := range screens {
+		if s == set.Screen {
+			first = s
+		}
+	}
+	w.show(first)
+	w.connect.drawer.Start(ctx)
+	w.share.drawer.Start(ctx)
+	w.watcher = kit.Watch(ctx, o.Post, 0, core.Version, w.refresh)
+	if o.Open != "" {
+		w.show("connect")
+		w.connect.open(o.Open)
+	}
+	return w
+}
+
+// Close ends what the window runs. Call it after the toolkit's loop has ended, before the application is closed.
+func (w *Window) Close() {
+	w.stop()
+	w.watcher.Stop()
+	w.connect.drawer.Close()
+	w.share.drawer.Close()
+	w.layers.Close()
+}
+
+func (w *Window) variant() kit.Variant {
+	switch w.app.Settings().Theme {
+	case app.ThemeLight:
+		return kit.Light
+	case app.ThemeDark:
+		return kit.Dark
+	}
+	return kit.FollowSystem
+}
+
+func (w *Window) current() screen {
+	switch w.screen {
+	case "share":
+		return w.share
+	case "doctor":
+		return w.doctor
+	case "learn":
+		return w.learn
+	case "settings":
+		return w.settings
+	}
+	return w.connect
+}
+
+// show switches to a screen.
+func (w *Window) show(name string) {
+	if w.screen == name {
+		return
+	}
+	if w.screen != "" {
+		w.current().shown(false)
+	}
+	w.screen = name
+	s := w.current()
+	w.body.Objects = []fyne.CanvasObject{s.view()}
+	w.body.Refresh()
+	for i, n := range screens {
+		if n == name {
+			w.rail.Select(i)
+		}
+	}
+	s.refresh()
+	s.shown(true)
+	s.focus()
+	w.refreshStatus()
+	w.registry.Refresh()
+}
+
+// refresh brings the screen that is seen in line with the application.
+func (w *Window) refresh() {
+	w.current().refresh()
+	w.refreshStatus()
+	w.registry.Refresh()
+	for _, n := range w.app.TakeNotices() {
+		if n.Bad {
+			kit.Message(w, "Portside", n.Text)
+		} else {
+			kit.ShowToast(w.body, n.Text)
+		}
+	}
+}
+
+func (w *Window) refreshStatus() {
+	if w.body == nil || w.screen == "" {
+		return
+	}
+	left, right := w.current().status()
+	w.status.SetLeft(segments(left)...)
+	w.status.SetRight(segments(right)...)
+}
+
+func segments(texts []string) []kit.Segment {
+	out := make([]kit.Segment, len(texts))
+	for i, t := range texts {
+		out[i] = kit.Segment{Text: t}
+	}
+	return out
+}
+
+func (w *Window) addCommands() {
+	go1 := func(name, title, key string) kit.Command {
+		return kit.Command{ID: "go." + name, Title: title, Keys: []string{key}, Group: "View", Run: func() { w.show(name) }}
+	}
+	w.registry.Add(
+		kit.Command{ID: "log.text", Title: "Save log as text…", Keys: []string{"Ctrl+S"}, Group: "File", Run: func() { w.saveLog("portside-log.txt", w.app.Log.WriteText) }},
+		kit.Command{ID: "log.json", Title: "Save log as JSON lines…", Group: "File", Run: func() { w.saveLog("portside-log.jsonl", w.app.Log.WriteJSON) }},
+		kit.Command{ID: "app.quit", Title: "Quit", Keys: []string{"Ctrl+Q"}, Group: "File", Run: w.closing},
+	)
+	w.registry.Add(w.connect.commands()...)
+	w.registry.Add(w.share.commands()...)
+	w.registry.Add(go1("connect", "Connect", "Ctrl+1"), go1("share", "Share", "Ctrl+2"), go1("doctor", "Doctor", "Ctrl+3"),
+		go1("learn", "Learn", "Ctrl+4"), go1("settings", "Settings", "Ctrl+Comma"))
+}
+
+// closing asks when something would be cut off, keeps the window's size, and quits.
+func (w *Window) closing() {
+	size := w.Canvas().Size()
+	err := w.app.ChangeSettings(func(s *app.Settings) {
+		s.Window.Width, s.Window.Height, s.Window.Screen = size.Width, size.Height, w.screen
+		s.Window.Drawer = w.connect.split.Offset
+	})
+	quit := func() { w.driver.Quit() }
+	people := len(w.app.Share().Sessions)
+	moving := w.app.TransfersRunning()
+	switch {
+	case moving > 0:
+		kit.Confirm(w, "Quit Portside?", capital(count(moving, "transfer is", "transfers are"))+" under way. Quitting ends them; downloads can be resumed later.", "Quit", true, quit)
+	case people > 0:
+		kit.Confirm(w, "Quit Portside?", capital(count(people, "person is", "people are"))+" connected to your shared folder. Quitting ends sharing.", "Quit", true, quit)
+	case err != nil:
+		kit.Confirm(w, "Quit Portside?", sentence(err), "Quit anyway", false, quit)
+	default:
+		quit()
+	}
+}
+
+func (w *Window) dropped(_ fyne.Position, uris []fyne.URI) {
+	var paths []string
+	for _, u := range uris {
+		if u.Scheme() == "file" {
+			paths = append(paths, u.Path())
+		}
+	}
+	if len(paths) == 0 {
+		return
+	}
+	if w.screen == "share" {
+		w.share.drop(paths[0])
+		return
+	}
+	w.show("connect")
+	w.connect.uploadPaths(paths)
+}
+
+// saveLog asks where and writes the log there. The writing is the application's task: a log can be large and a disk
+// slow.
+func (w *Window) saveLog(name string, write func(io.Writer) error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "."
+	}
+	kit.ChooseSave(w, filepath.Join(home, name), func(path string) {
+		w.app.SaveFile(path, write, func(err error) {
+			w.post(func() {
+				if err != nil {
+					kit.Message(w, "The log was not saved", sentence(err))
+					return
+				}
+				kit.ShowToast(w.body, "Saved as "+path)
+			})
+		})
+	})
+}
