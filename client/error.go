@@ -27,11 +27,11 @@ type Error struct {
 	Advice string         // what the person can do; a sentence or empty
 	// Data is true when the data channel could not be opened or broke, while the control connection is well.
 	Data bool
+	// Unopened is true when that data channel never came about.
+	Unopened bool
 	// Mode is the mode of that data connection.
 	Mode Mode
-	// Other is what the other mode met, when both were tried.
-	Other error
-	Err   error // the cause, may be nil when Reply says it all
+	Err  error // the cause, may be nil when Reply says it all
 }
 
 // Error says what was tried, on what, what came back, and what can be done.
@@ -54,25 +54,14 @@ func (e *Error) Error() string {
 	if e.Reply != "" {
 		fmt.Fprintf(&b, ": the server said %q", e.Reply)
 	}
-	if e.Other != nil {
-		b.WriteString("; before that, " + e.Other.Error())
-	}
 	if e.Advice != "" {
 		b.WriteString(". " + e.Advice)
 	}
 	return b.String()
 }
 
-// Unwrap gives the cause, and what the other mode met.
-func (e *Error) Unwrap() []error {
-	var all []error
-	for _, err := range []error{e.Err, e.Other} {
-		if err != nil {
-			all = append(all, err)
-		}
-	}
-	return all
-}
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
 
 // Temporary is true when the same operation may work later: the server is busy (4xx), or the network broke.
 func (e *Error) Temporary() bool {

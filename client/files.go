@@ -187,6 +187,17 @@ func (e *bothFailed) Error() string {
 
 func (e *bothFailed) Unwrap() []error { return []error{e.first, e.second} }
 
+// asBothFailed fills in e when neither mode worked.
+func asBothFailed(err error, e *Error) bool {
+	both, ok := asType[*bothFailed](err)
+	if ok {
+		e.Reason, e.Err, e.Data, e.Unopened, e.Mode = both.second.reason, both, true, true, ModeAuto
+		e.Advice = "The control connection works, so the server is there: its passive ports are closed, and this computer " +
+			"can't be reached by it. Ask the server's owner to open the passive ports."
+	}
+	return ok
+}
+
 func describe(e *dataError) string {
 	if e.reply.code != 0 {
 		return fmt.Sprintf("%v (%q)", e, e.reply.String())
@@ -347,8 +358,12 @@ func (s *Session) ModTime(ctx context.Context, path string) (t time.Time, err er
 	return t, err
 }
 
-// CanSetModTime says whether [Session.SetModTime] may work: the server has MFMT, or MDTM, which vsftpd takes for it.
-func (s *Session) CanSetModTime() bool { return s.lib.IsSetTimeSupported() }
+// CanSetModTime says whether [Session.SetModTime] may work: the server has MFMT, or is vsftpd, which takes MDTM for it.
+func (s *Session) CanSetModTime() bool {
+	_, mfmt := s.features["MFMT"]
+	_, mdtm := s.features["MDTM"]
+	return mfmt || mdtm && strings.Contains(strings.ToLower(s.greeting), "vsftpd")
+}
 
 // SetModTime sets when a file was last changed, to the second.
 func (s *Session) SetModTime(ctx context.Context, path string, t time.Time) error {

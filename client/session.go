@@ -134,6 +134,7 @@ type Session struct {
 	tlsState  *tls.ConnectionState
 	local     netip.AddrPort
 	peer      netip.AddrPort
+	greeting  string
 	ctl       *control
 	lib       *ftp.ServerConn
 	turn      chan struct{} // holds one token; the operation under way has it
@@ -217,7 +218,7 @@ func (s *Session) connect(ctx context.Context) error {
 		return s.connectFailed("connect to", err, ends)
 	}
 	_ = tcp.SetDeadline(time.Time{})
-	c.pending = []reply{greeting}
+	c.pending, s.greeting = []reply{greeting}, greeting.text()
 	go c.run(br)
 	return nil
 }
@@ -499,10 +500,12 @@ func (s *Session) fault(op, on string, err error) error {
 		if errors.Is(e.Err, net.ErrClosed) {
 			e.Reason = connlog.ReasonCancelled
 		}
+	case asBothFailed(dataErr, e):
 	case isLocal:
 		e.Reason, e.Err = connlog.ReasonLocal, local.err
 	case isData && (data.reply.code == 0 || data.refusal || data.reply.code == 425 || data.reply.code == 426):
 		e.Reason, e.Err, e.Data, e.Mode = data.reason, data, true, data.mode
+		e.Unopened = data.unopened()
 		if data.reply.code != 0 {
 			e.Code, e.Reply = data.reply.code, data.reply.String()
 		} else if c.last.code >= 400 {

@@ -1,0 +1,630 @@
+// Package transfer moves files and folders to and from a server over several sessions at once.
+//
+// A [Job] scans folders while it moves files. Promises:
+//
+//   - A download goes to NAME.part and takes its name only when it is whole and of the size that the server named; a
+//     part that is left can be resumed. An upload that breaks is reset, so that the server does not take it for whole.
+//   - Every file and folder that did not get across is named in [Result.Failures] or [Result.Skipped]; the others go on.
+//   - Nothing is written outside the folder that was named, whatever names a server lists: see [os.Root]. So a link in
+//     the local folder that leads out of it is not written through either.
+//   - Folders are made as needed, empty ones too. Times are kept: of downloads always, of uploads when the server can
+//     (MFMT). Links on the server are downloaded as the file they lead to, links to folders are skipped; a local link
+//     is uploaded as the file it leads to when that lies in the same folder tree, else it is skipped. So a link never
+//     makes a loop and never carries away what was not meant to go.
+//   - A session that breaks is dialled again, and a file that broke is continued, a bounded number of times. A server
+//     that takes fewer connections than asked for gets fewer.
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"portside/client"
+	"portside/connlog"
+)
+
+// Direction is which way an item goes.
+type Direction int
+
+const (
+	Download Direction = iota
+	Upload
+)
+
+// String is "download" or "upload".
+func (d Direction) String() string {
+	if d == Upload {
+		return "upload"
+	}
+	return "download"
+}
+
+// Item is one file or folder to move. Both paths name the thing itself, not the folder to put it into. Remote is
+// absolute, or relative to the folder after sign-in, which is "".
+type Item struct {
+	Direction     Direction
+	Local, Remote string
+}
+
+// Policy says what happens to a file that is there already.
+type Policy int
+
+const (
+	Overwrite Policy = iota
+	Skip
+	Resume // continue a shorter one, leave one of the same size, overwrite a longer one
+	Newer  // overwrite an older one, leave the others
+	Ask    // [Options.Ask] decides
+)
+
+// Conflict is a file that is there already.
+type Conflict struct {
+	Item
+	LocalSize, RemoteSize int64 // bytes
+	LocalTime, RemoteTime time.Time
+}
+
+// Options is what [Start] needs.
+type Options struct {
+	// Dial makes a session. It is called from several goroutines.
+	Dial func(ctx context.Context) (*client.Session, error)
+	// Parallel is how many sessions are used, 1 to 16.
+	Parallel int
+	// Resume continues what an earlier run left: NAME.part on this side. It does not overwrite anything whole by itself.
+	Resume    bool
+	Overwrite Policy
+	// Ask decides when Overwrite is [Ask]; one question at a time. An error cancels the job.
+	Ask func(ctx context.Context, c Conflict) (Policy, error)
+}
+
+// Failure is a file or folder that did not get across, and why.
+type Failure struct {
+	Item
+	Err error
+}
+
+// Error names the item and the cause.
+func (f Failure) Error() string {
+	on := f.Remote
+	if f.Direction == Upload {
+		on = f.Local
+	}
+	return fmt.Sprintf("%s %s: %v", f.Direction, on, f.Err)
+}
+
+// Unwrap gives the cause.
+func (f Failure) Unwrap() error { return f.Err }
+
+// Current is a file that moves now.
+type Current struct {
+	Item
+	Done, Total int64 // bytes
+}
+
+// Snapshot is how far a job is.
+type Snapshot struct {
+	Scanning            bool // folders are still being read: the totals grow
+	Files, Done, Failed int  // files in all, moved, and failed (folders that failed too)
+	SkippedFiles        int
+	Bytes, BytesDone    int64
+	Speed               float64       // bytes a second, over the last seconds
+	Remaining           time.Duration // 0 when it can't be told
+	Elapsed             time.Duration
+	Sessions            int // in use
+	Current             []Current
+	Failures            []Failure
+	Finished            bool
+}
+
+// Result is what became of a job.
+type Result struct {
+	Files    int // moved
+	Bytes    int64
+	Duration time.Duration
+	Failures []Failure
+	Skipped  []Failure // left out by a rule, and which
+	// Err is why the job ended before its time: cancelled, no session, no data channel.
+	Err error
+}
+
+// OK says that everything got across.
+func (r Result) OK() bool { return r.Err == nil && len(r.Failures) == 0 }
+
+// Limits of a job's patience.
+const (
+	maxParallel = 16
+	maxTries    = 3 // of one file or folder, and of one dial
+	firstPause  = 500 * time.Millisecond
+)
+
+// Job is a transfer that goes on.
+type Job struct {
+	o       Options
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	done    chan struct{}
+	started time.Time
+	asking  sync.Mutex
+
+	mu       sync.Mutex
+	wake     *sync.Cond
+	folders  []*task // to scan, the last first
+	files    []*task // to move, the first first
+	open     int     // tasks not finished
+	scanning int     // of them folders
+	alive    int     // workers
+	workers  []*worker
+	worked   bool // a data connection has worked
+	noTimes  bool // the server does not set times
+	targets  map[string]bool
+	roots    []*os.Root
+	samples  []sample
+	high     int64
+	total    int
+	bytes    int64
+	moved    int64
+	result   Result
+}
+
+type sample struct {
+	at    time.Time
+	bytes int64
+}
+
+// task is one file or folder.
+type task struct {
+	Item
+	folder bool
+	known  bool     // folder or file is decided; else it is an item as given
+	root   *os.Root // local names are below it
+	rel    string   // local name below root
+	size   int64    // -1: not known
+	time   time.Time
+	link   bool
+	there  *client.Entry // an upload's target that exists; nil with listed: none
+	listed bool
+	tries  int
+	// What earlier tries did:
+	decided bool  // the policy was asked
+	from    int64 // and said to begin here
+	begun   bool  // the .part is of this job
+	sent    int64 // an upload's bytes that went out, counted from the file's begin
+}
+
+// worker is one session's owner.
+type worker struct {
+	j       *Job
+	s       *client.Session // guarded by j.mu for Snapshot
+	task    *task
+	offset  int64
+	scanner bool
+}
+
+// Start begins to move items.
+func Start(ctx context.Context, o Options, items ...Item) *Job {
+	o.Parallel = min(max(o.Parallel, 1), maxParallel)
+	j := &Job{o: o, done: make(chan struct{}), started: time.Now(), targets: map[string]bool{}, alive: o.Parallel}
+	j.wake = sync.NewCond(&j.mu)
+	j.ctx, j.cancel = context.WithCancelCause(ctx)
+	for _, it := range items {
+		j.add(&task{Item: it, size: -1})
+	}
+	for i := range o.Parallel {
+		j.workers = append(j.workers, &worker{j: j, scanner: i == 0 && o.Parallel > 1})
+	}
+	var all sync.WaitGroup
+	for _, w := range j.workers {
+		all.Go(w.run)
+	}
+	stop := context.AfterFunc(j.ctx, func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.wake.Broadcast()
+	})
+	go func() {
+		all.Wait()
+		stop()
+		j.mu.Lock()
+		for _, r := range j.roots {
+			_ = r.Close()
+		}
+		if j.open > 0 && j.result.Err == nil {
+			j.result.Err = context.Cause(j.ctx)
+		}
+		j.result.Duration = time.Since(j.started)
+		j.mu.Unlock()
+		j.cancel(nil)
+		close(j.done)
+	}()
+	return j
+}
+
+// Cancel stops the job. What was begun is left so that it can be resumed.
+func (j *Job) Cancel() { j.cancel(context.Canceled) }
+
+// Wait returns when nothing of the job goes on any more.
+func (j *Job) Wait() Result {
+	<-j.done
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.result
+}
+
+// Done is closed when nothing of the job goes on any more.
+func (j *Job) Done() <-chan struct{} { return j.done }
+
+// speedWindow is how far back Speed looks.
+const speedWindow = 5 * time.Second
+
+// Snapshot says how far the job is. Speed is measured from one call to the next, so it should be called a few times a
+// second.
+func (j *Job) Snapshot() Snapshot {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := time.Now()
+	s := Snapshot{Scanning: j.scanning > 0, Files: j.total, Done: j.result.Files, Failed: len(j.result.Failures),
+		SkippedFiles: len(j.result.Skipped), Bytes: j.bytes, BytesDone: j.moved, Elapsed: now.Sub(j.started),
+		Failures: slices.Clone(j.result.Failures)}
+	for _, w := range j.workers {
+		if w.s != nil {
+			s.Sessions++
+		}
+		if w.task == nil || w.task.folder || w.s == nil {
+			continue
+		}
+		c := Current{Item: w.task.Item, Done: w.offset + w.s.Moved(), Total: w.task.size}
+		s.BytesDone += c.Done
+		s.Current = append(s.Current, c)
+	}
+	j.high = max(j.high, s.BytesDone)
+	s.BytesDone = j.high // a file between two lists must not make the bar go back
+	s.Bytes = max(s.Bytes, s.BytesDone)
+	select {
+	case <-j.done:
+		s.Finished, s.Elapsed = true, j.result.Duration
+		if secs := s.Elapsed.Seconds(); secs > 0 {
+			s.Speed = float64(j.result.Bytes) / secs
+		}
+		return s
+	default:
+	}
+	if n := len(j.samples); n == 0 || now.Sub(j.samples[n-1].at) >= 100*time.Millisecond {
+		j.samples = append(j.samples, sample{now, s.BytesDone})
+	}
+	for len(j.samples) > 2 && now.Sub(j.samples[0].at) > speedWindow {
+		j.samples = j.samples[1:]
+	}
+	first := j.samples[0]
+	if span := now.Sub(first.at).Seconds(); span > 0.2 {
+		s.Speed = float64(s.BytesDone-first.bytes) / span
+	}
+	if left := s.Bytes - s.BytesDone; s.Speed >= 1 && left > 0 {
+		s.Remaining = time.Duration(float64(left) / s.Speed * float64(time.Second)).Round(time.Second)
+	}
+	return s
+}
+
+// add queues a task.
+func (j *Job) add(tasks ...*task) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, t := range tasks {
+		j.open++
+		if t.folder || !t.known {
+			j.scanning++
+			j.folders = append(j.folders, t)
+			continue
+		}
+		j.total++
+		j.bytes += max(t.size, 0)
+		j.files = append(j.files, t)
+	}
+	j.wake.Broadcast()
+}
+
+// again queues a task once more.
+func (j *Job) again(t *task) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if t.folder || !t.known {
+		j.folders = append(j.folders, t)
+	} else {
+		j.files = append(j.files, t)
+	}
+	j.wake.Broadcast()
+}
+
+// manyFiles is how far scanning runs ahead of moving.
+const manyFiles = 10_000
+
+// next waits for a task; nil when there is none any more.
+func (w *worker) next() *task {
+	j := w.j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	w.task, w.offset = nil, 0
+	for {
+		switch {
+		case j.ctx.Err() != nil || j.open == 0:
+			return nil
+		case len(j.folders) > 0 && (len(j.files) == 0 || w.scanner && len(j.files) < manyFiles):
+			last := len(j.folders) - 1
+			w.task, j.folders = j.folders[last], j.folders[:last]
+			return w.task
+		case len(j.files) > 0:
+			w.task, j.files = j.files[0], j.files[1:]
+			return w.task
+		}
+		j.wake.Wait()
+	}
+}
+
+// finish takes a task off the list.
+func (j *Job) finish(t *task, moved int64, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, w := range j.workers {
+		if w.task == t {
+			w.task, w.offset = nil, 0
+		}
+	}
+	j.open--
+	file := t.known && !t.folder
+	if !file {
+		j.scanning--
+	}
+	switch {
+	case err != nil:
+		j.note(t.Item, err)
+		if file {
+			j.bytes -= max(t.size, 0)
+		}
+	case file:
+		j.result.Files++
+		j.moved += moved
+		j.result.Bytes += moved
+		j.bytes += moved - max(t.size, 0)
+	}
+	j.wake.Broadcast()
+}
+
+// reject takes up something that will not be moved.
+func (j *Job) reject(it Item, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.total++
+	j.note(it, err)
+}
+
+// note names what did not get across.
+func (j *Job) note(it Item, err error) {
+	var skip *skipped
+	if errors.As(err, &skip) {
+		j.result.Skipped = append(j.result.Skipped, Failure{it, skip})
+	} else {
+		j.result.Failures = append(j.result.Failures, Failure{it, err})
+	}
+}
+
+// stop ends the job because nothing more can be done.
+func (j *Job) stop(err error) {
+	j.mu.Lock()
+	if j.result.Err == nil {
+		j.result.Err = err
+	}
+	j.mu.Unlock()
+	j.cancel(err)
+}
+
+// skipped is a reason for leaving something out that is no failure.
+type skipped struct{ why string }
+
+func (s *skipped) Error() string { return s.why }
+
+func (w *worker) run() {
+	defer w.drop()
+	for {
+		t := w.next()
+		if t == nil {
+			return
+		}
+		if w.s == nil || w.s.Err() != nil {
+			if !w.dial(t) {
+				return
+			}
+		}
+		moved, err := w.do(t)
+		if w.j.ctx.Err() != nil && err != nil {
+			return
+		}
+		if err == nil {
+			w.j.finish(t, moved, nil)
+			continue
+		}
+		if w.hopeless(err) {
+			w.j.finish(t, 0, err)
+			w.j.stop(err)
+			return
+		}
+		if w.worthRetrying(err) && t.tries+1 < maxTries {
+			t.tries++
+			if !pause(w.j.ctx, firstPause<<t.tries) {
+				return
+			}
+			w.j.again(t)
+			continue
+		}
+		w.j.finish(t, 0, err)
+	}
+}
+
+// hopeless says that no file will get across: before anything did, the data channel can't be opened.
+func (w *worker) hopeless(err error) bool {
+	var e *client.Error
+	w.j.mu.Lock()
+	defer w.j.mu.Unlock()
+	return errors.As(err, &e) && e.Unopened && !w.j.worked
+}
+
+func (w *worker) worthRetrying(err error) bool {
+	var e *client.Error
+	if !errors.As(err, &e) || e.Reason == connlog.ReasonLocal {
+		return false
+	}
+	return w.s.Err() != nil || e.Temporary()
+}
+
+// dial gets the worker a session. A dial that fails while other workers have one lowers their number by this one; the
+// last worker tries again a few times, and then gives up the job.
+func (w *worker) dial(t *task) bool {
+	j := w.j
+	w.drop()
+	for try := 0; ; try++ {
+		s, err := j.o.Dial(j.ctx)
+		if err == nil {
+			j.mu.Lock()
+			w.s = s
+			j.mu.Unlock()
+			return true
+		}
+		if j.ctx.Err() != nil {
+			return false
+		}
+		j.mu.Lock()
+		last := j.alive == 1
+		if !last {
+			j.alive--
+		}
+		j.mu.Unlock()
+		if !last {
+			j.again(t)
+			return false
+		}
+		var e *client.Error
+		if try+1 >= maxTries || !errors.As(err, &e) || !e.Temporary() {
+			j.finish(t, 0, err)
+			j.stop(err)
+			return false
+		}
+		if !pause(j.ctx, firstPause<<try) {
+			return false
+		}
+	}
+}
+
+// drop closes the worker's session.
+func (w *worker) drop() {
+	w.j.mu.Lock()
+	s := w.s
+	w.s = nil
+	w.j.mu.Unlock()
+	if s != nil {
+		_ = s.Close()
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// claim makes sure that no two files of a job go to one place: a server may list names twice, or names that differ
+// in case only, which are one file on Windows and macOS.
+func (j *Job) claim(t *task, place string) error {
+	if t.tries > 0 {
+		return nil
+	}
+	if t.Direction == Download && (runtime.GOOS == "windows" || runtime.GOOS == "darwin") {
+		place = strings.ToLower(place)
+	}
+	key := t.Direction.String() + " " + place
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.targets[key] {
+		return errors.New("another file of this transfer has the same destination")
+	}
+	j.targets[key] = true
+	return nil
+}
+
+func (j *Job) keep(r *os.Root) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.roots = append(j.roots, r)
+}
+
+// child is a remote path below dir.
+func child(dir, name string) string {
+	if dir == "" || strings.HasSuffix(dir, "/") {
+		return dir + name
+	}
+	return dir + "/" + name
+}
+
+// usableName refuses a remote name that can't be a local one.
+func usableName(name string) error {
+	if !filepath.IsLocal(name) || filepath.Base(name) != name || strings.ContainsRune(name, 0) {
+		return fmt.Errorf("%q can't be the name of a file here", name)
+	}
+	if runtime.GOOS == "windows" && (strings.ContainsAny(name, `<>:"|?*\`) || strings.HasSuffix(name, ".") || strings.HasSuffix(name, " ")) {
+		return fmt.Errorf("%q can't be the name of a file on Windows", name)
+	}
+	return nil
+}
+
+// decide says what happens to a file whose destination exists: from which offset to go on, or a *skipped error.
+func (j *Job) decide(t *task, c Conflict) (offset int64, err error) {
+	if t.decided {
+		return t.from, nil
+	}
+	from, to := c.RemoteSize, c.LocalSize
+	fromTime, toTime := c.RemoteTime, c.LocalTime
+	if c.Direction == Upload {
+		from, to, fromTime, toTime = to, from, toTime, fromTime
+	}
+	policy := j.o.Overwrite
+	if policy == Ask {
+		if j.o.Ask == nil {
+			return 0, &skipped{"it is there already"}
+		}
+		j.asking.Lock()
+		policy, err = j.o.Ask(j.ctx, c)
+		j.asking.Unlock()
+		if err != nil {
+			j.stop(err)
+			return 0, err
+		}
+	}
+	switch policy {
+	case Skip, Ask:
+		return 0, &skipped{"it is there already"}
+	case Resume:
+		switch {
+		case from == to:
+			return 0, &skipped{"it is there already, in the same size"}
+		case from > to:
+			t.from = to
+		}
+	case Newer:
+		// Listings may give minutes only.
+		if !toTime.IsZero() && !fromTime.IsZero() && fromTime.Before(toTime.Add(2*time.Second)) {
+			return 0, &skipped{"the one that is there is not older"}
+		}
+	}
+	t.decided = true
+	return t.from, nil
+}
