@@ -211,7 +211,7 @@ func pythonWith(ctx context.Context, modules ...string) (string, error) {
 			return python, nil
 		}
 	}
-	return "", fmt.Errorf("Python with %s: %w", strings.Join(modules, " and "), ErrMissing)
+	return "", fmt.Errorf("a Python with %s: %w", strings.Join(modules, " and "), ErrMissing)
 }
 
 // unpacked is the folder where ./test unpacks packages.
