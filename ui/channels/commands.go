@@ -214,7 +214,7 @@ func (t lineText) draw(box *fyne.Container, x, y, width float32, when time.Time,
 	box.Objects = append(box.Objects, t.at)
 	if tag != nil {
 		tag.TextSize, tag.Color = theme.CaptionTextSize(), muted
-		const tagWidth = 150
+		tagWidth := min(150, width/5)
 		tag.Text = fit(tag.Text, tag.TextSize, tag.TextStyle, tagWidth-10)
 		tag.Move(fyne.NewPos(x, y+(lineRow-tag.MinSize().Height)/2))
 		x += tagWidth

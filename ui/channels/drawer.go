@@ -10,7 +10,6 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
-	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/widget"
 
 	"portside/connlog"
@@ -38,7 +37,7 @@ type Options struct {
 	Side connlog.Side
 	Log  *connlog.Log
 	// Post runs a function on the user interface's goroutine, later and in order. It must not wait for it.
-	Post func(func())
+	Post kit.Post
 	// Before and After are further tabs, left and right of Channels.
 	Before, After []Tab
 	// Actions returns what can be done about a channel, for the buttons under its explanation; nil for nothing.
@@ -61,13 +60,13 @@ type Drawer struct {
 	diagram  *Diagram
 	detail   *Detail
 	commands *Commands
-	watcher  *watcher
+	lookout  *lookout
 	view     view
 	active   bool
 
 	all      []Tab
 	tabs     *kit.TabBar
-	split    *container.Split
+	split    *kit.Split
 	session  *kit.Button
 	search   *kit.Entry
 	failures *kit.Button
@@ -86,9 +85,9 @@ func NewDrawer(opt Options) *Drawer {
 	d.diagram.OnChosen = d.detail.SetChannel
 	d.diagram.OnCopy = func(c connlog.Channel) { copyText(c.Explain().String()) }
 	d.diagram.Menu = d.channelMenu
-	d.watcher = newWatcher(opt.Log, opt.Side, opt.Post, d.apply)
+	d.lookout = newLookout(opt.Log, opt.Side, d.apply)
 
-	d.split = container.NewHSplit(d.diagram, d.detail)
+	d.split = kit.NewSplit(d.diagram, d.detail)
 	d.split.SetOffset(0.47)
 	d.session = kit.NewMenuButton("", d.sessionMenu)
 	d.session.Tip = "Which sessions are shown"
@@ -122,34 +121,37 @@ func (d *Drawer) makeTabs() {
 		titles[i] = t.Title
 	}
 	d.tabs = kit.NewTabBar(titles)
-	d.tabs.OnSelected = func(int) { d.Refresh() }
+	d.tabs.OnSelected = func(i int) {
+		d.Refresh()
+		d.all[i].Content.Refresh() // it missed what happened while it was not shown, a change of theme for instance
+	}
 	d.tabs.OnTappedAgain = d.opt.Fold
 }
 
 // Start begins to watch the log, until ctx ends or [Drawer.Close] is called.
-func (d *Drawer) Start(ctx context.Context) { d.watcher.start(ctx) }
+func (d *Drawer) Start(ctx context.Context) {
+	d.lookout.start(ctx, d.opt.Post)
+}
 
 // Close ends the watching and waits until it has ended.
-func (d *Drawer) Close() { d.watcher.stop() }
+func (d *Drawer) Close() { d.lookout.stop() }
 
 // SetActive says whether anybody can see the drawer. While nobody can, the log is not looked at.
 func (d *Drawer) SetActive(active bool) {
 	d.active = active
-	d.wake()
+	d.lookout.setVisible(d.visible())
 }
 
 // Show makes the drawer visible.
-func (d *Drawer) Show() { d.BaseWidget.Show(); d.wake() }
+func (d *Drawer) Show() { d.BaseWidget.Show(); d.lookout.setVisible(d.visible()) }
 
 // Hide makes it invisible, and stops looking at the log for as long.
-func (d *Drawer) Hide() { d.BaseWidget.Hide(); d.wake() }
+func (d *Drawer) Hide() { d.BaseWidget.Hide(); d.lookout.setVisible(false) }
 
-func (d *Drawer) wake() {
-	d.watcher.ask(func(_ *query, shown *bool) { *shown = d.active && !d.Hidden })
-}
+func (d *Drawer) visible() bool { return d.active && !d.Hidden }
 
 func (d *Drawer) ask(change func(*query)) {
-	d.watcher.ask(func(q *query, _ *bool) { change(q) })
+	d.lookout.ask(change)
 	d.showQuery()
 }
 
@@ -197,10 +199,14 @@ func (d *Drawer) SelectTab(id string) { d.tabs.Select(d.index(id)) }
 // Tab returns the id of the tab that is shown.
 func (d *Drawer) Tab() string { return d.all[d.tabs.Selected()].ID }
 
-// SetCount changes the small text beside a tab's title, a number for instance; empty takes it away.
-func (d *Drawer) SetCount(id, count string) {
+// SetBadge changes the small text beside a tab's title, a number for instance; empty takes it away.
+func (d *Drawer) SetBadge(id, text string) {
 	if i := d.index(id); i >= 0 {
-		d.tabs.SetCount(i, count)
+		width := d.tabs.MinSize().Width
+		d.tabs.SetCount(i, text)
+		if d.tabs.MinSize().Width != width {
+			d.Refresh() // the tools move
+		}
 	}
 }
 
@@ -209,10 +215,13 @@ func (d *Drawer) index(id string) int {
 }
 
 // SplitOffset returns where the line between arrows and explanation stands, from 0 to 1, to be remembered.
-func (d *Drawer) SplitOffset() float64 { return d.split.Offset }
+func (d *Drawer) SplitOffset() float32 { return d.split.Offset() }
+
+// OnSplitMoved calls moved after the person has dragged that line.
+func (d *Drawer) OnSplitMoved(moved func()) { d.split.OnMoved = moved }
 
 // SetSplitOffset puts that line.
-func (d *Drawer) SetSplitOffset(offset float64) { d.split.SetOffset(offset) }
+func (d *Drawer) SetSplitOffset(offset float32) { d.split.SetOffset(offset) }
 
 // Chosen returns the chosen channel.
 func (d *Drawer) Chosen() (connlog.Channel, bool) { return d.diagram.Chosen() }
@@ -233,13 +242,13 @@ func (d *Drawer) apply(v view) {
 	if v.total > 0 {
 		count = strconv.Itoa(v.total)
 	}
-	d.SetCount(TabChannels, count)
+	d.SetBadge(TabChannels, count)
 	d.showQuery()
 }
 
 // showQuery brings the tools in line with what is asked.
 func (d *Drawer) showQuery() {
-	q, _ := d.watcher.want()
+	q := d.lookout.want()
 	text := "All sessions"
 	switch q.choice {
 	case newestSession:
@@ -252,7 +261,10 @@ func (d *Drawer) showQuery() {
 			}
 		}
 	}
-	d.session.SetText(text)
+	if d.session.Text != text {
+		d.session.SetText(text)
+		d.Refresh()
+	}
 	d.failures.SetOn(q.failures)
 }
 
@@ -261,7 +273,7 @@ func sessionTitle(s connlog.Session) string {
 }
 
 func (d *Drawer) sessionMenu() *fyne.Menu {
-	q, _ := d.watcher.want()
+	q := d.lookout.want()
 	item := func(title string, checked bool, run func()) *fyne.MenuItem {
 		i := fyne.NewMenuItem(title, run)
 		i.Checked = checked
@@ -341,25 +353,19 @@ func (r *drawerRenderer) Layout(size fyne.Size) {
 	}
 	r.objects = append([]fyne.CanvasObject{r.bar, r.line, d.tabs}, tools...)
 
-	const gap, edge, searchWidth, sessionWidth = 6, 6, 140, 130
-	widths, sum := make([]float32, len(tools)), float32(edge)
-	for i, o := range tools {
-		widths[i] = o.MinSize().Width
-		switch o {
-		case d.search:
-			widths[i] = searchWidth
-		case d.session:
-			widths[i] = max(widths[i], sessionWidth)
-		}
-		sum += widths[i] + gap
-	}
+	const gap, edge = 6, 6
 	tabs := d.tabs.MinSize().Width
-	height, x := kit.TabHeight, size.Width-sum
-	y := float32(0)
-	if tabs+8+sum > size.Width && len(tools) > 1 { // a row of their own, from the left
-		y, height, x = kit.TabHeight, 2*kit.TabHeight, edge
-		if over := sum - size.Width + edge; over > 0 {
-			widths[1] = max(60, widths[1]-over)
+	d.setCompact(false)
+	widths, sum := toolWidths(d, tools, gap)
+	if tabs+edge+sum > size.Width { // signs instead of words
+		d.setCompact(true)
+		widths, sum = toolWidths(d, tools, gap)
+	}
+	height, x, y := kit.TabHeight, size.Width-edge-sum, float32(0)
+	if tabs+edge+sum > size.Width && len(tools) > 1 { // a row of their own, from the left
+		height, x, y = 2*kit.TabHeight, edge, kit.TabHeight
+		if over := sum + 2*edge - size.Width; over > 0 {
+			widths[1] = max(60, widths[1]-over) // the search
 		}
 	}
 	d.tabs.Resize(fyne.NewSize(size.Width, kit.TabHeight))
@@ -379,10 +385,42 @@ func (r *drawerRenderer) Layout(size fyne.Size) {
 	}
 }
 
+// toolWidths returns the widths of the tools, and what they take in all with gaps between them.
+func toolWidths(d *Drawer, tools []fyne.CanvasObject, gap float32) (widths []float32, sum float32) {
+	for i, o := range tools {
+		w := o.MinSize().Width
+		switch o {
+		case d.search:
+			w = 120
+		case d.session:
+			w = min(max(w, 130), 260)
+		}
+		if i > 0 {
+			sum += gap
+		}
+		widths, sum = append(widths, w), sum+w
+	}
+	return widths, sum
+}
+
+// setCompact makes the buttons signs, which say in their tooltips what they do, or gives them their words.
+func (d *Drawer) setCompact(on bool) {
+	set := func(b *kit.Button, text, tip string, icon kit.IconName) {
+		if on {
+			text = ""
+		} else {
+			tip, icon = "", ""
+		}
+		if b.Text != text || b.Icon != icon {
+			b.Text, b.Tip, b.Icon = text, tip, icon
+			b.Refresh()
+		}
+	}
+	set(d.failures, "Failures only", "Show only what failed", kit.IconWarning)
+	set(d.save, "Save log…", "Save the log", kit.IconSave)
+}
+
 func (r *drawerRenderer) Refresh() {
 	r.Layout(r.d.Size())
-	for _, o := range r.objects {
-		o.Refresh()
-	}
 	canvas.Refresh(r.d)
 }

@@ -6,121 +6,99 @@ import (
 	"time"
 
 	"portside/connlog"
+	"portside/ui/kit"
 )
-
-// interval is how often the log is looked at: as often as a person can follow numbers that move, and no more, as each
-// change repaints the whole window.
-const interval = 250 * time.Millisecond
 
 // share is the part of the time that looking through the log may take: a full log is looked at less often.
 const share = 0.1
 
-// watcher looks at the log and brings a view to the user interface when there is something new to show. It owns one
-// goroutine, which does all the looking through; the next look waits until the view has been shown.
-type watcher struct {
-	read func(query) view
-	at   func() uint64 // the log's version
-	post func(func())
-	show func(view)
-	tick <-chan time.Time
+// lookout looks at the log, at the pace of a [kit.Watcher] and on its goroutine, and has a view ready when there is
+// something new to show. So the user interface only ever gets finished views, one at a time.
+type lookout struct {
+	log     *connlog.Log
+	read    func(query) view
+	show    func(view)
+	watcher *kit.Watcher
 
-	mu     sync.Mutex
-	asked  query
-	shown  bool // somebody can see it
-	kicked chan struct{}
+	mu      sync.Mutex
+	visible bool
+	asked   query
+	answer  view
+	made    uint64 // how many answers there were
 
-	cancel context.CancelFunc
-	done   chan struct{}
+	rest time.Time // before this, the log's growth alone is no reason to look; the watcher's goroutine has it
 }
 
-func newWatcher(log *connlog.Log, side connlog.Side, post func(func()), show func(view)) *watcher {
+func newLookout(log *connlog.Log, side connlog.Side, show func(view)) *lookout {
 	r := &reader{log: log, side: side}
-	return &watcher{read: r.read, at: log.Version, post: post, show: show, kicked: make(chan struct{}, 1)}
+	return &lookout{log: log, read: r.read, show: show}
 }
 
-// start begins to watch. The goroutine ends when ctx does, or with stop.
-func (w *watcher) start(ctx context.Context) {
-	ctx, w.cancel = context.WithCancel(ctx)
-	w.done = make(chan struct{})
-	go func() {
-		defer close(w.done)
-		w.watch(ctx)
-	}()
+func (l *lookout) start(ctx context.Context, post kit.Post) {
+	l.watcher = kit.Watch(ctx, post, 0, l.look, l.refresh)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watcher.SetVisible(l.visible)
 }
 
-// stop ends the goroutine and waits for it.
-func (w *watcher) stop() {
-	if w.cancel == nil {
-		return
-	}
-	w.cancel()
-	<-w.done
-}
-
-// ask changes what is wanted, and whether anybody looks. What the person asks for is answered at once, not at the
-// next tick.
-func (w *watcher) ask(change func(q *query, shown *bool)) {
-	w.mu.Lock()
-	q, shown := w.asked, w.shown
-	change(&w.asked, &w.shown)
-	changed := q != w.asked || !shown && w.shown
-	w.mu.Unlock()
-	if !changed {
-		return
-	}
-	select {
-	case w.kicked <- struct{}{}:
-	default: // the look that is due will see it
+func (l *lookout) stop() {
+	if l.watcher != nil {
+		l.watcher.Stop()
 	}
 }
 
-func (w *watcher) want() (query, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.asked, w.shown
+// setVisible says whether anybody can see what is shown.
+func (l *lookout) setVisible(visible bool) {
+	l.mu.Lock()
+	l.visible = visible
+	l.mu.Unlock()
+	if l.watcher != nil {
+		l.watcher.SetVisible(visible)
+	}
 }
 
-func (w *watcher) watch(ctx context.Context) {
-	tick := w.tick
-	if tick == nil {
-		t := time.NewTicker(interval)
-		defer t.Stop()
-		tick = t.C
+// ask changes what is wanted. It is answered at once, not at the next tick.
+func (l *lookout) ask(change func(*query)) {
+	l.mu.Lock()
+	before := l.asked
+	change(&l.asked)
+	changed := before != l.asked
+	l.mu.Unlock()
+	if changed && l.watcher != nil {
+		l.watcher.Wake()
 	}
-	var (
-		last    view
-		first   = true
-		resting time.Time
-		applied = make(chan struct{}, 1) // one view is under way at most, so the user interface never waits
-	)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.kicked:
-		case <-tick:
-			if time.Now().Before(resting) {
-				continue
-			}
-		}
-		q, shown := w.want()
-		if !shown || !first && q == last.query && w.at() == last.version {
-			continue
-		}
-		began := time.Now()
-		last, first = w.read(q), false
-		resting = time.Now().Add(time.Duration(float64(time.Since(began)) / share))
-		v := last
-		w.post(func() {
-			if now, _ := w.want(); now == v.query { // else the answer to the newer question is on its way
-				w.show(v)
-			}
-			applied <- struct{}{}
-		})
-		select {
-		case <-applied:
-		case <-ctx.Done():
-			return
-		}
+}
+
+func (l *lookout) want() query {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked
+}
+
+// look makes a new answer when there is reason to, and returns how many there were.
+func (l *lookout) look() uint64 {
+	l.mu.Lock()
+	visible, q, last, made := l.visible, l.asked, l.answer, l.made
+	l.mu.Unlock()
+	began := time.Now()
+	if !visible || made > 0 && q == last.query && (l.log.Version() == last.version || began.Before(l.rest)) {
+		return made
+	}
+	v := l.read(q)
+	l.rest = began.Add(time.Duration(float64(time.Since(began)) / share))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answer = v
+	l.made++
+	return l.made
+}
+
+// refresh shows the answer, unless something else was asked since: then the answer to that is on its way.
+func (l *lookout) refresh() {
+	l.mu.Lock()
+	v, asked, made := l.answer, l.asked, l.made
+	l.mu.Unlock()
+	if made > 0 && v.query == asked {
+		l.show(v)
 	}
 }

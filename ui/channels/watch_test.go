@@ -8,108 +8,90 @@ import (
 	"portside/connlog"
 )
 
-// rig is a watcher with its clock and its user interface in the test's hands.
-type rig struct {
-	*watcher
-	log    *connlog.Log
-	ticks  chan time.Time
-	posted chan func()
-	views  []view
-	reads  int
+func newTestLookout(log *connlog.Log) (l *lookout, shown *[]view) {
+	shown = new([]view)
+	l = newLookout(log, connlog.Client, func(v view) { *shown = append(*shown, v) })
+	l.setVisible(true)
+	return l, shown
 }
 
-func newRig(t *testing.T) *rig {
-	r := &rig{log: connlog.NewLog(0), ticks: make(chan time.Time), posted: make(chan func(), 10)}
-	r.watcher = newWatcher(r.log, connlog.Client, func(f func()) { r.posted <- f }, func(v view) { r.views = append(r.views, v) })
-	r.watcher.tick = r.ticks
-	r.start(context.Background())
-	t.Cleanup(r.stop)
-	return r
-}
-
-// look ticks twice: when the second tick has been taken, what the first led to is done.
-func (r *rig) look() (posted int) {
-	for range 2 {
-		r.ticks <- time.Time{}
+func TestLookoutLooksOnlyWhenSomebodySeesItAndSomethingChanged(t *testing.T) {
+	log := connlog.NewLog(0)
+	newTeller(log, connlog.Client, "a", 0).signIn("alice")
+	l, shown := newTestLookout(log)
+	l.setVisible(false)
+	if l.look() != 0 {
+		t.Fatal("looked while hidden")
 	}
-	return len(r.posted)
-}
-
-func (r *rig) run(t *testing.T) {
-	t.Helper()
-	select {
-	case f := <-r.posted:
-		f()
-	case <-time.After(5 * time.Second):
-		t.Fatal("nothing was posted")
+	l.setVisible(true)
+	if l.look() != 1 || l.look() != 1 {
+		t.Fatal("looked again though nothing changed")
+	}
+	newTeller(log, connlog.Client, "b", time.Second).signIn("bob")
+	l.rest = time.Time{}
+	if l.look() != 2 {
+		t.Fatal("did not look though the log grew")
+	}
+	l.refresh()
+	if len(*shown) != 1 || (*shown)[0].total != 2 {
+		t.Fatalf("shown: %d views", len(*shown))
 	}
 }
 
-func TestWatcherLooksOnlyWhenSomebodySeesItAndSomethingChanged(t *testing.T) {
-	r := newRig(t)
-	newTeller(r.log, connlog.Client, "a", 0).signIn("alice")
-	if n := r.look(); n != 0 {
-		t.Fatalf("hidden, and %d views were posted", n)
+func TestLookoutRestsAfterALongLookButAnswersThePersonAtOnce(t *testing.T) {
+	log := connlog.NewLog(0)
+	l, _ := newTestLookout(log)
+	l.look()
+	l.rest = time.Now().Add(time.Hour)
+	newTeller(log, connlog.Client, "a", 0).signIn("alice")
+	if l.look() != 1 {
+		t.Error("did not rest")
 	}
-	r.ask(func(_ *query, shown *bool) { *shown = true })
-	r.run(t)
-	if len(r.views) != 1 || r.views[0].total != 1 {
-		t.Fatalf("shown: views %v", len(r.views))
-	}
-	if n := r.look(); n != 0 {
-		t.Errorf("nothing changed, and %d views were posted", n)
-	}
-	newTeller(r.log, connlog.Client, "b", time.Second).signIn("bob")
-	for deadline := time.Now().Add(5 * time.Second); len(r.posted) == 0 && time.Now().Before(deadline); {
-		select { // the watcher may be resting, or already be waiting for its view to be shown
-		case r.ticks <- time.Time{}:
-		case <-time.After(time.Millisecond):
-		}
-	}
-	r.run(t)
-	if len(r.views) != 2 || r.views[1].total != 2 {
-		t.Errorf("after a change: %d views", len(r.views))
+	l.ask(func(q *query) { q.text = "x" })
+	if l.look() != 2 {
+		t.Error("the person has to wait")
 	}
 }
 
-func TestWatcherPostsOneViewForAnyNumberOfRecords(t *testing.T) {
-	r := newRig(t)
-	r.ask(func(_ *query, shown *bool) { *shown = true })
-	f := <-r.posted
-	s := newTeller(r.log, connlog.Client, "a", 0)
+func TestLookoutDropsTheAnswerToAnOlderQuestion(t *testing.T) {
+	l, shown := newTestLookout(connlog.NewLog(0))
+	l.look()
+	l.ask(func(q *query) { q.text = "new" })
+	l.refresh()
+	if len(*shown) != 0 {
+		t.Fatal("the older answer was shown")
+	}
+	l.look()
+	l.refresh()
+	if len(*shown) != 1 || (*shown)[0].query.text != "new" {
+		t.Fatalf("%d views", len(*shown))
+	}
+}
+
+func TestLookoutPostsOneViewForAnyNumberOfRecords(t *testing.T) {
+	log := connlog.NewLog(0)
+	l, shown := newTestLookout(log)
+	posted := make(chan func(), 100)
+	l.start(context.Background(), func(f func()) { posted <- f })
+	defer l.stop()
+	first := <-posted
+	s := newTeller(log, connlog.Client, "a", 0)
 	for range 10_000 {
 		s.command("NOOP")
 	}
-	select {
-	case r.ticks <- time.Time{}:
-		t.Error("the next look did not wait until the view was shown")
-	case <-time.After(20 * time.Millisecond):
+	if len(posted) != 0 {
+		t.Fatal("a second view was posted before the first was shown")
 	}
-	if len(r.posted) != 0 {
-		t.Error("a second view was posted before the first was shown")
+	first()
+	l.ask(func(q *query) { q.text = "noop" }) // wakes it, so that the test need not wait for the next tick
+	for n := 0; n < 2; n++ {                  // a tick may have come before
+		(<-posted)()
+		if v := (*shown)[len(*shown)-1]; v.query.text == "noop" {
+			if len(v.lines) != 10_000 {
+				t.Fatalf("%d lines", len(v.lines))
+			}
+			return
+		}
 	}
-	f()
-}
-
-func TestWatcherDropsTheAnswerToAnOlderQuestion(t *testing.T) {
-	r := newRig(t)
-	r.ask(func(_ *query, shown *bool) { *shown = true })
-	f := <-r.posted
-	r.ask(func(q *query, _ *bool) { q.text = "new" })
-	f()
-	if len(r.views) != 0 {
-		t.Error("the older answer was shown")
-	}
-	r.run(t)
-	if len(r.views) != 1 || r.views[0].query.text != "new" {
-		t.Errorf("views %d", len(r.views))
-	}
-}
-
-func TestWatcherStopsWhileItsViewIsUnderWay(t *testing.T) {
-	r := newRig(t)
-	r.ask(func(_ *query, shown *bool) { *shown = true })
-	f := <-r.posted
-	r.stop()
-	f() // what was posted runs later, after the drawer was closed
+	t.Fatal("the new question was not answered")
 }
