@@ -134,6 +134,7 @@ func (f *floats) startTip(owner fyne.CanvasObject, text string, at fyne.Position
 		}
 		f.tip.Move(fyne.NewPos(x, y))
 		f.tip.Resize(m)
+		canvas.Refresh(owner) // Fyne can't find the canvas of what was never shown
 	})
 }
 
@@ -177,6 +178,7 @@ func ShowBadToast(o fyne.CanvasObject, text string) { toastOn(o, text, IconCross
 func toastOn(o fyne.CanvasObject, text string, icon IconName, color fyne.ThemeColorName) {
 	if f := floatsOf(o); f != nil {
 		f.showToast(text, icon, color)
+		canvas.Refresh(o) // Fyne can't find the canvas of what was never shown
 	}
 }
 

@@ -115,6 +115,8 @@ type Table struct {
 	lastDownID string
 	collapse   string // key of the row to be left alone in the selection when the button comes up without a drag
 	dragging   bool
+	armed      string  // key of the row that the second click of a double click went down on
+	travel     float32 // how far the mouse went with its button down
 	dragAt     fyne.Position
 	typed      string
 	typedAt    time.Time
@@ -437,7 +439,7 @@ func (t *Table) activate(row int) {
 func (t *Table) mouseDown(ev *desktop.MouseEvent) {
 	FocusOn(t)
 	row := t.rowAt(ev.Position.Y)
-	t.collapse = ""
+	t.collapse, t.armed, t.travel = "", "", 0
 	if row < 0 {
 		t.lastDownID = ""
 		if ev.Modifier&(fyne.KeyModifierShortcutDefault|fyne.KeyModifierShift) == 0 && len(t.selected) > 0 {
@@ -461,7 +463,7 @@ func (t *Table) mouseDown(ev *desktop.MouseEvent) {
 	now := t.now()
 	if ev.Modifier == 0 && k == t.lastDownID && now.Sub(t.lastDown) <= fyne.CurrentApp().Driver().DoubleTapDelay() {
 		t.lastDownID = ""
-		t.activate(row)
+		t.armed = k
 		return
 	}
 	t.lastDown, t.lastDownID = now, k
@@ -487,7 +489,21 @@ func (t *Table) mouseUp(*desktop.MouseEvent) {
 	t.collapse = ""
 }
 
+// tapped ends a double click. Not before: a dialog opened while the button is still down, or while Fyne works off its
+// release, loses the keyboard again.
+func (t *Table) tapped() {
+	if t.armed != "" && t.cursor >= 0 && t.cursor < t.length() && t.key(t.cursor) == t.armed {
+		t.armed = ""
+		t.activate(t.cursor)
+	}
+}
+
 func (t *Table) dragged(ev *fyne.DragEvent) {
+	t.travel += max(ev.Dragged.DX, -ev.Dragged.DX) + max(ev.Dragged.DY, -ev.Dragged.DY)
+	if t.armed != "" && t.travel < 8 { // a hand that shakes
+		return
+	}
+	t.armed = ""
 	if t.OnDrag == nil || len(t.selected) == 0 {
 		return
 	}
@@ -500,6 +516,7 @@ func (t *Table) dragEnd() {
 		t.OnDrop(t.Selected(), t.dragAt)
 	}
 	t.dragging, t.collapse = false, ""
+	t.tapped()
 }
 
 func (t *Table) menuAt(at fyne.Position) {

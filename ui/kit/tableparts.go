@@ -67,6 +67,7 @@ var (
 	_ fyne.Scrollable        = (*tableBody)(nil)
 	_ desktop.Mouseable      = (*tableBody)(nil)
 	_ desktop.Hoverable      = (*tableBody)(nil)
+	_ fyne.Tappable          = (*tableBody)(nil)
 	_ fyne.SecondaryTappable = (*tableBody)(nil)
 	_ fyne.Draggable         = (*tableBody)(nil)
 )
@@ -77,6 +78,7 @@ func (b *tableBody) Scrolled(ev *fyne.ScrollEvent) {
 }
 func (b *tableBody) MouseDown(ev *desktop.MouseEvent)    { b.t.mouseDown(ev) }
 func (b *tableBody) MouseUp(ev *desktop.MouseEvent)      { b.t.mouseUp(ev) }
+func (b *tableBody) Tapped(*fyne.PointEvent)             { b.t.tapped() }
 func (b *tableBody) TappedSecondary(ev *fyne.PointEvent) { b.t.menuAt(ev.AbsolutePosition) }
 func (b *tableBody) Dragged(ev *fyne.DragEvent)          { b.t.dragged(ev) }
 func (b *tableBody) DragEnd()                            { b.t.dragEnd() }
@@ -199,7 +201,7 @@ func (b *tableBody) update(all bool) {
 		b.compose()
 	}
 	b.placeRing(n)
-	if all || recompose {
+	if recompose {
 		canvas.Refresh(b)
 	}
 }
