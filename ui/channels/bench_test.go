@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"portside/connlog"
+	"portside/ui/kit"
+	"portside/ui/uitest"
 )
 
 // fullLog holds as many channels and records as a log keeps.
@@ -39,10 +41,10 @@ func BenchmarkSearchFullLog(b *testing.B) {
 
 // BenchmarkShowFullLog is what a look costs the user interface.
 func BenchmarkShowFullLog(b *testing.B) {
-	newApp(b)
+	uitest.App(b, kit.Dark)
 	log := fullLog(connlog.Client)
 	d := NewDrawer(Options{Side: connlog.Client, Log: log})
-	window(b, d, 1200, 320)
+	uitest.Window(b, d, 1200, 320)
 	v := (&reader{log: log, side: connlog.Client}).read(query{})
 	b.ReportAllocs()
 	for b.Loop() {
@@ -51,10 +53,10 @@ func BenchmarkShowFullLog(b *testing.B) {
 }
 
 func BenchmarkScrollFullLog(b *testing.B) {
-	newApp(b)
+	uitest.App(b, kit.Dark)
 	log := fullLog(connlog.Client)
 	d := NewDrawer(Options{Side: connlog.Client, Log: log})
-	window(b, d, 1200, 320)
+	uitest.Window(b, d, 1200, 320)
 	d.apply((&reader{log: log, side: connlog.Client}).read(query{}))
 	for i := 0; b.Loop(); i++ {
 		d.diagram.col.scrollTo(float32(i%9000) * channelRow)

@@ -11,21 +11,8 @@ import (
 
 	"portside/connlog"
 	"portside/ui/kit"
+	"portside/ui/uitest"
 )
-
-// newApp begins an application with our theme, dark.
-func newApp(t testing.TB) {
-	t.Helper()
-	test.NewTempApp(t).Settings().SetTheme(kit.NewTheme(func() kit.Variant { return kit.Dark }))
-}
-
-// window shows o.
-func window(t testing.TB, o fyne.CanvasObject, w, h float32) {
-	t.Helper()
-	win := test.NewTempWindow(t, o)
-	win.SetPadded(false)
-	win.Resize(fyne.NewSize(w, h))
-}
 
 func channelsOf(log *connlog.Log, side connlog.Side) []connlog.Channel {
 	return (&reader{log: log, side: side}).read(query{}).channels
@@ -33,9 +20,9 @@ func channelsOf(log *connlog.Log, side connlog.Side) []connlog.Channel {
 
 func newTestDiagram(t *testing.T, side connlog.Side, w, h float32) *Diagram {
 	t.Helper()
-	newApp(t)
+	uitest.App(t, kit.Dark)
 	d := NewDiagram(side, "Nothing yet.")
-	window(t, d, w, h)
+	uitest.Window(t, d, w, h)
 	return d
 }
 
@@ -305,11 +292,11 @@ func TestLongLabelsAreFittedToTheRow(t *testing.T) {
 }
 
 func TestColoursFollowTheTheme(t *testing.T) {
-	newApp(t)
+	uitest.App(t, kit.Dark)
 	variant := kit.Dark
 	fyne.CurrentApp().Settings().SetTheme(kit.NewTheme(func() kit.Variant { return variant }))
 	d := NewDiagram(connlog.Client, "")
-	window(t, d, 560, 300)
+	uitest.Window(t, d, 560, 300)
 	log := connlog.NewLog(0)
 	newTeller(log, connlog.Client, "a", 0).signIn("alice")
 	d.SetChannels(channelsOf(log, connlog.Client), false)

@@ -13,12 +13,14 @@ import (
 	"fyne.io/fyne/v2/widget"
 
 	"portside/connlog"
+	"portside/ui/kit"
+	"portside/ui/uitest"
 )
 
 func TestTheDetailShowsTheExplanationAndItsDialogue(t *testing.T) {
-	newApp(t)
+	uitest.App(t, kit.Dark)
 	d := NewDetail("Nothing chosen.")
-	window(t, d, 600, 500)
+	uitest.Window(t, d, 600, 500)
 	if d.title.String() != "Nothing chosen." {
 		t.Errorf("empty: %q", d.title.String())
 	}
@@ -45,9 +47,9 @@ func TestTheDetailShowsTheExplanationAndItsDialogue(t *testing.T) {
 }
 
 func TestButtonsStayWhileAChannelMoves(t *testing.T) {
-	newApp(t)
+	uitest.App(t, kit.Dark)
 	d := NewDetail("")
-	window(t, d, 600, 500)
+	uitest.Window(t, d, 600, 500)
 	ran := int64(0)
 	d.Actions = func(c connlog.Channel) []Action {
 		return []Action{{"Use passive from now on", func() { ran = c.Bytes }}}
@@ -71,9 +73,9 @@ func TestButtonsStayWhileAChannelMoves(t *testing.T) {
 
 func newTestCommands(t *testing.T, log *connlog.Log) (*Commands, *reader) {
 	t.Helper()
-	newApp(t)
+	uitest.App(t, kit.Dark)
 	m := NewCommands(log, "Nothing yet.")
-	window(t, m, 800, 200)
+	uitest.Window(t, m, 800, 200)
 	return m, &reader{log: log, side: connlog.Client}
 }
 
@@ -155,36 +157,22 @@ func TestCommandsAreCopiedAsTheyStandInATextLog(t *testing.T) {
 // drawerRig is a drawer whose user interface runs when the test says so.
 type drawerRig struct {
 	*Drawer
-	log    *connlog.Log
-	posted chan func()
+	log   *connlog.Log
+	queue *uitest.Queue
 }
 
 func newDrawerRig(t *testing.T, opt Options) *drawerRig {
 	t.Helper()
-	newApp(t)
-	r := &drawerRig{log: connlog.NewLog(0), posted: make(chan func(), 100)}
-	opt.Log, opt.Post = r.log, func(f func()) { r.posted <- f }
+	uitest.App(t, kit.Dark)
+	r := &drawerRig{log: connlog.NewLog(0), queue: uitest.NewQueue()}
+	opt.Log, opt.Post = r.log, r.queue.Post
 	if opt.Side == "" {
 		opt.Side = connlog.Client
 	}
 	r.Drawer = NewDrawer(opt)
-	window(t, r.Drawer, 1100, 360)
+	uitest.Window(t, r.Drawer, 1100, 360)
 	t.Cleanup(r.Close)
 	return r
-}
-
-// until runs what is posted until ok, which is looked at on the test's goroutine only.
-func (r *drawerRig) until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	for !ok() {
-		select {
-		case f := <-r.posted:
-			f()
-		case <-deadline:
-			t.Fatal(what)
-		}
-	}
 }
 
 func TestTheDrawerShowsWhatIsRecorded(t *testing.T) {
@@ -193,7 +181,7 @@ func TestTheDrawerShowsWhatIsRecorded(t *testing.T) {
 	s := newTeller(r.log, connlog.Client, "a", 0)
 	s.signIn("alice")
 	s.passive("MLSD", 4096)
-	r.until(t, "the channels were not shown", func() bool { return len(r.diagram.channels) == 2 })
+	r.queue.Await(t, "the channels", func() bool { return len(r.diagram.channels) == 2 })
 	if c, _ := r.Chosen(); c.Conn != 1 || !strings.Contains(r.detail.text, "passive") {
 		t.Errorf("chosen %v, explained %q", c.Label(), r.detail.text)
 	}
@@ -201,19 +189,19 @@ func TestTheDrawerShowsWhatIsRecorded(t *testing.T) {
 		t.Error("no commands")
 	}
 	s.blocked(connlog.ReasonTimeout)
-	r.until(t, "the failure was not shown", func() bool { return len(r.diagram.channels) == 3 })
+	r.queue.Await(t, "the failure", func() bool { return len(r.diagram.channels) == 3 })
 	r.SetFailuresOnly(true)
-	r.until(t, "the filter did nothing", func() bool { return len(r.diagram.channels) == 1 })
+	r.queue.Await(t, "the filter", func() bool { return len(r.diagram.channels) == 1 })
 	if !r.failures.On {
 		t.Error("the button does not show that it is on")
 	}
 	r.SetFailuresOnly(false)
 	test.Type(r.search, "MLSD")
-	r.until(t, "the search did nothing", func() bool {
+	r.queue.Await(t, "the search", func() bool {
 		return len(r.diagram.channels) == 1 && r.diagram.channels[0].Conn == 1
 	})
 	r.search.TypedKey(&fyne.KeyEvent{Name: fyne.KeyEscape})
-	r.until(t, "Escape did not end the search", func() bool { return len(r.diagram.channels) == 3 })
+	r.queue.Await(t, "Escape to end the search", func() bool { return len(r.diagram.channels) == 3 })
 }
 
 func TestTheDrawerLooksAtNothingWhileHidden(t *testing.T) {
@@ -230,7 +218,7 @@ func TestTheDrawerLooksAtNothingWhileHidden(t *testing.T) {
 		t.Error("it looked at the log while hidden")
 	}
 	r.Show()
-	r.until(t, "it was shown again and shows nothing", func() bool { return len(r.diagram.channels) == 1 })
+	r.queue.Await(t, "the channels after being shown again", func() bool { return len(r.diagram.channels) == 1 })
 }
 
 func item(t *testing.T, m *fyne.Menu, title string) *fyne.MenuItem {
@@ -253,7 +241,7 @@ func TestSessionsCanBeChosen(t *testing.T) {
 	b := newTeller(r.log, connlog.Server, "b", time.Second)
 	b.client = "192.168.1.44"
 	b.signIn("bob")
-	r.until(t, "not shown", func() bool { return len(r.diagram.channels) == 3 })
+	r.queue.Await(t, "the sessions", func() bool { return len(r.diagram.channels) == 3 })
 	m := r.sessionMenu()
 	if !item(t, m, "All").Checked {
 		t.Error("all sessions are not marked")
@@ -262,7 +250,7 @@ func TestSessionsCanBeChosen(t *testing.T) {
 		t.Error("the menu does not tell of the failure")
 	}
 	item(t, m, "alice").Action()
-	r.until(t, "alice's session was not shown", func() bool {
+	r.queue.Await(t, "alice's session", func() bool {
 		return len(r.diagram.channels) == 2 && r.diagram.channels[0].ID == "a"
 	})
 	for _, l := range r.commands.lines {
@@ -274,11 +262,11 @@ func TestSessionsCanBeChosen(t *testing.T) {
 		t.Errorf("the button says %q", r.session.Text)
 	}
 	item(t, r.sessionMenu(), "Newest").Action()
-	r.until(t, "bob's session was not shown", func() bool {
+	r.queue.Await(t, "bob's session", func() bool {
 		return len(r.diagram.channels) == 1 && r.diagram.channels[0].ID == "b"
 	})
 	newTeller(r.log, connlog.Server, "c", 2*time.Second).signIn("carol")
-	r.until(t, "the newer session was not followed", func() bool {
+	r.queue.Await(t, "the newer session", func() bool {
 		return len(r.diagram.channels) == 1 && r.diagram.channels[0].ID == "c"
 	})
 }
