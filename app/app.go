@@ -106,8 +106,14 @@ func (a *App) Close(ctx context.Context) error {
 	return err
 }
 
-// Version grows whenever a snapshot would look different. The log has a version of its own.
-func (a *App) Version() uint64 { return a.version.Load() }
+// Version grows whenever a snapshot would look different. While files move, or somebody is connected to the local
+// server, every look is a new one. The log has a version of its own.
+func (a *App) Version() uint64 {
+	if a.TransfersRunning() > 0 || a.share.busy() {
+		return a.version.Add(1)
+	}
+	return a.version.Load()
+}
 
 func (a *App) changed() { a.version.Add(1) }
 

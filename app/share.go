@@ -71,6 +71,7 @@ type share struct {
 	mu     sync.Mutex
 	state  Share
 	server *localserver.Server
+	people int // at the last look
 }
 
 func newShare(a *App) *share { return &share{app: a, state: Share{Phase: Stopped}} }
@@ -90,6 +91,19 @@ func (a *App) Share() Share {
 		}
 	}
 	return state
+}
+
+// busy says that somebody is connected, or just was.
+func (s *share) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server == nil {
+		return false
+	}
+	n := len(s.server.Sessions())
+	was := s.people
+	s.people = n
+	return n > 0 || was > 0
 }
 
 // PassiveConfig returns the passive settings in the server's own terms.

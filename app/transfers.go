@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -31,6 +32,7 @@ type Transfer struct {
 	Phase    TransferPhase
 	Started  time.Time
 	Ended    time.Time
+	Err      string // why it ended before its time
 	transfer.Snapshot
 }
 
@@ -41,6 +43,71 @@ type transfers struct {
 	app *App
 	mu  sync.Mutex
 	all []*running
+
+	asking   sync.Mutex // one question at a time
+	question *OverwriteQuestion
+}
+
+// OverwriteQuestion asks what to do about a file that is there already. Answer must be called once.
+type OverwriteQuestion struct {
+	transfer.Conflict
+	// Answer takes the policy, and whether it holds for all further files of the same transfer. A cancelled question
+	// cancels the transfer.
+	Answer func(policy transfer.Policy, all bool)
+	Cancel func()
+}
+
+// OverwriteQuestion returns the question that waits for an answer, or nil.
+func (a *App) OverwriteQuestion() *OverwriteQuestion {
+	a.queue.mu.Lock()
+	defer a.queue.mu.Unlock()
+	return a.queue.question
+}
+
+// asker returns what a transfer asks with. It remembers an answer that was given for all.
+func (q *transfers) asker() func(context.Context, transfer.Conflict) (transfer.Policy, error) {
+	type answer struct {
+		policy transfer.Policy
+		all    bool
+		err    error
+	}
+	var always *transfer.Policy
+	return func(ctx context.Context, c transfer.Conflict) (transfer.Policy, error) {
+		q.asking.Lock()
+		defer q.asking.Unlock()
+		if always != nil {
+			return *always, nil
+		}
+		answers := make(chan answer, 1)
+		reply := func(a answer) {
+			select {
+			case answers <- a:
+			default: // answered already
+			}
+		}
+		q.ask(&OverwriteQuestion{
+			Conflict: c,
+			Answer:   func(p transfer.Policy, all bool) { reply(answer{policy: p, all: all}) },
+			Cancel:   func() { reply(answer{err: context.Canceled}) },
+		})
+		defer q.ask(nil)
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case a := <-answers:
+			if a.all {
+				always = &a.policy
+			}
+			return a.policy, a.err
+		}
+	}
+}
+
+func (q *transfers) ask(question *OverwriteQuestion) {
+	q.mu.Lock()
+	q.question = question
+	q.mu.Unlock()
+	q.app.changed()
 }
 
 type running struct {
@@ -140,7 +207,9 @@ func (a *App) transfer(items []transfer.Item, title string) {
 		t.job = transfer.Start(ctx, transfer.Options{
 			Dial:      func(ctx context.Context) (*client.Session, error) { return client.Dial(ctx, opts) },
 			Parallel:  parallel,
-			Overwrite: transfer.Overwrite,
+			Resume:    true, // a .part file that an earlier try left is gone on with
+			Overwrite: transfer.Ask,
+			Ask:       a.queue.asker(),
 		}, items...)
 		close(started)
 		result := t.job.Wait()
@@ -161,8 +230,10 @@ func (q *transfers) ended(t *running, result transfer.Result) {
 	t.shown.Snapshot = t.job.Snapshot()
 	t.shown.Ended = time.Now()
 	switch {
-	case result.Cancelled:
+	case errors.Is(result.Err, context.Canceled):
 		t.shown.Phase = TransferCancelled
+	case result.Err != nil:
+		t.shown.Phase, t.shown.Err = TransferFailed, sentence(result.Err)
 	case len(result.Failures) > 0:
 		t.shown.Phase = TransferFailed
 	default:

@@ -113,25 +113,30 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 			return client.Dial(ctx, options)
 		}
 	}
-	job := transfer.Start(ctx, transfer.Options{Dial: dial, Parallel: *parallel, Resume: *resume}, item)
+	policy := transfer.Overwrite // as cp does
+	if *resume {
+		policy = transfer.Resume
+	}
+	job := transfer.Start(ctx, transfer.Options{Dial: dial, Parallel: *parallel, Resume: *resume, Overwrite: policy}, item)
 	result := watch(c, job, *kind)
 	select {
 	case s := <-sessions: // nobody needed it
 		s.Close()
 	default:
 	}
-	snap := job.Snapshot()
 	if *kind != "json" {
-		fmt.Fprintf(c.Err, "%d of %d files, %s.\n", snap.FilesDone, snap.FilesTotal, connlog.Bytes(snap.BytesDone))
+		fmt.Fprintf(c.Err, "%d of %d files, %s in %s.\n", result.Files, job.Snapshot().Files, connlog.Bytes(result.Bytes), connlog.Took(result.Duration))
 	}
-	for _, f := range result.Failures {
-		fmt.Fprintf(c.Err, "portside: %s\n", f)
+	for _, f := range append(result.Skipped, result.Failures...) {
+		fmt.Fprintf(c.Err, "portside: %v\n", f)
 	}
 	switch {
-	case result.Cancelled:
+	case errors.Is(result.Err, context.Canceled):
 		fmt.Fprintln(c.Err, "portside: cancelled; --resume goes on from here")
 		return errReported
-	case len(result.Failures) > 0:
+	case result.Err != nil:
+		return result.Err
+	case !result.OK():
 		return errReported
 	}
 	return nil
@@ -189,8 +194,8 @@ func watch(c Console, job *transfer.Job, kind string) transfer.Result {
 		case <-tick.C:
 			if show {
 				s := job.Snapshot()
-				fmt.Fprintf(c.Err, "\r\x1b[K%d of %d files, %s of %s, %s/s, %s left", s.FilesDone, s.FilesTotal,
-					connlog.Bytes(s.BytesDone), connlog.Bytes(s.BytesTotal), connlog.Bytes(int64(s.Speed)), s.Left.Round(time.Second))
+				fmt.Fprintf(c.Err, "\r\x1b[K%d of %d files, %s of %s, %s/s, %s left", s.Done, s.Files,
+					connlog.Bytes(s.BytesDone), connlog.Bytes(s.Bytes), connlog.Bytes(int64(s.Speed)), s.Remaining.Round(time.Second))
 			}
 		}
 	}

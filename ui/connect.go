@@ -12,6 +12,7 @@ import (
 
 	"portside/app"
 	"portside/client"
+	"portside/client/transfer"
 	"portside/connlog"
 	"portside/ui/channels"
 	"portside/ui/kit"
@@ -40,8 +41,10 @@ type connect struct {
 	split     *container.Split
 	object    fyne.CanvasObject
 
-	question *app.CertificateQuestion
-	asked    *kit.Dialog
+	question  *app.CertificateQuestion
+	asked     *kit.Dialog
+	overwrite *app.OverwriteQuestion
+	conflict  *kit.Dialog
 }
 
 // modes are the choices of the mode field in its order.
@@ -104,7 +107,7 @@ func newConnect(w *Window) *connect {
 	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, kit.HBox(kit.Gap,
 		kit.Grow(c.address), kit.FixedWidth(112, c.user), kit.FixedWidth(120, c.password),
 		kit.FixedWidth(122, c.mode), c.button, c.sharing))))
-	panes := container.NewHSplit(c.local.object, c.remote.object)
+	panes := kit.NewSplit(c.local.object, c.remote.object)
 	c.split = container.NewVSplit(container.NewBorder(nil, c.lineBox, nil, nil, panes), c.drawer)
 	c.split.SetOffset(0.57)
 	if d := w.app.Settings().Window.Drawer; d > 0 {
@@ -259,6 +262,7 @@ func (c *connect) refresh() {
 	c.transfers.refresh()
 	c.drawer.SetBadge("transfers", c.transfers.badge())
 	c.ask(r.Question)
+	c.askOverwrite(c.w.app.OverwriteQuestion())
 }
 
 func (c *connect) typing(p *pane) bool { return c.w.Canvas().Focused() == p.address }
@@ -494,6 +498,49 @@ func (c *connect) ask(q *app.CertificateQuestion) {
 	c.asked.Show(c.w)
 }
 
+// askOverwrite shows the question about a file that is there already.
+func (c *connect) askOverwrite(q *app.OverwriteQuestion) {
+	if q == c.overwrite {
+		return
+	}
+	c.overwrite = q
+	if c.conflict != nil {
+		c.conflict.Close()
+		c.conflict = nil
+	}
+	if q == nil {
+		return
+	}
+	all := kit.NewCheck("Do the same for all further files of this transfer", nil)
+	line := func(where string, size int64, at time.Time) fyne.CanvasObject {
+		text := connlog.Bytes(size)
+		if !at.IsZero() {
+			text += ", changed " + at.Local().Format("2006-01-02 15:04:05")
+		}
+		return kit.HBox(kit.Gap, kit.FixedWidth(110, kit.NewMutedLabel(where)), kit.Grow(kit.NewLabel(text)))
+	}
+	name := connlog.Printable(filepath.Base(q.Local))
+	where := "on this computer"
+	if q.Direction == transfer.Upload {
+		where = "on the server"
+	}
+	answer := func(p transfer.Policy) func() bool {
+		return func() bool { q.Answer(p, all.Checked); return true }
+	}
+	c.conflict = &kit.Dialog{
+		Title: name + " is already " + where, Width: 460,
+		Content: kit.VBox(kit.Gap, line("This computer", q.LocalSize, q.LocalTime), line("Server", q.RemoteSize, q.RemoteTime), all),
+		Buttons: []kit.DialogButton{
+			{Text: "Cancel transfer", Cancel: true, Left: true, Run: func() bool { q.Cancel(); return true }},
+			{Text: "Skip", Default: true, Run: answer(transfer.Skip)},
+			{Text: "Resume", Run: answer(transfer.Resume)},
+			{Text: "If newer", Run: answer(transfer.Newer)},
+			{Text: "Overwrite", Style: kit.Danger, Run: answer(transfer.Overwrite)},
+		},
+	}
+	c.conflict.Show(c.w)
+}
+
 // grouped breaks a fingerprint into readable groups, so that it wraps.
 func grouped(hex string) string {
 	if strings.Contains(hex, ":") {
@@ -545,7 +592,11 @@ func (c *connect) status() (left, right []string) {
 		for _, e := range entries {
 			sum += e.Size
 		}
-		left = append(left, fmt.Sprintf("%d selected, %s", len(entries), connlog.Bytes(sum)))
+		text := fmt.Sprintf("%d selected", len(entries))
+		if sum > 0 {
+			text += ", " + connlog.Bytes(sum)
+		}
+		left = append(left, text)
 	}
 	return left, c.transfers.status()
 }

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"path"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -26,7 +27,7 @@ type transferList struct {
 // transferLine is a transfer, or a file of it.
 type transferLine struct {
 	transfer app.Transfer
-	file     *transfer.File
+	file     *transfer.Current
 	failure  string
 }
 
@@ -45,7 +46,7 @@ func newTransferList(w *Window) *transferList {
 	l.table.Key = func(i int) string {
 		t := l.lines[i]
 		if t.file != nil {
-			return fmt.Sprint(t.transfer.ID, t.file.Name)
+			return fmt.Sprint(t.transfer.ID, t.file.Remote)
 		}
 		return fmt.Sprint(t.transfer.ID, t.failure)
 	}
@@ -94,8 +95,11 @@ func (l *transferList) refresh() {
 		for j := range t.Current {
 			l.lines = append(l.lines, transferLine{transfer: t, file: &t.Current[j]})
 		}
+		if t.Err != "" {
+			l.lines = append(l.lines, transferLine{transfer: t, failure: t.Err})
+		}
 		for _, f := range t.Failures {
-			l.lines = append(l.lines, transferLine{transfer: t, failure: f})
+			l.lines = append(l.lines, transferLine{transfer: t, failure: f.Error()})
 		}
 	}
 	enable(l.cancel, running)
@@ -119,11 +123,11 @@ func (l *transferList) cell(i, col int) kit.Cell {
 		f := line.file
 		switch col {
 		case 0:
-			return kit.Cell{Text: "    " + connlog.Printable(f.Name), Color: kit.ColorMuted}
+			return kit.Cell{Text: "    " + connlog.Printable(path.Base(f.Remote)), Color: kit.ColorMuted}
 		case 1:
-			return progressCell(f.Done, f.Size, "")
+			return progressCell(f.Done, f.Total, "")
 		case 2:
-			return kit.Cell{Text: sizes(f.Done, f.Size)}
+			return kit.Cell{Text: sizes(f.Done, f.Total)}
 		}
 		return kit.Cell{}
 	}
@@ -145,20 +149,20 @@ func (l *transferList) cell(i, col int) kit.Cell {
 		case app.TransferDone:
 			return kit.Cell{Text: "Done in " + connlog.Took(t.Ended.Sub(t.Started)), Color: kit.ColorGood}
 		case app.TransferFailed:
-			return kit.Cell{Text: fmt.Sprintf("%d failed", max(t.FilesFailed, 1)), Color: kit.ColorBad}
+			return kit.Cell{Text: fmt.Sprintf("%d failed", max(t.Failed, 1)), Color: kit.ColorBad}
 		case app.TransferCancelled:
 			return kit.Cell{Text: "Cancelled"}
 		}
-		return progressCell(t.BytesDone, t.BytesTotal, fmt.Sprintf("%d of %d", t.FilesDone, t.FilesTotal))
+		return progressCell(t.BytesDone, t.Bytes, fmt.Sprintf("%d of %d", t.Done, t.Files))
 	case 2:
-		return kit.Cell{Text: sizes(t.BytesDone, t.BytesTotal)}
+		return kit.Cell{Text: sizes(t.BytesDone, t.Bytes)}
 	case 3:
 		if t.Phase == app.TransferRunning {
 			return kit.Cell{Text: speed(t.Speed)}
 		}
 	case 4:
-		if t.Phase == app.TransferRunning && t.Left > 0 {
-			return kit.Cell{Text: clock(t.Left)}
+		if t.Phase == app.TransferRunning && t.Remaining > 0 {
+			return kit.Cell{Text: clock(t.Remaining)}
 		}
 	}
 	return kit.Cell{}
@@ -190,7 +194,7 @@ func (l *transferList) badge() string {
 	for _, t := range l.all {
 		if t.Phase == app.TransferRunning {
 			running = true
-			done, total = done+t.FilesDone, total+t.FilesTotal
+			done, total = done+t.Done, total+t.Files
 		}
 	}
 	if !running {
@@ -213,8 +217,8 @@ func (l *transferList) status() []string {
 		} else {
 			up += t.Speed
 		}
-		left = max(left, t.Left)
-		done, total = done+t.FilesDone, total+t.FilesTotal
+		left = max(left, t.Remaining)
+		done, total = done+t.Done, total+t.Files
 	}
 	if total == 0 {
 		return nil
