@@ -281,6 +281,16 @@ func (d *dataConn) wait(ln *net.TCPListener) {
 	}
 }
 
+// unopened is why the connection never came about; nil while it may still come.
+func (d *dataConn) unopened() error {
+	select {
+	case <-d.opened:
+		return d.openErr
+	default:
+		return nil
+	}
+}
+
 // begin is called when the transfer command goes out: from now on the server is expected.
 func (d *dataConn) begin(command string) {
 	d.mu.Lock()

@@ -228,16 +228,8 @@ func (s *Session) attempt(run func() error, in modeChoice) error {
 	c.instead = ""
 	d := c.data
 	if err != nil {
-		if d != nil {
-			if cause := d.cause(); cause != nil && c.dataErr == nil {
-				c.dataErr = cause
-			} else if d.openErr != nil && c.dataErr == nil {
-				c.dataErr = d.openErr
-			}
-			if r := c.last; r.code == 425 && c.dataErr == nil {
-				c.dataErr = &dataError{mode: d.mode, reason: connlog.ReasonRejected, reply: r,
-					err: errors.New("the server could not use it")}
-			}
+		if d != nil && c.dataErr == nil {
+			c.blame(d)
 		}
 		c.settle(func() {
 			if d != nil {
@@ -260,6 +252,22 @@ func (s *Session) attempt(run func() error, in modeChoice) error {
 		c.mu.Unlock()
 	}
 	return err
+}
+
+// blame finds out whether d is why the transfer failed, or the server's word about the file.
+func (c *control) blame(d *dataConn) {
+	cause := d.cause()
+	if cause == nil {
+		cause = d.unopened()
+	}
+	if e, ok := asType[*dataError](cause); ok && e.reply.code != 0 && e.reply.code != 425 && e.reply.code != 426 {
+		c.last = e.reply
+		return
+	}
+	if cause == nil && c.last.code == 425 {
+		cause = &dataError{mode: d.mode, reason: connlog.ReasonRejected, reply: c.last, err: errors.New("the server could not use it")}
+	}
+	c.dataErr = cause
 }
 
 // Moved is how many bytes of payload the transfer under way has moved, 0 when there is none. It may be called while
@@ -388,10 +396,10 @@ type Reply struct {
 // gets none.
 func (s *Session) Raw(ctx context.Context, line string) (Reply, error) {
 	var out Reply
+	if err := checkNames(line); err != nil {
+		return out, &Error{Op: "send", On: wire.Mask(line), Reason: connlog.ReasonPolicy, Err: err}
+	}
 	err := s.do(ctx, "send", wire.Mask(line), func() error {
-		if err := checkNames(line); err != nil {
-			return err
-		}
 		r, err := s.ctl.command(s.ctl.op, line)
 		out = Reply{r.code, r.String()}
 		return err
