@@ -271,7 +271,7 @@ type lineReader struct {
 	in       *bufio.Reader
 	part     []byte
 	skipping bool
-	any      bool // something was read before
+	any      bool // the first byte was looked at
 }
 
 // lineBuffer is small: it lives as long as the session, and commands are short.
@@ -283,17 +283,17 @@ func (l *lineReader) reset(r io.Reader) {
 
 // next returns a line without its end. For a line that is too long it returns tooLong once the end has come.
 func (l *lineReader) next() (string, error) {
+	if !l.any {
+		b, err := l.in.Peek(1)
+		if err != nil {
+			return "", err
+		}
+		if l.any = true; b[0] == 0x16 { // a TLS handshake record; it may never have a line end
+			return "", errTLSInClear
+		}
+	}
 	for {
 		b, err := l.in.ReadSlice('\n')
-		if !l.any && len(b) > 0 {
-			l.any = true
-			if b[0] == 0x16 { // TLS handshake record
-				return "", errTLSInClear
-			}
-		}
-		if !l.any && err == nil {
-			l.any = true
-		}
 		if l.skipping {
 			b = b[len(b):]
 		}

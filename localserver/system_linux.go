@@ -53,3 +53,14 @@ func portHolder(port string) string {
 	}
 	return ""
 }
+
+// sendBufferMax is the largest send buffer in bytes that a socket may ask for. Asking switches the kernel's own tuning
+// off, so it pays only when the answer is large.
+func sendBufferMax() int {
+	text, err := os.ReadFile("/proc/sys/net/core/wmem_max")
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return n
+}
