@@ -92,21 +92,36 @@ func (c Chooser) Save(w fyne.Window, proposed string, run func(path string)) *Di
 			ch.fail(err)
 			return false
 		}
-		taken := slices.ContainsFunc(ch.entries, func(e chooserEntry) bool { return !e.dir && e.name == name })
-		finish := func() {
+		ch.ifFree(path, func() {
 			ch.dialog.Close()
 			run(path)
-		}
-		if !taken {
-			finish()
-			return false
-		}
-		Confirm(w, "Replace the file?", name+" exists already. What it holds now will be lost.", "Replace", true, finish)
+		})
 		return false
 	}
 	ch.show(ch.name)
 	selectStem(ch.name, true)
 	return ch.dialog
+}
+
+// ifFree goes on when nothing has the path yet, or when the person says that it may be replaced.
+func (ch *chooserDialog) ifFree(path string, goOn func()) {
+	go func() {
+		info, err := os.Stat(path)
+		ch.post(func() {
+			switch {
+			case ch.ctx.Err() != nil:
+			case errors.Is(err, fs.ErrNotExist):
+				goOn()
+			case err != nil:
+				ch.fail(fmt.Errorf("%s can't be written: %w", path, plainError(err)))
+			case info.IsDir():
+				ch.open(path)
+			default:
+				Confirm(ch.w, "Replace the file?", filepath.Base(path)+" exists already. What it holds now will be lost.",
+					"Replace", true, goOn)
+			}
+		})
+	}()
 }
 
 type chooserEntry struct {

@@ -202,7 +202,7 @@ var (
 		theme.ColorNameBackground:                window,
 		theme.ColorNameButton:                    chip,
 		theme.ColorNameDisabledButton:            chip,
-		theme.ColorNameDisabled:                  {rgb(0x8b96a5), rgb(0x667180)},
+		theme.ColorNameDisabled:                  {rgb(0x8b96a5), rgb(0x626d7b)},
 		theme.ColorNameError:                     bad,
 		theme.ColorNameFocus:                     {rgba(0x4c9ffe, 0x66), rgba(0x1668d6, 0x40)},
 		theme.ColorNameForeground:                text,

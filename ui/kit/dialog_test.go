@@ -1,0 +1,256 @@
+package kit_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fyne.io/fyne/v2"
+	homedir "github.com/mitchellh/go-homedir"
+
+	"portside/ui/kit"
+	"portside/ui/uitest"
+)
+
+func newWindow(t *testing.T) fyne.Window {
+	t.Helper()
+	uitest.App(t, kit.Dark)
+	return uitest.Window(t, kit.NewLabel("behind"), 900, 640)
+}
+
+func TestEnterAndEscapeAnswerADialogFromAnywhere(t *testing.T) {
+	w := newWindow(t)
+	for _, c := range []struct {
+		name   string
+		danger bool
+		keys   []fyne.KeyName
+		ran    bool
+		open   bool
+	}{
+		{name: "Enter takes the default", keys: []fyne.KeyName{fyne.KeyReturn}, ran: true},
+		{name: "the keypad's Enter too", keys: []fyne.KeyName{fyne.KeyEnter}, ran: true},
+		{name: "Escape cancels", keys: []fyne.KeyName{fyne.KeyEscape}},
+		{name: "Enter does not do what is dangerous", danger: true, keys: []fyne.KeyName{fyne.KeyReturn}},
+		{name: "other keys do nothing", keys: []fyne.KeyName{fyne.KeyF5, fyne.KeyDelete}, open: true},
+	} {
+		for _, focused := range []bool{true, false} {
+			ran, behind := false, false
+			w.Canvas().SetOnTypedKey(func(*fyne.KeyEvent) { behind = true })
+			d := kit.Confirm(w, "Delete?", "It will be gone.", "Delete", c.danger, func() { ran = true })
+			if !focused {
+				w.Canvas().Unfocus()
+			}
+			for _, k := range c.keys {
+				uitest.Key(w, k)
+			}
+			if ran != c.ran || d.Open() != c.open || behind {
+				t.Errorf("%s (focused %v): ran %v, open %v, window behind got keys %v", c.name, focused, ran, d.Open(), behind)
+			}
+			d.Close()
+			uitest.Key(w, fyne.KeyF5)
+			if !behind {
+				t.Errorf("%s: after the dialog the window does not get its keys again", c.name)
+			}
+		}
+	}
+}
+
+func TestAnEntryInADialogLeavesEnterAndEscapeToIt(t *testing.T) {
+	w := newWindow(t)
+	entry := kit.NewEntry()
+	accepted := 0
+	d := &kit.Dialog{Title: "Name", Content: entry, Focus: entry, Buttons: []kit.DialogButton{
+		{Text: "OK", Default: true, Run: func() bool { accepted++; return false }},
+	}}
+	d.Show(w)
+	uitest.Type(w, "x")
+	uitest.Key(w, fyne.KeyReturn)
+	if entry.Text != "x" || accepted != 1 || !d.Open() {
+		t.Errorf("text %q, accepted %d, open %v", entry.Text, accepted, d.Open())
+	}
+	uitest.Key(w, fyne.KeyEscape) // no button cancels: Escape closes
+	if d.Open() {
+		t.Error("Escape left the dialog open")
+	}
+}
+
+func TestTabGoesRoundInsideADialog(t *testing.T) {
+	w := newWindow(t)
+	d := kit.Confirm(w, "Go?", "Now.", "Go", false, func() {})
+	first := w.Canvas().Focused()
+	w.Canvas().FocusNext()
+	second := w.Canvas().Focused()
+	w.Canvas().FocusNext()
+	if first == second || w.Canvas().Focused() != first {
+		t.Errorf("Tab went %v, %v, %v", first, second, w.Canvas().Focused())
+	}
+	d.Close()
+	if len(w.Canvas().Overlays().List()) != 0 {
+		t.Error("the dialog is still there")
+	}
+}
+
+func TestPromptTakesOnlyWhatIsValid(t *testing.T) {
+	w := newWindow(t)
+	got := ""
+	d := kit.Prompt(w, kit.PromptOptions{
+		Title: "Rename", Text: "a.tar.gz", OK: "Rename", Stem: true,
+		Validate: func(s string) error {
+			if strings.Contains(s, "/") {
+				return errors.New("a name has no slash")
+			}
+			return nil
+		},
+	}, func(s string) { got = s })
+	entry := w.Canvas().Focused().(*kit.Entry)
+	if sel := entry.SelectedText(); sel != "a.tar" {
+		t.Errorf("selected at first: %q", sel)
+	}
+	entry.SetText("b/c")
+	uitest.Key(w, fyne.KeyReturn)
+	if got != "" || !d.Open() {
+		t.Errorf("took %q", got)
+	}
+	entry.SetText("bc")
+	uitest.Key(w, fyne.KeyReturn)
+	if got != "bc" || d.Open() {
+		t.Errorf("took %q, open %v", got, d.Open())
+	}
+}
+
+// list returns the table of a chooser, which has the focus when it opens.
+func list(t *testing.T, w fyne.Window) *kit.Table {
+	t.Helper()
+	table, ok := w.Canvas().Focused().(*kit.Table)
+	if !ok {
+		t.Fatalf("the list of folders does not have the focus but %T", w.Canvas().Focused())
+	}
+	return table
+}
+
+func folderTree(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, dir := range []string{"alpha/inner", "Beta", ".hidden"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "file.txt"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func TestAFolderIsChosenWithTheKeyboardAlone(t *testing.T) {
+	w := newWindow(t)
+	root, queue := folderTree(t), uitest.NewQueue()
+	chosen := ""
+	d := kit.Chooser{Post: queue.Post}.Folder(w, root, func(path string) { chosen = path })
+	table := list(t, w)
+	queue.Await(t, "the folder to be read", func() bool { return table.Length() == 2 })
+	if a, b := table.Cell(0, 0).Text, table.Cell(1, 0).Text; a != "alpha" || b != "Beta" {
+		t.Fatalf("shows %q and %q", a, b)
+	}
+	uitest.Key(w, fyne.KeyReturn)
+	queue.Await(t, "alpha to be read", func() bool { return table.Length() == 1 })
+	uitest.Key(w, fyne.KeyBackspace)
+	queue.Await(t, "the way back", func() bool { return table.Length() == 2 })
+	if table.Cursor() != 0 {
+		t.Error("the folder that one came from is not the current row")
+	}
+	uitest.Key(w, fyne.KeyReturn)
+	queue.Await(t, "alpha to be read again", func() bool { return table.Length() == 1 })
+	d.Accept()
+	if want := filepath.Join(root, "alpha"); chosen != want || d.Open() {
+		t.Errorf("chosen %q, want %q; open %v", chosen, want, d.Open())
+	}
+}
+
+func TestAFolderThatCannotBeReadIsSaid(t *testing.T) {
+	w := newWindow(t)
+	queue := uitest.NewQueue()
+	d := kit.Chooser{Post: queue.Post}.Folder(w, filepath.Join(t.TempDir(), "missing"), func(string) {})
+	var said *kit.FlowText
+	var find func(o fyne.CanvasObject)
+	find = func(o fyne.CanvasObject) {
+		switch o := o.(type) {
+		case *fyne.Container:
+			for _, c := range o.Objects {
+				find(c)
+			}
+		case *kit.FlowText:
+			said = o
+		}
+	}
+	find(d.Content)
+	queue.Await(t, "the problem", func() bool { return strings.Contains(said.String(), "can't be opened: no such file") })
+}
+
+func TestSavingAsksBeforeItReplaces(t *testing.T) {
+	w := newWindow(t)
+	root, queue := folderTree(t), uitest.NewQueue()
+	chosen := ""
+	d := kit.Chooser{Post: queue.Post}.Save(w, filepath.Join(root, "file.txt"), func(path string) { chosen = path })
+	name := w.Canvas().Focused().(*kit.Entry)
+	if name.Text != "file.txt" || name.SelectedText() != "file" {
+		t.Fatalf("proposes %q with %q selected", name.Text, name.SelectedText())
+	}
+	d.Accept()
+	queue.Await(t, "the question", func() bool { return len(w.Canvas().Overlays().List()) == 2 })
+	uitest.Key(w, fyne.KeyReturn) // the dangerous answer is not the default
+	if chosen != "" || !d.Open() {
+		t.Fatalf("replaced without an answer: %q, open %v", chosen, d.Open())
+	}
+	name.SetText("new.txt")
+	d.Accept()
+	queue.Await(t, "the answer", func() bool { return !d.Open() })
+	if want := filepath.Join(root, "new.txt"); chosen != want {
+		t.Errorf("chosen %q, want %q", chosen, want)
+	}
+}
+
+func TestTypedPathsMayBeginWithATilde(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	homedir.Reset() // it remembers the home folder
+	t.Cleanup(homedir.Reset)
+	for in, want := range map[string]string{
+		"~":         home,
+		"~/Public":  filepath.Join(home, "Public"),
+		"sub":       filepath.Join(home, "base", "sub"),
+		"":          filepath.Join(home, "base"),
+		" ../other": filepath.Join(home, "other"),
+		"/a/../b":   filepath.FromSlash("/b"),
+	} {
+		if got, err := kit.ExpandPath(in, filepath.Join(home, "base")); err != nil || got != want {
+			t.Errorf("%q became %q, %v; want %q", in, got, err, want)
+		}
+	}
+}
+
+func TestAButtonLeavesTheKeyboardWhereItWas(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	entry := kit.NewEntry()
+	ran := 0
+	button := kit.NewButton("Go", func() { ran++ })
+	w := uitest.Window(t, kit.VBox(4, entry, button), 300, 100)
+	w.Canvas().Focus(entry)
+	button.MouseDown(nil)
+	w.Canvas().Unfocus() // what Fyne does for a click beside the focused widget
+	button.MouseUp(nil)
+	button.Tapped(nil)
+	if w.Canvas().Focused() != fyne.Focusable(entry) {
+		t.Errorf("the focus is on %T", w.Canvas().Focused())
+	}
+	w.Canvas().Focus(button)
+	uitest.Key(w, fyne.KeyReturn)
+	uitest.Key(w, fyne.KeySpace)
+	button.Disable()
+	button.Tapped(nil)
+	if ran != 3 {
+		t.Errorf("ran %d times, want 3", ran)
+	}
+}

@@ -1,0 +1,180 @@
+package kit_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/test"
+
+	"portside/ui/kit"
+	"portside/ui/uitest"
+)
+
+// texts returns what a widget writes, piece by piece.
+func texts(w fyne.Widget) (pieces []*canvas.Text) {
+	for _, o := range test.WidgetRenderer(w).Objects() {
+		switch o := o.(type) {
+		case *canvas.Text:
+			pieces = append(pieces, o)
+		case fyne.Widget:
+			pieces = append(pieces, texts(o)...)
+		}
+	}
+	return pieces
+}
+
+func TestAParagraphWrapsAndKeepsItsWordsTogether(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	f := kit.NewFlowText(
+		kit.Span{Text: "You asked for active mode ("}, kit.Span{Text: "EPRT |1|192.168.1.7|50210|", Mono: true},
+		kit.Span{Text: "), so the server dialled back.\nAn "}, kit.Span{Text: "inbound", Bold: true}, kit.Span{Text: " connection."},
+	)
+	for _, width := range []float32{120, 200, 333, 900} {
+		f.Resize(fyne.NewSize(width, 20))
+		lines := map[int]bool{}
+		for _, p := range texts(f) {
+			lines[int((p.Position().Y+10)/kit.LineHeight)] = true
+			if right := p.Position().X + p.MinSize().Width; right > width+1 {
+				t.Errorf("at %v: %q reaches to %v", width, p.Text, right)
+			}
+			if p.Text != "" && (p.Text[0] == ')' && p.Position().X == 0) {
+				t.Errorf("at %v: %q was torn from its word", width, p.Text)
+			}
+		}
+		if h := f.MinSize().Height; h != float32(len(lines))*kit.LineHeight {
+			t.Errorf("at %v: height %v for %d lines", width, h, len(lines))
+		}
+	}
+	if h := f.MinSize().Height; h != 2*kit.LineHeight {
+		t.Errorf("at full width it has height %v", h)
+	}
+	if want := "You asked for active mode (EPRT |1|192.168.1.7|50210|), so the server dialled back.\nAn inbound connection."; f.String() != want {
+		t.Errorf("as plain text: %q", f.String())
+	}
+	f.SetText("averyveryveryverylongwordwithoutanyspaceatall/and/more/of/it")
+	f.Resize(fyne.NewSize(100, 20))
+	for _, p := range texts(f) {
+		if p.MinSize().Width > 101 {
+			t.Errorf("%q is wider than the paragraph", p.Text)
+		}
+	}
+}
+
+func TestRailAndTabsAreOneStopOfTheKeyboardEach(t *testing.T) {
+	uitest.App(t, kit.Light)
+	var rail, tabs []int
+	r := kit.NewRail(kit.RailItem{Title: "Connect", Icon: kit.IconConnect}, kit.RailItem{Title: "Share", Icon: kit.IconShare},
+		kit.RailItem{Title: "Settings", Icon: kit.IconSettings, Bottom: true})
+	r.OnSelected = func(i int) { rail = append(rail, i) }
+	b := kit.NewTabBar([]string{"Channels", "Transfers"})
+	b.OnSelected = func(i int) { tabs = append(tabs, i) }
+	again := 0
+	b.OnTappedAgain = func() { again++ }
+	w := uitest.Window(t, kit.HBox(0, r, kit.Grow(b)), 600, 400)
+	w.Canvas().FocusNext()
+	for range 3 {
+		uitest.Key(w, fyne.KeyDown)
+	}
+	uitest.Key(w, fyne.KeyUp)
+	w.Canvas().FocusNext()
+	uitest.Key(w, fyne.KeyRight)
+	uitest.Key(w, fyne.KeyRight)
+	uitest.Key(w, fyne.KeyReturn)
+	uitest.Key(w, fyne.KeyLeft)
+	b.SetCount(1, "2 of 14")
+	if !slices.Equal(rail, []int{1, 2, 1}) || !slices.Equal(tabs, []int{1, 0}) || again != 1 {
+		t.Errorf("rail %v, tabs %v, again %d", rail, tabs, again)
+	}
+}
+
+func TestFieldsAreChangedByKeyboard(t *testing.T) {
+	uitest.App(t, kit.Light)
+	var picks []int
+	s := kit.NewSelect([]string{"Auto", "Passive", "Active"}, func(i int) { picks = append(picks, i) })
+	ticks := 0
+	c := kit.NewCheck("Use a passive port range", func(bool) { ticks++ })
+	w := uitest.Window(t, kit.VBox(8, s, c), 300, 100)
+	w.Canvas().Focus(s)
+	for _, k := range []fyne.KeyName{fyne.KeyDown, fyne.KeyDown, fyne.KeyDown, fyne.KeyUp} {
+		uitest.Key(w, k)
+	}
+	if !slices.Equal(picks, []int{1, 2, 1}) || s.Value() != "Passive" {
+		t.Errorf("picks %v, value %q", picks, s.Value())
+	}
+	uitest.Key(w, fyne.KeyReturn)
+	if len(w.Canvas().Overlays().List()) != 1 {
+		t.Error("Enter does not open the choices")
+	}
+	w.Canvas().Overlays().Remove(w.Canvas().Overlays().Top())
+	w.Canvas().Focus(c)
+	uitest.Key(w, fyne.KeySpace)
+	c.ShowChecked(false)
+	c.Disable()
+	uitest.Key(w, fyne.KeySpace)
+	if ticks != 1 || c.Checked {
+		t.Errorf("told %d times, checked %v", ticks, c.Checked)
+	}
+}
+
+func TestTheDrawerFoldsAndKeepsItsHeight(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	body := canvas.NewRectangle(nil)
+	main := canvas.NewRectangle(nil)
+	d := kit.NewDrawer(main, kit.NewTabBar([]string{"Channels"}), body, 200)
+	uitest.Window(t, d, 500, 600)
+	if body.Size().Height != 200 || main.Size().Height != 600-200-kit.TabHeight-1 {
+		t.Errorf("open: body %v, main %v", body.Size(), main.Size())
+	}
+	d.Toggle()
+	if body.Visible() || main.Size().Height != 600-kit.TabHeight-1 {
+		t.Errorf("folded: body visible %v, main %v", body.Visible(), main.Size())
+	}
+	d.Toggle()
+	d.SetHeight(5000)
+	if !body.Visible() || main.Size().Height < 100 {
+		t.Errorf("as high as it can be: main %v", main.Size())
+	}
+}
+
+func TestToastsComeAndGoWithoutTheKeyboard(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	queue := uitest.NewQueue()
+	entry := kit.NewEntry()
+	layers := kit.NewLayers(entry, queue.Post)
+	w := uitest.Window(t, layers, 400, 300)
+	t.Cleanup(layers.Close)
+	w.Canvas().Focus(entry)
+	toast := test.WidgetRenderer(layers).Objects()[1]
+	kit.Copy(entry, "ftp://192.168.1.20:2121")
+	if !toast.Visible() || w.Canvas().Focused() != fyne.Focusable(entry) {
+		t.Errorf("toast visible %v, focus on %T", toast.Visible(), w.Canvas().Focused())
+	}
+	if got := fyne.CurrentApp().Clipboard().Content(); got != "ftp://192.168.1.20:2121" {
+		t.Errorf("on the clipboard: %q", got)
+	}
+	start := time.Now()
+	queue.Await(t, "the toast to go", func() bool { return !toast.Visible() })
+	if stayed := time.Since(start); stayed < 3*time.Second {
+		t.Errorf("it stayed %v only", stayed)
+	}
+}
+
+func TestColoursFollowTheThemeWhenItChanges(t *testing.T) {
+	app := uitest.App(t, kit.Dark)
+	l := kit.NewMutedLabel("muted")
+	b := kit.NewButton("Button", nil)
+	uitest.Window(t, kit.VBox(0, l, b), 200, 100)
+	dark := texts(l)[0].Color
+	app.Settings().SetTheme(kit.NewTheme(func() kit.Variant { return kit.Light }))
+	l.Refresh()
+	b.Refresh()
+	if light := texts(l)[0].Color; light == dark {
+		t.Errorf("the label is still %v", light)
+	}
+	if texts(b)[0].Color != kit.Color("foreground") {
+		t.Error("the button is still dark")
+	}
+}
