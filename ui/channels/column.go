@@ -93,13 +93,18 @@ func (c *column) clamp() { c.offset = min(max(c.offset, 0), c.maxOffset()) }
 func (c *column) scrollTo(offset float32) {
 	c.offset = offset
 	c.clamp()
-	if follow := c.offset >= c.maxOffset()-1; follow != c.follow {
-		c.follow = follow
-		if c.moved != nil {
-			c.moved()
-		}
-	}
+	c.setFollow(c.offset >= c.maxOffset()-1)
 	c.Refresh()
+}
+
+func (c *column) setFollow(follow bool) {
+	if follow == c.follow {
+		return
+	}
+	c.follow = follow
+	if c.moved != nil {
+		c.moved()
+	}
 }
 
 // toEnd goes to the end and stays there.
@@ -135,6 +140,7 @@ func (c *column) pick(i int, extend bool) {
 		c.anchor = i
 	}
 	c.reveal(i)
+	c.setFollow(i == c.count-1) // a row that was chosen must not be carried away by those that come
 	if c.chose != nil {
 		c.chose(i)
 	}

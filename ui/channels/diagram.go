@@ -139,16 +139,6 @@ func (d *Diagram) Chosen() (connlog.Channel, bool) {
 	return connlog.Channel{}, false
 }
 
-// Choose chooses a channel as if the person had. It reports whether the diagram shows that channel.
-func (d *Diagram) Choose(key connlog.ChannelKey) bool {
-	i := d.index(key)
-	if i < 0 {
-		return false
-	}
-	d.col.pick(i, false)
-	return true
-}
-
 // Follow chooses the newest channel, and each that comes after it.
 func (d *Diagram) Follow() {
 	d.pinned = false

@@ -202,8 +202,11 @@ func TestTheNewestChannelIsChosenUntilThePersonChoosesAnother(t *testing.T) {
 	if got := more(); got != 3 || !d.newest.Visible() {
 		t.Fatalf("channel %d is chosen though the person chose 3; button to the newest: %v", got, d.newest.Visible())
 	}
+	if top := d.col.offset; more() != 3 || d.col.offset != top {
+		t.Error("the chosen channel was carried away by new ones")
+	}
 	d.col.TypedKey(key(fyne.KeyEnd))
-	if got := more(); got != 7 || d.newest.Visible() {
+	if got := more(); got != 8 || d.newest.Visible() {
 		t.Errorf("channel %d is chosen; the person had gone back to the newest", got)
 	}
 	d.col.TypedKey(key(fyne.KeyHome))
@@ -211,10 +214,10 @@ func TestTheNewestChannelIsChosenUntilThePersonChoosesAnother(t *testing.T) {
 		t.Errorf("Home chose %v at %v", c.Label(), d.col.offset)
 	}
 	test.Tap(d.newest)
-	if got := more(); got != 8 || d.col.offset != d.col.maxOffset() {
+	if got := more(); got != 9 || d.col.offset != d.col.maxOffset() {
 		t.Errorf("channel %d is chosen after the button", got)
 	}
-	if told[len(told)-1] != 8 {
+	if told[len(told)-1] != 9 {
 		t.Errorf("OnChosen was told %v", told)
 	}
 }

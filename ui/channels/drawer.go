@@ -233,6 +233,13 @@ func (d *Drawer) apply(v view) {
 	for _, s := range v.sessions {
 		names[s.SessionKey] = who(s.Side, s.User, s.Host, s.Client, s.Server)
 	}
+	d.diagram.empty, d.commands.empty = d.opt.Empty, d.opt.Empty
+	if v.query.narrowed() && v.total > 0 {
+		d.diagram.empty = "None of the channels fits the filter."
+	}
+	if v.query.narrowed() && v.allLines > 0 {
+		d.commands.empty = "No line fits the filter."
+	}
 	d.diagram.SetChannels(v.channels, v.several)
 	if len(v.channels) == 0 {
 		d.detail.Clear()

@@ -200,6 +200,11 @@ func TestTheDrawerShowsWhatIsRecorded(t *testing.T) {
 	r.queue.Await(t, "the search", func() bool {
 		return len(r.diagram.channels) == 1 && r.diagram.channels[0].Conn == 1
 	})
+	r.search.SetText("no such thing")
+	r.queue.Await(t, "an empty result", func() bool { return len(r.diagram.channels) == 0 })
+	if r.diagram.empty == r.opt.Empty || r.detail.text != "" {
+		t.Errorf("nothing found, and it says %q, and explains %q", r.diagram.empty, r.detail.text)
+	}
 	r.search.TypedKey(&fyne.KeyEvent{Name: fyne.KeyEscape})
 	r.queue.Await(t, "Escape to end the search", func() bool { return len(r.diagram.channels) == 3 })
 }
