@@ -358,7 +358,7 @@ func (c *control) receive() error {
 		c.mu.Unlock()
 		limit, given := c.reply, false
 		if data != nil && data.cause() != nil {
-			limit, given = afterwards, true // the transfer has failed: what the server says of it comes soon or never
+			limit, given = min(afterwards, c.reply), true // the transfer has failed: what the server says of it comes soon or never
 		}
 		a, err := c.await(c.op, limit)
 		if err != nil {
@@ -418,7 +418,7 @@ func (c *control) settle(abort func()) {
 		abort()
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), abortLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), min(abortLimit, c.reply))
 	defer cancel()
 	last := c.last
 	err := c.send("ABOR")

@@ -408,7 +408,7 @@ func (e *localError) Unwrap() error { return e.err }
 
 // download copies to w until the server ends the connection.
 func (d *dataConn) download(w io.Writer) error {
-	if f, ok := w.(*os.File); ok && d.tls == nil && kernelCopies {
+	if f, ok := w.(*os.File); ok && d.kernelCopies(f) {
 		return d.repeat(func() (int64, error) {
 			lr := io.LimitedReader{R: d.tcp, N: bulk}
 			n, err := f.ReadFrom(&lr)
@@ -445,7 +445,7 @@ func (d *dataConn) download(w io.Writer) error {
 
 // upload copies r to the server.
 func (d *dataConn) upload(r io.Reader) error {
-	if f, ok := r.(*os.File); ok && d.tls == nil && kernelCopies {
+	if f, ok := r.(*os.File); ok && d.kernelCopies(f) {
 		return d.repeat(func() (int64, error) {
 			n, err := d.tcp.ReadFrom(&io.LimitedReader{R: f, N: bulk})
 			if err == nil && n < bulk {
@@ -498,8 +498,15 @@ func (d *dataConn) upload(r io.Reader) error {
 	})
 }
 
-// kernelCopies: only on Linux does a copy by the kernel that met a deadline say exactly how far it came.
-const kernelCopies = runtime.GOOS == "linux"
+// kernelCopies says whether nothing must look at the bytes. Only on Linux does a copy by the kernel that met a deadline
+// say exactly how far it came.
+func (d *dataConn) kernelCopies(f *os.File) bool {
+	if d.tls != nil || runtime.GOOS != "linux" {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode().IsRegular()
+}
 
 // repeat runs step, a copy of at most a tick, until it returns io.EOF. It counts, reports, and ends what stalls.
 func (d *dataConn) repeat(step func() (int64, error)) error {
