@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mitchellh/go-homedir"
@@ -87,14 +89,21 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 	if err != nil {
 		return err
 	}
-	options := client.Options{Target: t, Mode: client.Mode(*mode), Insecure: *insecure, Recorder: rec}
+	options := client.Options{Target: t, Mode: client.Mode(*mode), Insecure: *insecure, Recorder: rec, Verify: verify(c)}
+	begin := func(ctx context.Context) (*client.Session, error) { return client.Dial(ctx, options) }
 	if options.Mode == client.ModeAuto {
-		// What the first session finds out, the others need not try again.
-		options.Remember = func(m client.Mode) {}
+		// What one session finds out, the others need not try again.
+		var found atomic.Value
+		options.Remember = func(m client.Mode) { found.Store(m) }
+		begin = func(ctx context.Context) (*client.Session, error) {
+			o := options
+			o.First, _ = found.Load().(client.Mode)
+			return client.Dial(ctx, o)
+		}
 	}
 
 	// The first session says what the remote path is; it then serves the transfer.
-	first, err := client.Dial(ctx, options)
+	first, err := begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -110,7 +119,7 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 		case s := <-sessions:
 			return s, nil
 		default:
-			return client.Dial(ctx, options)
+			return begin(ctx)
 		}
 	}
 	policy := transfer.Overwrite // as cp does
@@ -140,6 +149,49 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 		return errReported
 	}
 	return nil
+}
+
+// verify asks about a certificate that the system does not trust, as ssh does about a host key. Without a terminal
+// nobody can be asked.
+func verify(c Console) func(context.Context, client.CertificateProblem) error {
+	return func(ctx context.Context, p client.CertificateProblem) error {
+		if !isTerminal(c.In) {
+			return fmt.Errorf("%w; its SHA-256 fingerprint is %s; --insecure accepts it", p.Err, p.SHA256)
+		}
+		subject := ""
+		if len(p.Chain) > 0 {
+			subject = p.Chain[0].Subject.String()
+		}
+		fmt.Fprintf(c.Err, "The certificate of %s is not trusted: %v.\nIssued to %s\nSHA-256   %s\nTrust it this time? (yes/no) ",
+			p.Host, p.Err, connlog.Printable(subject), p.SHA256)
+		answer, err := readLine(ctx, c.In)
+		if err != nil {
+			return err
+		}
+		if strings.EqualFold(strings.TrimSpace(answer), "yes") {
+			return nil
+		}
+		return p.Err
+	}
+}
+
+// readLine reads a line of what a person types; it ends with ctx, though the read itself can't be taken back.
+func readLine(ctx context.Context, f *os.File) (string, error) {
+	type line struct {
+		text string
+		err  error
+	}
+	got := make(chan line, 1)
+	go func() {
+		text, err := bufio.NewReader(f).ReadString('\n')
+		got <- line{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", ctx.Err()
+	case l := <-got:
+		return l.text, l.err
+	}
 }
 
 // place says what goes where, as cp -r does: into a folder that is there under its own name, else under the new name.

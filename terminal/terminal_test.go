@@ -1,0 +1,282 @@
+package terminal
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// console returns a console without a keyboard, and what was written to it.
+func console(t *testing.T, env ...string) (c Console, out, errs *bytes.Buffer) {
+	t.Helper()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { null.Close() })
+	out, errs = &bytes.Buffer{}, &bytes.Buffer{}
+	return Console{In: null, Out: out, Err: errs, Getenv: func(name string) string {
+		for i := 0; i+1 < len(env); i += 2 {
+			if env[i] == name {
+				return env[i+1]
+			}
+		}
+		return ""
+	}}, out, errs
+}
+
+// run runs a command as main does and returns its exit code and output.
+func run(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+	c, o, e := console(t)
+	code = Run(c, args)
+	return code, o.String(), e.String()
+}
+
+// sharing runs `portside serve` with a JSON log and returns its address; it is stopped with the test, and must end well.
+func sharing(t *testing.T, args ...string) string {
+	t.Helper()
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	c, _, errs := console(t)
+	r, w := io.Pipe()
+	c.Out = w
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, c, append([]string{"--listen", "127.0.0.1:0", "--passive-ports", "any", "--log", "json"}, args...))
+		w.Close()
+	}()
+	lines := bufio.NewScanner(r)
+	if !lines.Scan() {
+		t.Fatalf("serve printed nothing: %v %s", <-ended, errs)
+	}
+	var first struct{ Event, Addr string }
+	if err := json.Unmarshal(lines.Bytes(), &first); err != nil || first.Event != "listening" {
+		t.Fatalf("first line %s: %v", lines.Bytes(), err)
+	}
+	go io.Copy(io.Discard, r)
+	t.Cleanup(func() {
+		stop()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("serve ended with %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("serve does not end")
+		}
+	})
+	return first.Addr
+}
+
+func tree(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"a.txt": "a", "sub/b c.txt": strings.Repeat("b", 300_000), "sub/deep/ü.txt": "ü"} {
+		full := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(full, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "empty"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// content lists a folder: each path with its text, folders with "/".
+func content(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			b.WriteString(path + "/\n")
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(dir, path))
+		b.WriteString(path + ": " + string(text) + "\n")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestFoldersGoBothWaysInEachMode(t *testing.T) {
+	src := tree(t)
+	addr := sharing(t, "--user", "bob", "--password", "s3 c@t", "--write", src)
+	want := content(t, src)
+	for _, mode := range []string{"auto", "passive", "active"} {
+		dst := t.TempDir()
+		url := "ftp://bob:s3%20c%40t@" + addr
+		if code, _, errs := run(t, "get", url+"/sub", dst, "--mode", mode, "--insecure"); code != 0 {
+			t.Fatalf("get in %s mode: exit %d: %s", mode, code, errs)
+		}
+		if got, want := content(t, filepath.Join(dst, "sub")), content(t, filepath.Join(src, "sub")); got != want {
+			t.Errorf("%s mode: got %q, want %q", mode, got, want)
+		}
+		all := filepath.Join(dst, "all")
+		if code, _, errs := run(t, "get", "--mode", mode, "--insecure", "--parallel", "2", url+"/", all); code != 0 {
+			t.Fatalf("get all in %s mode: exit %d: %s", mode, code, errs)
+		}
+		if got := content(t, all); got != want {
+			t.Errorf("%s mode: the whole is %q, want %q", mode, got, want)
+		}
+		if code, _, errs := run(t, "put", "--mode", mode, "--insecure", all, url+"/up"); code != 0 {
+			t.Fatalf("put in %s mode: exit %d: %s", mode, code, errs)
+		}
+		if got := content(t, filepath.Join(src, "up")); got != want {
+			t.Errorf("%s mode: the server has %q, want %q", mode, got, want)
+		}
+		os.RemoveAll(filepath.Join(src, "up"))
+	}
+}
+
+func TestTheJSONLogNamesWhoOpenedWhat(t *testing.T) {
+	addr := sharing(t, tree(t))
+	c, out, errs := console(t)
+	if code := Run(c, []string{"get", "--mode", "active", "--insecure", "--log", "json", "ftp://" + addr + "/a.txt", t.TempDir()}); code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	opened := 0
+	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+		var r struct{ Event, Side, Channel, Mode, Initiator, From, To, Text string }
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if r.Side != "client" {
+			t.Errorf("side %q in the client's log", r.Side)
+		}
+		switch r.Event {
+		case "control-opened":
+			if r.Initiator != "client" || r.To != addr {
+				t.Errorf("%s", line)
+			}
+		case "data-opened":
+			opened++
+			if r.Initiator != "server" || r.Mode != "active" || r.Channel != "data" || !strings.HasPrefix(r.From, "127.0.0.1:") {
+				t.Errorf("%s", line)
+			}
+		}
+	}
+	if opened == 0 {
+		t.Errorf("no data channel in %s", out)
+	}
+}
+
+func TestEachFailureIsNamedAndTheRestGoesOn(t *testing.T) {
+	src := tree(t)
+	addr := sharing(t, src)
+	code, _, errs := run(t, "get", "--insecure", "ftp://"+addr+"/nothing.txt", t.TempDir())
+	if code != 1 || !strings.Contains(errs, "nothing.txt") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	code, _, errs = run(t, "put", "--insecure", filepath.Join(src, "a.txt"), "ftp://"+addr+"/")
+	if code != 1 || !strings.Contains(errs, "a.txt") {
+		t.Errorf("upload to a read-only server: exit %d: %s", code, errs)
+	}
+}
+
+func TestTroubleWithTheConnectionIsASentenceAndExitOne(t *testing.T) {
+	addr := sharing(t, "--user", "bob", "--password", "right", t.TempDir())
+	for want, args := range map[string][]string{
+		"refused":       {"get", "ftp://127.0.0.1:1/", t.TempDir()},
+		"no.such.host":  {"get", "ftp://no.such.host.invalid/", t.TempDir()},
+		"--insecure":    {"get", "ftp://bob:right@" + addr + "/", t.TempDir()},
+		"530":           {"get", "--insecure", "ftp://bob:wrong@" + addr + "/", t.TempDir()},
+		"no such file":  {"put", "--insecure", "/no/such/file", "ftp://bob:right@" + addr + "/"},
+		"not exist":     {"serve", "--listen", "127.0.0.1:0", "/no/such/folder"},
+		"already in us": {"serve", "--listen", addr, t.TempDir()},
+	} {
+		if code, _, errs := run(t, args...); code == 0 || !strings.Contains(errs, want) {
+			t.Errorf("%q: exit %d: %s (want %q in it)", args, code, errs, want)
+		}
+	}
+}
+
+func TestBadUseIsExitTwo(t *testing.T) {
+	for _, args := range [][]string{
+		{"get"}, {"get", "ftp://h/"}, {"get", "ftp://h/", "a", "b"}, {"get", "--mode", "sideways", "ftp://h/", "a"},
+		{"get", "--parallel", "0", "ftp://h/", "a"}, {"get", "--parallel", "17", "ftp://h/", "a"}, {"get", "--log", "xml", "ftp://h/", "a"},
+		{"get", "http://h/", "a"}, {"get", "--nonsense", "ftp://h/", "a"}, {"get", "ftp://bob@h/", "a"}, {"put", "a"},
+		{"serve"}, {"serve", "--passive-ports", "9-1", "."}, {"serve", "--passive-ports", "x", "."}, {"serve", "--passive-ports", "80-90", "."},
+		{"serve", "--tls", "maybe", "."}, {"serve", "--user", "bob", "."}, {"serve", "--password", "x", "."}, {"serve", "--log", "xml", "."},
+		{"serve", "--passive-ip", "not an ip!", "."}, {"check"}, {"check", "--mode", "x", "ftp://h/"}, {"dance"}, {"demo", "x"},
+	} {
+		if code, _, errs := run(t, args...); code != 2 || errs == "" {
+			t.Errorf("%q: exit %d: %s", args, code, errs)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"get", "--help"}} {
+		if code, out, _ := run(t, args...); code != 0 || out != Usage {
+			t.Errorf("%q: exit %d: %s", args, code, out)
+		}
+	}
+	if code, out, _ := run(t, "version"); code != 0 || out != "portside "+Version+"\n" {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+func TestDemoExplainsBothModesFromBothEndsAndLeavesNothing(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	code, out, errs := run(t, "demo")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	for _, want := range []string{"Data · passive · you opened it", "Data · active · the server opened it", "The client says", "you dialled back", "EPRT"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in %s", want, out)
+		}
+	}
+	if left, _ := os.ReadDir(temp); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestACancelledDownloadSaysSoAndCanBeResumed(t *testing.T) {
+	src := t.TempDir()
+	if err := os.WriteFile(filepath.Join(src, "big"), bytes.Repeat([]byte("0123456789abcdef"), 4<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	addr := sharing(t, src)
+	dst := t.TempDir()
+	c, _, errs := console(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		// As soon as something has come, it is cancelled.
+		for ctx.Err() == nil {
+			if info, err := os.Stat(filepath.Join(dst, "big.part")); err == nil && info.Size() > 0 {
+				cancel()
+			}
+		}
+	}()
+	err := get(ctx, c, []string{"--insecure", "ftp://" + addr + "/big", dst})
+	cancel()
+	if err != nil && !errors.Is(err, errReported) {
+		t.Fatalf("%v: %s", err, errs)
+	}
+	if code, _, errs := run(t, "get", "--insecure", "--resume", "ftp://"+addr+"/big", dst); code != 0 {
+		t.Fatalf("resume: exit %d: %s", code, errs)
+	}
+	if content(t, dst) != content(t, src) {
+		t.Error("the resumed file differs")
+	}
+}
