@@ -154,6 +154,8 @@ func (s *session) execute(line string, worker bool) {
 	row, known := s.srv.commands[c.Verb]
 
 	// What a command leaves behind for the next one is forgotten by any other.
+	// REST outlives the commands that prepare the data connection: some clients send them after it, and to forget it
+	// then would put the tail of a file at its begin.
 	rest, from, fromName, user := s.rest, s.renameFrom, s.renameName, s.login.user
 	s.rest, s.renameFrom, s.renameName, s.login.user = 0, "", "", ""
 
@@ -179,7 +181,7 @@ func (s *session) execute(line string, worker bool) {
 		s.replyf(501, "Usage: %s.", row.help)
 	default:
 		switch c.Verb {
-		case "RETR", "STOR", "APPE":
+		case "RETR", "STOR", "APPE", "PASV", "EPSV", "PORT", "EPRT":
 			s.rest = rest
 		case "RNTO":
 			s.renameFrom, s.renameName = from, fromName
@@ -191,11 +193,20 @@ func (s *session) execute(line string, worker bool) {
 			row.run(s, c)
 		case worker:
 			s.beginTransfer()
-			row.run(s, c)
+			s.runTransfer(row, c)
 		default:
-			s.startWorker(func() { row.run(s, c) })
+			s.startWorker(func() { s.runTransfer(row, c) })
 		}
 	}
+}
+
+// runTransfer runs a transfer command. Whatever its end, its offer or request is used up: nothing that came for it may
+// serve the next one. A refusal takes it back before the reply, so that the client finds the port free.
+func (s *session) runTransfer(row command, c wire.Command) {
+	s.transferring = true
+	row.run(s, c)
+	s.dropData(errUnused)
+	s.transferring = false
 }
 
 // Sign-in.
@@ -232,7 +243,7 @@ func (s *session) signOut() {
 	}
 	s.mu.Unlock()
 	s.cwd = "/"
-	s.dropData(errNewer)
+	s.dropData(errSignOut)
 }
 
 func (s *session) refuse(user string, reason connlog.Reason, code int, text string) {
@@ -1001,7 +1012,6 @@ func (s *session) cmdSITE(c wire.Command) {
 // Transfers of files.
 
 func (s *session) cmdRETR(c wire.Command) {
-	defer s.dropData(errNewer)
 	virtual, rel, ok := s.at(c.Arg)
 	if !ok || !s.allowed(Read) {
 		return
@@ -1041,7 +1051,6 @@ func (s *session) cmdRETR(c wire.Command) {
 
 // cmdSTOR is STOR, APPE and STOU.
 func (s *session) cmdSTOR(c wire.Command) {
-	defer s.dropData(errNewer)
 	if !s.allowed(Upload) {
 		return
 	}

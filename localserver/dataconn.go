@@ -26,6 +26,8 @@ var (
 	errNotTaken = errors.New("nobody opened the data connection in time")
 	errExpired  = errors.New("the passive offer has expired")
 	errNewer    = errors.New("a newer PASV, EPSV, PORT or EPRT replaced it")
+	errUnused   = errors.New("the transfer was refused before it was used")
+	errSignOut  = errors.New("another sign-in began")
 	errEnd      = errors.New("the session ended")
 )
 
@@ -278,7 +280,7 @@ func classify(err error) (connlog.Reason, connlog.Side) {
 		return connlog.ReasonPolicy, connlog.Server
 	case errors.Is(err, errHandshake):
 		return connlog.ReasonTLS, ""
-	case errors.Is(err, errNewer), errors.Is(err, errEnd):
+	case errors.Is(err, errNewer), errors.Is(err, errUnused), errors.Is(err, errSignOut), errors.Is(err, errEnd):
 		return connlog.ReasonNotTaken, ""
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return connlog.ReasonRefused, connlog.Client

@@ -208,7 +208,6 @@ func listArg(arg string) string {
 
 // cmdLIST is LIST, NLST and MLSD.
 func (s *session) cmdLIST(c wire.Command) {
-	defer s.dropData(errNewer)
 	if !s.allowed(List) {
 		return
 	}

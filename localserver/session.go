@@ -52,22 +52,23 @@ type session struct {
 	moved   atomic.Int64 // bytes on data connections, all transfers
 
 	// Executor.
-	tls         *tls.Config // nil in clear
-	login       login
-	root        *os.Root
-	cwd         string
-	binary      bool
-	protected   bool // PROT P
-	pbsz        bool
-	extended    bool // after EPSV ALL
-	rest        int64
-	renameFrom  string
-	renameName  string
-	facts       factSet
-	conns       int
-	unknown     int
-	loginWindow rateWindow
-	xfer        context.Context // of the running transfer
+	tls          *tls.Config // nil in clear
+	login        login
+	root         *os.Root
+	cwd          string
+	binary       bool
+	protected    bool // PROT P
+	pbsz         bool
+	extended     bool // after EPSV ALL
+	rest         int64
+	renameFrom   string
+	renameName   string
+	facts        factSet
+	conns        int
+	transferring bool // inside a transfer command
+	unknown      int
+	loginWindow  rateWindow
+	xfer         context.Context // of the running transfer
 
 	mu        sync.Mutex
 	busy      bool // a worker is the executor
@@ -463,6 +464,9 @@ func (s *session) replyf(code int, format string, args ...any) {
 }
 
 func (s *session) replyLines(code int, lines ...string) {
+	if code >= 400 && s.transferring { // the reader replies with lower codes only while a worker is the executor
+		s.dropData(errUnused)
+	}
 	if err := s.writeReply(wire.Reply{Code: code, Lines: lines}, replyTimeout); err != nil {
 		s.close(connlog.Client, connlog.ReasonLost, errLost, "")
 	}
