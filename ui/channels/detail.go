@@ -34,7 +34,7 @@ type Detail struct {
 
 	empty   string
 	channel connlog.Channel
-	shown   bool
+	cleared bool
 	text    string // what is shown, to leave alone what did not change
 	labels  []string
 	actions []Action
@@ -50,11 +50,11 @@ type Detail struct {
 // NewDetail returns an empty Detail, which shows the text empty.
 func NewDetail(empty string) *Detail {
 	d := &Detail{
-		empty: empty, title: kit.NewFlowText(), paragraphs: container.New(layout.NewCustomPaddedVBoxLayout(6)),
+		empty: empty, title: kit.NewFlowText(), paragraphs: kit.VBox(6),
 		buttons: container.New(layout.NewRowWrapLayoutWithCustomPadding(kit.Gap, kit.Gap)), dialogue: newDialogue(),
 	}
-	d.body = container.New(layout.NewCustomPaddedVBoxLayout(10), d.title, d.paragraphs, d.buttons, d.dialogue)
-	d.scroll = container.NewVScroll(container.New(layout.NewCustomPaddedLayout(12, 12, detailEdge, detailEdge), d.body))
+	d.body = kit.VBox(10, d.title, d.paragraphs, d.buttons, d.dialogue)
+	d.scroll = container.NewVScroll(kit.Pad(12, detailEdge, 12, detailEdge, d.body))
 	d.ExtendBaseWidget(d)
 	d.Clear()
 	return d
@@ -62,10 +62,10 @@ func NewDetail(empty string) *Detail {
 
 // Clear shows that no channel is chosen.
 func (d *Detail) Clear() {
-	if d.text == "" && d.channel.ID == "" && len(d.paragraphs.Objects) == 0 && d.shown {
+	if d.cleared {
 		return
 	}
-	d.channel, d.text, d.labels, d.actions, d.shown = connlog.Channel{}, "", nil, nil, true
+	d.channel, d.text, d.labels, d.actions, d.cleared = connlog.Channel{}, "", nil, nil, true
 	d.title.SetSpans(kit.Span{Text: d.empty, Color: kit.ColorMuted})
 	d.paragraphs.RemoveAll()
 	d.buttons.RemoveAll()
@@ -79,7 +79,7 @@ func (d *Detail) Clear() {
 // SetChannel shows c. Only what changed is drawn anew, so a button under the mouse stays where it is.
 func (d *Detail) SetChannel(c connlog.Channel) {
 	other := c.ChannelKey != d.channel.ChannelKey
-	d.channel = c
+	d.channel, d.cleared = c, false
 	e := c.Explain()
 	if text := e.String(); text != d.text {
 		d.text = text

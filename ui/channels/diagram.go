@@ -391,7 +391,7 @@ func (v *channelView) texts(c connlog.Channel, st rowState, left, right float32,
 	case connlog.Withdrawn:
 		v.label.Color = kit.Color(muted)
 	}
-	v.fitLabel(c.Label(), room-lock, v.back.Size().Width-12-lock)
+	v.fitLabel(c.Label(), room >= boldRoom, room-lock, v.back.Size().Width-12-lock)
 	w := v.label.MinSize()
 	x, y := (left+right-w.Width-lock)/2, float32(arrowY)-8-w.Height
 	if x < left+2 { // it crosses the lifelines, so they make room for it
@@ -438,9 +438,9 @@ func (v *channelView) texts(c connlog.Channel, st rowState, left, right float32,
 
 // fitLabel sets the label: in bold where there is room, else small and as wide as the row, then without its first word,
 // as "active" alone says that it is a data channel, and at last cut.
-func (v *channelView) fitLabel(text string, room, most float32) {
+func (v *channelView) fitLabel(text string, bold bool, room, most float32) {
 	v.label.TextSize, v.label.TextStyle, v.label.Text = theme.TextSize()-0.5, fyne.TextStyle{Bold: true}, text
-	if room >= boldRoom && v.label.MinSize().Width <= room {
+	if bold && v.label.MinSize().Width <= room {
 		return
 	}
 	v.label.TextSize, v.label.TextStyle = theme.CaptionTextSize(), fyne.TextStyle{}
@@ -501,8 +501,8 @@ func (v *channelView) arrow(c connlog.Channel, left, right float32, back color.C
 		v.line(tail, base, 2, true, ink)
 	case c.State == connlog.Failed:
 		ink, head = kit.Color(kit.ColorBad), false
-		dot = c.Initiator == c.Side || !c.Opened.IsZero() // else nobody knows whether it was tried
-		v.stop(c, tail, tip)
+		dot = c.Initiator == c.Side || !c.Opened.IsZero() // else this side saw nobody try
+		v.stop(c, tail, tip, dot)
 	case c.State == connlog.Open:
 		v.line(tail, base, 3, false, ink)
 	default:
@@ -547,12 +547,17 @@ func (v *channelView) line(from, to, thick float32, dashed bool, ink color.Color
 	}
 }
 
-// stop draws a failed arrow: a full line as far as it came, a cross there, and dashes for the rest of the way.
-func (v *channelView) stop(c connlog.Channel, tail, tip float32) {
+// stop draws a failed arrow: a full line as far as it came, a cross there, and dashes for the rest of the way. It is
+// dashes all the way when this side did not see that anybody tried.
+func (v *channelView) stop(c connlog.Channel, tail, tip float32, tried bool) {
 	ink := kit.Color(kit.ColorBad)
 	at := tail + (tip-tail)*stoppedAt(c)
-	v.line(tail, at, 2, false, ink)
-	v.line(at, tip, 1, true, kit.Color(kit.ColorMuted))
+	if tried {
+		v.line(tail, at, 2, false, ink)
+		v.line(at, tip, 1, true, kit.Color(kit.ColorMuted))
+	} else {
+		v.line(tail, tip, 1, true, ink)
+	}
 	const arm = 6
 	for k, l := range v.cross {
 		dy := float32(arm)

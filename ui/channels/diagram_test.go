@@ -113,6 +113,9 @@ func TestEachStateOfAChannelLooksDifferent(t *testing.T) {
 		{channel: with(connlog.Open, func(c *connlog.Channel) { c.TLS = "TLS 1.3" }), full: true, head: true, lock: true, filled: true, name: kit.ColorClient},
 		{channel: with(connlog.Closed, nil), full: true, head: true, filled: true, name: kit.ColorClient},
 		{channel: with(connlog.Failed, func(c *connlog.Channel) { c.Reason = connlog.ReasonTimeout }), full: true, dashes: true, cross: true, filled: true, name: kit.ColorBad},
+		{channel: with(connlog.Failed, func(c *connlog.Channel) {
+			c.Mode, c.Initiator, c.Reason = connlog.Active, connlog.Server, connlog.ReasonTimeout
+		}), dashes: true, cross: true, name: kit.ColorBad},
 		{channel: with(connlog.Withdrawn, nil), dashes: true, name: kit.ColorMuted},
 	}
 	var all []connlog.Channel

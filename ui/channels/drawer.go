@@ -79,7 +79,7 @@ func NewDrawer(opt Options) *Drawer {
 	d := &Drawer{opt: opt, now: time.Now}
 	copyText := func(text string) { kit.Copy(d, text) }
 	d.diagram = NewDiagram(opt.Side, opt.Empty)
-	d.detail = NewDetail("Choose a channel to read who opened it and why.")
+	d.detail = NewDetail("")
 	d.commands = NewCommands(opt.Log, opt.Empty)
 	d.detail.Actions, d.detail.OnCopy, d.commands.OnCopy = opt.Actions, copyText, copyText
 	d.diagram.OnChosen = d.detail.SetChannel
@@ -383,11 +383,12 @@ func (r *drawerRenderer) Layout(size fyne.Size) {
 	}
 	r.bar.FillColor, r.line.FillColor = kit.Color(kit.ColorPanel), kit.Color(kit.ColorPanelBorder)
 	r.bar.Resize(size)
-	r.line.Move(fyne.NewPos(0, height))
+	r.line.Hidden = y == 0 // the tab bar has one of its own
+	r.line.Move(fyne.NewPos(0, height-1))
 	r.line.Resize(fyne.NewSize(size.Width, 1))
 	if o := d.all[d.tabs.Selected()].Content; o != nil {
-		o.Move(fyne.NewPos(0, height+1))
-		o.Resize(fyne.NewSize(size.Width, max(0, size.Height-height-1)))
+		o.Move(fyne.NewPos(0, height))
+		o.Resize(fyne.NewSize(size.Width, max(0, size.Height-height)))
 		r.objects = append(r.objects, o)
 	}
 }
