@@ -209,7 +209,7 @@ func (s *Session) connect(ctx context.Context) error {
 	// Until the reader runs, a cancelled context ends reads and writes through the deadline.
 	stop := context.AfterFunc(ctx, func() { _ = tcp.SetDeadline(past) })
 	br, greeting, err := s.greet(ctx)
-	if !stop() && err == nil {
+	if !stop() { // cancelled: whatever else failed was a consequence
 		err = context.Cause(ctx)
 	}
 	if err != nil {
@@ -277,7 +277,7 @@ func (s *Session) greet(ctx context.Context) (*bufio.Reader, reply, error) {
 			return nil, reply{}, err
 		}
 		br := bufio.NewReader(c.conn)
-		greeting, err := s.readGreeting(br)
+		greeting, err := s.readGreeting(ctx, br)
 		if err != nil {
 			return nil, reply{}, err
 		}
@@ -287,7 +287,7 @@ func (s *Session) greet(ctx context.Context) (*bufio.Reader, reply, error) {
 		return br, greeting, nil
 	}
 	br := bufio.NewReader(c.conn)
-	greeting, err := s.readGreeting(br)
+	greeting, err := s.readGreeting(ctx, br)
 	if err != nil {
 		return nil, reply{}, err
 	}
@@ -297,7 +297,7 @@ func (s *Session) greet(ctx context.Context) (*bufio.Reader, reply, error) {
 		return br, greeting, nil
 	}
 	c.log(connlog.Record{Event: connlog.CommandSent, Channel: connlog.Control, Command: "AUTH TLS"})
-	_ = c.tcp.SetDeadline(time.Now().Add(s.o.Timeouts.Reply))
+	c.replyBy(ctx)
 	if _, err := io.WriteString(c.tcp, "AUTH TLS\r\n"); err != nil {
 		return nil, reply{}, err
 	}
@@ -325,10 +325,18 @@ func (s *Session) greet(ctx context.Context) (*bufio.Reader, reply, error) {
 	return bufio.NewReader(c.conn), greeting, nil
 }
 
+// replyBy gives the next reply its deadline, unless ctx was cancelled: then the deadline has passed already.
+func (c *control) replyBy(ctx context.Context) {
+	_ = c.tcp.SetDeadline(time.Now().Add(c.reply))
+	if ctx.Err() != nil {
+		_ = c.tcp.SetDeadline(past)
+	}
+}
+
 // readGreeting reads the 220, and says what else answers when it is not FTP.
-func (s *Session) readGreeting(br *bufio.Reader) (reply, error) {
+func (s *Session) readGreeting(ctx context.Context, br *bufio.Reader) (reply, error) {
 	for {
-		_ = s.ctl.tcp.SetDeadline(time.Now().Add(s.o.Timeouts.Reply))
+		s.ctl.replyBy(ctx)
 		first, err := br.Peek(1)
 		if err == nil && (first[0] == 0x15 || first[0] == 0x16) {
 			return reply{}, &Error{Reason: connlog.ReasonNotFTP, Err: errors.New("a TLS server answers"),

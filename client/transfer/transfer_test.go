@@ -417,7 +417,7 @@ func TestNoServerEndsTheJobWithTheReason(t *testing.T) {
 	at := serve(t, t.TempDir(), func(c *localserver.Config) {
 		c.Accounts = []localserver.Account{{Name: "bob", Password: password}}
 	})
-	r := transfer.Start(context.Background(), options(at, 4), transfer.Item{Local: t.TempDir(), Remote: "/"}).Wait()
+	r := transfer.Start(context.Background(), options(at, 2), transfer.Item{Local: t.TempDir(), Remote: "/"}).Wait()
 	var e *client.Error
 	if !errors.As(r.Err, &e) || e.Code != 530 {
 		t.Errorf("%+v", r)
