@@ -24,20 +24,21 @@ const (
 // does, and leaves the keyboard where it was when it is clicked.
 type Button struct {
 	widget.DisableableWidget
-	Text     string
-	Icon     IconName // before the text
-	Trailing IconName // after the text
-	Style    ButtonStyle
+	focusable
+	hoverable // Tip
+	Text      string
+	Icon      IconName // before the text
+	Trailing  IconName // after the text
+	Style     ButtonStyle
 	// On shows the button as chosen, for a row of choices.
 	On       bool
-	Tip      string // tooltip
 	OnTapped func()
 
-	hovered, pressed, focused bool
-	click                     clickFocus
-	back, ring                *canvas.Rectangle
-	label                     *canvas.Text
-	icon, trailing            *canvas.Image
+	pressed        bool
+	click          clickFocus
+	back, ring     *canvas.Rectangle
+	label          *canvas.Text
+	icon, trailing *canvas.Image
 }
 
 var (
@@ -51,6 +52,7 @@ var (
 // NewButton returns a plain button.
 func NewButton(text string, tapped func()) *Button {
 	b := &Button{Text: text, OnTapped: tapped}
+	b.self, b.over = b, b
 	b.ExtendBaseWidget(b)
 	return b
 }
@@ -144,38 +146,6 @@ func (b *Button) MouseUp(*desktop.MouseEvent) {
 	b.Refresh()
 }
 
-// MouseIn is called by Fyne.
-func (b *Button) MouseIn(ev *desktop.MouseEvent) {
-	b.hovered = true
-	b.Refresh()
-	showTip(b, b.Tip, ev.AbsolutePosition)
-}
-
-// MouseMoved is called by Fyne.
-func (b *Button) MouseMoved(*desktop.MouseEvent) {}
-
-// MouseOut is called by Fyne.
-func (b *Button) MouseOut() {
-	b.hovered = false
-	b.Refresh()
-	hideTip(b)
-}
-
-// FocusGained is called by Fyne.
-func (b *Button) FocusGained() {
-	b.focused = true
-	b.Refresh()
-}
-
-// FocusLost is called by Fyne.
-func (b *Button) FocusLost() {
-	b.focused = false
-	b.Refresh()
-}
-
-// TypedRune is called by Fyne.
-func (b *Button) TypedRune(rune) {}
-
 // TypedKey is called by Fyne.
 func (b *Button) TypedKey(ev *fyne.KeyEvent) {
 	switch ev.Name {
@@ -185,9 +155,6 @@ func (b *Button) TypedKey(ev *fyne.KeyEvent) {
 		passKey(b, ev)
 	}
 }
-
-// TypedShortcut is called by Fyne.
-func (b *Button) TypedShortcut(s fyne.Shortcut) { passShortcut(b, s) }
 
 // AccessibilityLabel names the button for screen readers.
 func (b *Button) AccessibilityLabel() string {

@@ -207,17 +207,17 @@ func (r *entryRenderer) Objects() []fyne.CanvasObject {
 // Check is a box with a tick and a text.
 type Check struct {
 	widget.DisableableWidget
+	focusable
+	hoverable // Tip
 	Text      string
 	Checked   bool
 	Boxed     bool // drawn as a button, for a row of switches
-	Tip       string
 	OnChanged func(bool)
 
-	hovered, focused bool
-	back, box, ring  *canvas.Rectangle
-	tick             *canvas.Image
-	label            *canvas.Text
-	click            clickFocus
+	back, box, ring *canvas.Rectangle
+	tick            *canvas.Image
+	label           *canvas.Text
+	click           clickFocus
 }
 
 var (
@@ -231,6 +231,7 @@ var (
 // NewCheck returns an empty box.
 func NewCheck(text string, changed func(bool)) *Check {
 	c := &Check{Text: text, OnChanged: changed}
+	c.self, c.over = c, c
 	c.ExtendBaseWidget(c)
 	return c
 }
@@ -273,28 +274,6 @@ func (c *Check) MouseDown(*desktop.MouseEvent) { c.click.down(c); hideTip(c) }
 // MouseUp is called by Fyne.
 func (c *Check) MouseUp(*desktop.MouseEvent) {}
 
-// MouseIn is called by Fyne.
-func (c *Check) MouseIn(ev *desktop.MouseEvent) {
-	c.hovered = true
-	c.Refresh()
-	showTip(c, c.Tip, ev.AbsolutePosition)
-}
-
-// MouseMoved is called by Fyne.
-func (c *Check) MouseMoved(*desktop.MouseEvent) {}
-
-// MouseOut is called by Fyne.
-func (c *Check) MouseOut() { c.hovered = false; c.Refresh(); hideTip(c) }
-
-// FocusGained is called by Fyne.
-func (c *Check) FocusGained() { c.focused = true; c.Refresh() }
-
-// FocusLost is called by Fyne.
-func (c *Check) FocusLost() { c.focused = false; c.Refresh() }
-
-// TypedRune is called by Fyne.
-func (c *Check) TypedRune(rune) {}
-
 // TypedKey is called by Fyne.
 func (c *Check) TypedKey(ev *fyne.KeyEvent) {
 	if ev.Name == fyne.KeySpace {
@@ -303,9 +282,6 @@ func (c *Check) TypedKey(ev *fyne.KeyEvent) {
 	}
 	passKey(c, ev)
 }
-
-// TypedShortcut is called by Fyne.
-func (c *Check) TypedShortcut(s fyne.Shortcut) { passShortcut(c, s) }
 
 // AccessibilityLabel names the box for screen readers.
 func (c *Check) AccessibilityLabel() string { return c.Text }
@@ -388,17 +364,17 @@ func (c *Check) CreateRenderer() fyne.WidgetRenderer {
 // Select is one choice of a few, in a field that opens a menu. Up and Down change it, Enter and Space open the menu.
 type Select struct {
 	widget.DisableableWidget
+	focusable
+	hoverable // Tip
 	Options   []string
 	Selected  int    // index; -1: none
 	Prefix    string // before the choice: "Mode: "
-	Tip       string
 	OnChanged func(index int)
 
-	hovered, focused bool
-	back             *canvas.Rectangle
-	label            *canvas.Text
-	arrow            *canvas.Image
-	ellipsis         *ellipsisCache
+	back     *canvas.Rectangle
+	label    *canvas.Text
+	arrow    *canvas.Image
+	ellipsis *ellipsisCache
 }
 
 var (
@@ -412,6 +388,7 @@ var (
 // NewSelect returns a field with the first option chosen.
 func NewSelect(options []string, changed func(index int)) *Select {
 	s := &Select{Options: options, OnChanged: changed, ellipsis: newEllipsisCache()}
+	s.self, s.over = s, s
 	s.ExtendBaseWidget(s)
 	return s
 }
@@ -476,28 +453,6 @@ func (s *Select) MouseDown(*desktop.MouseEvent) {
 // MouseUp is called by Fyne.
 func (s *Select) MouseUp(*desktop.MouseEvent) {}
 
-// MouseIn is called by Fyne.
-func (s *Select) MouseIn(ev *desktop.MouseEvent) {
-	s.hovered = true
-	s.Refresh()
-	showTip(s, s.Tip, ev.AbsolutePosition)
-}
-
-// MouseMoved is called by Fyne.
-func (s *Select) MouseMoved(*desktop.MouseEvent) {}
-
-// MouseOut is called by Fyne.
-func (s *Select) MouseOut() { s.hovered = false; s.Refresh(); hideTip(s) }
-
-// FocusGained is called by Fyne.
-func (s *Select) FocusGained() { s.focused = true; s.Refresh() }
-
-// FocusLost is called by Fyne.
-func (s *Select) FocusLost() { s.focused = false; s.Refresh() }
-
-// TypedRune is called by Fyne.
-func (s *Select) TypedRune(rune) {}
-
 // TypedKey is called by Fyne.
 func (s *Select) TypedKey(ev *fyne.KeyEvent) {
 	switch ev.Name {
@@ -515,9 +470,6 @@ func (s *Select) TypedKey(ev *fyne.KeyEvent) {
 		passKey(s, ev)
 	}
 }
-
-// TypedShortcut is called by Fyne.
-func (s *Select) TypedShortcut(sc fyne.Shortcut) { passShortcut(s, sc) }
 
 // AccessibilityLabel names the field for screen readers.
 func (s *Select) AccessibilityLabel() string { return s.Prefix + s.Value() }

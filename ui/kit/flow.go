@@ -283,6 +283,7 @@ func (f *FlowText) lay(width float32) {
 		p.y += (lineHeight-plain)/2 + baseline - b
 		if s := f.spans[p.span]; s.OnTap != nil {
 			link := &flowLink{text: p.text, run: s.OnTap}
+			link.self, link.over = link, link
 			link.ExtendBaseWidget(link)
 			p.object = link
 		}
@@ -368,11 +369,11 @@ func (r *flowRenderer) Objects() []fyne.CanvasObject {
 // flowLink is a piece of a paragraph that can be clicked.
 type flowLink struct {
 	widget.BaseWidget
-	text    *canvas.Text
-	line    *canvas.Rectangle
-	run     func()
-	focused bool
-	hovered bool
+	focusable
+	hoverable
+	text *canvas.Text
+	line *canvas.Rectangle
+	run  func()
 }
 
 var (
@@ -382,15 +383,8 @@ var (
 	_ desktop.Cursorable = (*flowLink)(nil)
 )
 
-func (l *flowLink) Tapped(*fyne.PointEvent)        { l.run() }
-func (l *flowLink) Cursor() desktop.Cursor         { return desktop.PointerCursor }
-func (l *flowLink) FocusGained()                   { l.focused = true; l.Refresh() }
-func (l *flowLink) FocusLost()                     { l.focused = false; l.Refresh() }
-func (l *flowLink) MouseIn(*desktop.MouseEvent)    { l.hovered = true; l.Refresh() }
-func (l *flowLink) MouseMoved(*desktop.MouseEvent) {}
-func (l *flowLink) MouseOut()                      { l.hovered = false; l.Refresh() }
-func (l *flowLink) TypedRune(rune)                 {}
-func (l *flowLink) TypedShortcut(s fyne.Shortcut)  { passShortcut(l, s) }
+func (l *flowLink) Tapped(*fyne.PointEvent) { l.run() }
+func (l *flowLink) Cursor() desktop.Cursor  { return desktop.PointerCursor }
 func (l *flowLink) TypedKey(ev *fyne.KeyEvent) {
 	switch ev.Name {
 	case fyne.KeySpace, fyne.KeyReturn, fyne.KeyEnter:

@@ -80,3 +80,45 @@ func refreshRing(r *canvas.Rectangle, focused bool) {
 	r.Hidden = !focused
 	r.Refresh()
 }
+
+// focusable is the keyboard's half of a widget of ours: it shows the focus, and hands shortcuts on to the window.
+type focusable struct {
+	self    fyne.Widget
+	focused bool
+}
+
+// FocusGained is called by Fyne.
+func (f *focusable) FocusGained() { f.focused = true; f.self.Refresh() }
+
+// FocusLost is called by Fyne.
+func (f *focusable) FocusLost() { f.focused = false; f.self.Refresh() }
+
+// TypedRune is called by Fyne.
+func (f *focusable) TypedRune(rune) {}
+
+// TypedShortcut is called by Fyne.
+func (f *focusable) TypedShortcut(s fyne.Shortcut) { passShortcut(f.self, s) }
+
+// hoverable is the mouse's half: it shows that the mouse is over the widget, and the tooltip after a while.
+type hoverable struct {
+	Tip     string // tooltip
+	over    fyne.Widget
+	hovered bool
+}
+
+// MouseIn is called by Fyne.
+func (h *hoverable) MouseIn(ev *desktop.MouseEvent) {
+	h.hovered = true
+	h.over.Refresh()
+	showTip(h.over, h.Tip, ev.AbsolutePosition)
+}
+
+// MouseMoved is called by Fyne.
+func (h *hoverable) MouseMoved(*desktop.MouseEvent) {}
+
+// MouseOut is called by Fyne.
+func (h *hoverable) MouseOut() {
+	h.hovered = false
+	h.over.Refresh()
+	hideTip(h.over)
+}

@@ -169,17 +169,17 @@ func (d *Dot) CreateRenderer() fyne.WidgetRenderer {
 // Chip is a small rounded label with a dot or a sign: a state in two words. With OnTapped it is a button.
 type Chip struct {
 	widget.BaseWidget
-	OnTapped func()
-	Tip      string
+	focusable
+	hoverable // Tip
+	OnTapped  func()
 
-	text             string
-	dot              fyne.ThemeColorName
-	icon             IconName
-	hovered, focused bool
-	back, ring       *canvas.Rectangle
-	circle           *canvas.Circle
-	img              *canvas.Image
-	label            *canvas.Text
+	text       string
+	dot        fyne.ThemeColorName
+	icon       IconName
+	back, ring *canvas.Rectangle
+	circle     *canvas.Circle
+	img        *canvas.Image
+	label      *canvas.Text
 }
 
 var (
@@ -192,6 +192,7 @@ var (
 // NewChip returns a chip. dot is the colour of its dot, icon its sign; both may be empty.
 func NewChip(text string, dot fyne.ThemeColorName, icon IconName) *Chip {
 	c := &Chip{text: text, dot: dot, icon: icon}
+	c.self, c.over = c, c
 	c.ExtendBaseWidget(c)
 	return c
 }
@@ -214,19 +215,6 @@ func (c *Chip) Tapped(*fyne.PointEvent) {
 	}
 }
 
-// MouseIn is called by Fyne.
-func (c *Chip) MouseIn(ev *desktop.MouseEvent) {
-	c.hovered = c.OnTapped != nil
-	c.Refresh()
-	showTip(c, c.Tip, ev.AbsolutePosition)
-}
-
-// MouseMoved is called by Fyne.
-func (c *Chip) MouseMoved(*desktop.MouseEvent) {}
-
-// MouseOut is called by Fyne.
-func (c *Chip) MouseOut() { c.hovered = false; c.Refresh(); hideTip(c) }
-
 // Disabled is called by Fyne: a chip that does nothing is no stop of Tab.
 func (c *Chip) Disabled() bool { return c.OnTapped == nil }
 
@@ -235,15 +223,6 @@ func (c *Chip) Enable() {}
 
 // Disable is there for [fyne.Disableable]; OnTapped decides.
 func (c *Chip) Disable() {}
-
-// FocusGained is called by Fyne.
-func (c *Chip) FocusGained() { c.focused = true; c.Refresh() }
-
-// FocusLost is called by Fyne.
-func (c *Chip) FocusLost() { c.focused = false; c.Refresh() }
-
-// TypedRune is called by Fyne.
-func (c *Chip) TypedRune(rune) {}
 
 // TypedKey is called by Fyne.
 func (c *Chip) TypedKey(ev *fyne.KeyEvent) {
@@ -254,9 +233,6 @@ func (c *Chip) TypedKey(ev *fyne.KeyEvent) {
 		passKey(c, ev)
 	}
 }
-
-// TypedShortcut is called by Fyne.
-func (c *Chip) TypedShortcut(s fyne.Shortcut) { passShortcut(c, s) }
 
 // AccessibilityLabel is the text.
 func (c *Chip) AccessibilityLabel() string { return c.text }
@@ -306,7 +282,7 @@ func (c *Chip) layout(size fyne.Size) {
 
 func (c *Chip) paint() {
 	c.back.FillColor = Color(ColorChip)
-	if c.hovered {
+	if c.hovered && c.OnTapped != nil {
 		c.back.FillColor = over(c.back.FillColor, Color(theme.ColorNameHover))
 	}
 	c.back.CornerRadius, c.ring.CornerRadius = chipHeight/2, chipHeight/2

@@ -19,11 +19,11 @@ type RailItem struct {
 // Rail is the column of screens at the left of the window. It is one stop of Tab; Up and Down go through it.
 type Rail struct {
 	widget.BaseWidget
+	focusable
 	OnSelected func(index int)
 
 	items    []*railItem
 	selected int
-	focused  bool
 	back     *canvas.Rectangle
 	line     *canvas.Rectangle
 }
@@ -36,8 +36,10 @@ var (
 // NewRail returns a rail with the first item selected.
 func NewRail(items ...RailItem) *Rail {
 	r := &Rail{}
+	r.self = r
 	for i, it := range items {
 		item := &railItem{RailItem: it, rail: r, index: i}
+		item.over, item.hoverable.Tip = item, it.Tip
 		item.ExtendBaseWidget(item)
 		r.items = append(r.items, item)
 	}
@@ -62,15 +64,6 @@ func (r *Rail) Select(index int) {
 	}
 }
 
-// FocusGained is called by Fyne.
-func (r *Rail) FocusGained() { r.focused = true; r.items[r.selected].Refresh() }
-
-// FocusLost is called by Fyne.
-func (r *Rail) FocusLost() { r.focused = false; r.items[r.selected].Refresh() }
-
-// TypedRune is called by Fyne.
-func (r *Rail) TypedRune(rune) {}
-
 // TypedKey is called by Fyne.
 func (r *Rail) TypedKey(ev *fyne.KeyEvent) {
 	switch ev.Name {
@@ -86,9 +79,6 @@ func (r *Rail) TypedKey(ev *fyne.KeyEvent) {
 		passKey(r, ev)
 	}
 }
-
-// TypedShortcut is called by Fyne.
-func (r *Rail) TypedShortcut(s fyne.Shortcut) { passShortcut(r, s) }
 
 // CreateRenderer is called by Fyne.
 func (r *Rail) CreateRenderer() fyne.WidgetRenderer {
@@ -128,10 +118,10 @@ const railItemHeight float32 = 56
 
 type railItem struct {
 	widget.BaseWidget
+	hoverable
 	RailItem
 	rail       *Rail
 	index      int
-	hovered    bool
 	back, ring *canvas.Rectangle
 	img        *canvas.Image
 	label      *canvas.Text
@@ -142,14 +132,7 @@ var (
 	_ desktop.Hoverable = (*railItem)(nil)
 )
 
-func (i *railItem) Tapped(*fyne.PointEvent) { i.rail.Select(i.index) }
-func (i *railItem) MouseIn(ev *desktop.MouseEvent) {
-	i.hovered = true
-	i.Refresh()
-	showTip(i, i.Tip, ev.AbsolutePosition)
-}
-func (i *railItem) MouseMoved(*desktop.MouseEvent)         {}
-func (i *railItem) MouseOut()                              { i.hovered = false; i.Refresh(); hideTip(i) }
+func (i *railItem) Tapped(*fyne.PointEvent)                { i.rail.Select(i.index) }
 func (i *railItem) AccessibilityLabel() string             { return i.Title }
 func (i *railItem) AccessibilityRole() fyne.AccessibleRole { return fyne.AccessibleRoleButton }
 
@@ -194,6 +177,7 @@ func (i *railItem) CreateRenderer() fyne.WidgetRenderer {
 // TabBar is a row of tabs with counts, and actions at the right. It is one stop of Tab; Left and Right go through it.
 type TabBar struct {
 	widget.BaseWidget
+	focusable
 	OnSelected func(index int)
 	// OnTappedAgain is called for a click or Enter on the tab that is selected already, for instance to fold.
 	OnTappedAgain func()
@@ -201,7 +185,6 @@ type TabBar struct {
 	tabs     []*tab
 	actions  *fyne.Container
 	selected int
-	focused  bool
 	back     *canvas.Rectangle
 	line     *canvas.Rectangle
 }
@@ -214,8 +197,10 @@ var (
 // NewTabBar returns a bar with the first tab selected. actions stand at the right.
 func NewTabBar(titles []string, actions ...fyne.CanvasObject) *TabBar {
 	b := &TabBar{actions: HBox(Gap, actions...)}
+	b.self = b
 	for i, title := range titles {
 		t := &tab{bar: b, index: i, title: title}
+		t.over = t
 		t.ExtendBaseWidget(t)
 		b.tabs = append(b.tabs, t)
 	}
@@ -249,15 +234,6 @@ func (b *TabBar) SetCount(index int, count string) {
 	}
 }
 
-// FocusGained is called by Fyne.
-func (b *TabBar) FocusGained() { b.focused = true; b.tabs[b.selected].Refresh() }
-
-// FocusLost is called by Fyne.
-func (b *TabBar) FocusLost() { b.focused = false; b.tabs[b.selected].Refresh() }
-
-// TypedRune is called by Fyne.
-func (b *TabBar) TypedRune(rune) {}
-
 // TypedKey is called by Fyne.
 func (b *TabBar) TypedKey(ev *fyne.KeyEvent) {
 	switch ev.Name {
@@ -273,9 +249,6 @@ func (b *TabBar) TypedKey(ev *fyne.KeyEvent) {
 		passKey(b, ev)
 	}
 }
-
-// TypedShortcut is called by Fyne.
-func (b *TabBar) TypedShortcut(s fyne.Shortcut) { passShortcut(b, s) }
 
 // CreateRenderer is called by Fyne.
 func (b *TabBar) CreateRenderer() fyne.WidgetRenderer {
@@ -319,10 +292,10 @@ func (b *TabBar) CreateRenderer() fyne.WidgetRenderer {
 
 type tab struct {
 	widget.BaseWidget
+	hoverable
 	bar               *TabBar
 	index             int
 	title, count      string
-	hovered           bool
 	under, ring, pill *canvas.Rectangle
 	label, number     *canvas.Text
 }
@@ -341,9 +314,6 @@ func (t *tab) Tapped(*fyne.PointEvent) {
 	}
 	t.bar.Select(t.index)
 }
-func (t *tab) MouseIn(*desktop.MouseEvent)            { t.hovered = true; t.Refresh() }
-func (t *tab) MouseMoved(*desktop.MouseEvent)         {}
-func (t *tab) MouseOut()                              { t.hovered = false; t.Refresh() }
 func (t *tab) AccessibilityLabel() string             { return t.title }
 func (t *tab) AccessibilityRole() fyne.AccessibleRole { return fyne.AccessibleRoleButton }
 

@@ -25,7 +25,7 @@ type Command struct {
 	Icon  IconName // on buttons and in menus; may be empty
 	// Checked shows a tick in menus; nil: none.
 	Checked func() bool
-	// Menu says whether the command is listed in the main menu when false; hidden commands still have keys and help.
+	// Hidden leaves the command out of the main menu; keys and help still know it.
 	Hidden bool
 }
 
