@@ -118,7 +118,10 @@ func localName(name string) error {
 // MakeLocalFolder makes a folder in the local one shown.
 func (a *App) MakeLocalFolder(name string) {
 	a.changeLocal(func(dir string) error {
-		return errors.Join(localName(name), os.Mkdir(filepath.Join(dir, name), 0o755))
+		if err := localName(name); err != nil {
+			return err
+		}
+		return os.Mkdir(filepath.Join(dir, name), 0o755)
 	})
 }
 

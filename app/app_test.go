@@ -1,0 +1,439 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"portside/client"
+	"portside/client/transfer"
+	"portside/connlog"
+	"portside/localserver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func start(t *testing.T) *App {
+	t.Helper()
+	a := New(t.TempDir())
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := a.Close(ctx); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return a
+}
+
+// until waits for a state that other goroutines bring about.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came about that %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// share starts the local server over dir on a free port of loopback's.
+func (s *share) startOver(t *testing.T, dir string, change func(*ShareSettings)) string {
+	t.Helper()
+	a := s.app
+	err := a.ChangeSettings(func(set *Settings) {
+		set.Share.Folder, set.Share.Port, set.Share.UseRange = dir, freePort(t), false
+		if change != nil {
+			change(&set.Share)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.StartShare()
+	until(t, "the server runs", func() bool {
+		if st := a.Share(); st.Err != "" {
+			t.Fatal(st.Err)
+		}
+		return a.Share().Phase == Running
+	})
+	return net.JoinHostPort("127.0.0.1", portOf(a.Share().Addr.String()))
+}
+
+func portOf(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func connect(t *testing.T, a *App, url string, mode client.Mode) {
+	t.Helper()
+	target, err := client.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Connect(target, mode)
+	until(t, "the folder is listed", func() bool {
+		r := a.Remote()
+		if r.Err != "" {
+			t.Fatal(r.Err)
+		}
+		return r.Phase == Connected && r.Folder.Path != "" && r.Doing == ""
+	})
+}
+
+func names(entries []client.Entry) string {
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestSettingsSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	a := New(dir)
+	hash, err := localserver.HashPassword("brisk-otter-41")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.ChangeSettings(func(s *Settings) {
+		s.Theme, s.Share.Min, s.Share.PasswordHash = ThemeLight, 30000, hash
+		s.Sites["h:21"] = Site{Mode: client.ModeActive}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	a.Close(context.Background())
+	b := New(dir)
+	defer b.Close(context.Background())
+	s := b.Settings()
+	if s.Theme != ThemeLight || s.Share.Min != 30000 || s.Share.PasswordHash.String() != hash.String() || s.Sites["h:21"].Mode != client.ModeActive {
+		t.Errorf("%+v", s)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, settingsFile))
+	if err != nil || bytes.Contains(text, []byte("brisk-otter-41")) || !json.Valid(text) {
+		t.Errorf("%v %s", err, text)
+	}
+}
+
+func TestABrokenSettingsFileIsSetAsideAndSaid(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, settingsFile), `{"theme": "dark", `)
+	a := New(dir)
+	defer a.Close(context.Background())
+	notices := a.TakeNotices()
+	if len(notices) != 1 || !strings.Contains(notices[0].Text, "set aside") {
+		t.Fatalf("%v", notices)
+	}
+	aside, _ := filepath.Glob(filepath.Join(dir, "settings.broken-*"))
+	if len(aside) != 1 {
+		t.Fatalf("set aside: %v", aside)
+	}
+	if text, _ := os.ReadFile(aside[0]); string(text) != `{"theme": "dark", ` {
+		t.Errorf("%s", text)
+	}
+	if err := a.ChangeSettings(func(s *Settings) { s.Theme = ThemeDark }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSettingsOutOfRangeGoBackToTheirDefaults(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, settingsFile), `{"theme":"pink","window":{"width":-4},"share":{"port":99999,"access":"all","passiveIPMode":"x"},"connect":{"parallel":900,"mode":"?"}}`)
+	a := New(dir)
+	defer a.Close(context.Background())
+	s, d := a.Settings(), DefaultSettings()
+	if s.Theme != d.Theme || s.Window.Width != d.Window.Width || s.Share.Port != d.Share.Port || s.Share.Access != d.Share.Access ||
+		s.Share.IPMode != d.Share.IPMode || s.Connect.Parallel != d.Connect.Parallel || s.Connect.Mode != d.Connect.Mode {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestSharingAndConnectingMoveAFolderBothWaysInEachMode(t *testing.T) {
+	a := start(t)
+	shared, mine := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(shared, "photos", "one.jpg"), strings.Repeat("1", 200_000))
+	addr := a.share.startOver(t, shared, func(s *ShareSettings) { s.Write, s.TLS = true, localserver.TLSOff })
+	for _, mode := range []client.Mode{client.ModePassive, client.ModeActive} {
+		connect(t, a, "ftp://"+addr+"/", mode)
+		if got := names(a.Remote().Folder.Entries); !strings.Contains(got, "photos") {
+			t.Fatalf("listing: %q", got)
+		}
+		into := filepath.Join(mine, string(mode))
+		if err := os.Mkdir(into, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		a.Download([]client.Entry{{Name: "photos", Type: client.Folder}}, into)
+		finished(t, a)
+		if got, err := os.ReadFile(filepath.Join(into, "photos", "one.jpg")); err != nil || len(got) != 200_000 {
+			t.Fatalf("%v, %d bytes", err, len(got))
+		}
+		a.UploadPaths([]string{into})
+		finished(t, a)
+		if got, err := os.ReadFile(filepath.Join(shared, string(mode), "photos", "one.jpg")); err != nil || len(got) != 200_000 {
+			t.Fatalf("%v, %d bytes", err, len(got))
+		}
+		want := connlog.Client
+		if mode == client.ModeActive {
+			want = connlog.Server
+		}
+		key := connlog.SessionKey{Side: connlog.Client, ID: a.Remote().Session}
+		s, ok := a.Log.Session(key)
+		if !ok || len(s.Channels) < 2 || s.Channels[1].Initiator != want {
+			t.Errorf("%s mode: the log says %+v", mode, s)
+		}
+	}
+	a.Disconnect()
+	until(t, "it is disconnected", func() bool { return a.Remote().Phase == Disconnected && len(a.Share().Sessions) == 0 })
+	a.StopShare()
+	until(t, "the server has stopped", func() bool { return a.Share().Phase == Stopped })
+}
+
+func finished(t *testing.T, a *App) {
+	t.Helper()
+	until(t, "the transfer has ended", func() bool { return a.TransfersRunning() == 0 })
+	for _, tr := range a.Transfers() {
+		if tr.Phase != TransferDone {
+			t.Fatalf("%s: %s %s %v", tr.Title, tr.Phase, tr.Err, tr.Failures)
+		}
+	}
+	a.ClearTransfers()
+}
+
+func TestAnExistingFileIsAskedAbout(t *testing.T) {
+	a := start(t)
+	shared, mine := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(shared, "a.txt"), "new text")
+	write(t, filepath.Join(shared, "b.txt"), "new text")
+	write(t, filepath.Join(mine, "a.txt"), "old")
+	write(t, filepath.Join(mine, "b.txt"), "old")
+	connect(t, a, "ftp://"+a.share.startOver(t, shared, func(s *ShareSettings) { s.TLS = localserver.TLSOff })+"/", client.ModePassive)
+	a.Download(a.Remote().Folder.Entries, mine)
+	until(t, "it asks", func() bool { return a.OverwriteQuestion() != nil })
+	q := a.OverwriteQuestion()
+	if q.LocalSize != 3 || q.RemoteSize != 8 {
+		t.Errorf("%+v", q.Conflict)
+	}
+	q.Answer(transfer.Overwrite, true)
+	finished(t, a)
+	for _, n := range []string{"a.txt", "b.txt"} {
+		if text, _ := os.ReadFile(filepath.Join(mine, n)); string(text) != "new text" {
+			t.Errorf("%s: %q", n, text)
+		}
+	}
+	a.Download(a.Remote().Folder.Entries, mine)
+	until(t, "it asks", func() bool { return a.OverwriteQuestion() != nil })
+	a.OverwriteQuestion().Cancel()
+	until(t, "the transfer has ended", func() bool { return a.TransfersRunning() == 0 })
+	if p := a.Transfers()[0].Phase; p != TransferCancelled {
+		t.Errorf("phase %s", p)
+	}
+}
+
+func TestACertificateIsAskedAboutOnceAndRememberedForTheSite(t *testing.T) {
+	a := start(t)
+	shared := t.TempDir()
+	addr := a.share.startOver(t, shared, func(s *ShareSettings) { s.TLS = localserver.TLSRequired })
+	target, _ := client.ParseURL("ftpes://" + addr + "/")
+
+	a.Connect(target, client.ModeAuto)
+	until(t, "it asks", func() bool { return a.Remote().Question != nil })
+	a.Remote().Question.Answer(TrustNo)
+	until(t, "it is refused", func() bool { return a.Remote().Err != "" && a.Remote().Phase == Disconnected })
+	if len(a.Settings().Sites) != 0 {
+		t.Errorf("%v", a.Settings().Sites)
+	}
+
+	a.Connect(target, client.ModeAuto)
+	until(t, "it asks again", func() bool { return a.Remote().Question != nil })
+	q := a.Remote().Question
+	if d := q.Describe(); d.SHA256 == "" || d.Subject == "" || d.Problem == "" || q.Known != "" {
+		t.Errorf("%+v", d)
+	}
+	q.Answer(TrustAlways)
+	until(t, "it is connected", func() bool { return a.Remote().Folder.Path == "/" })
+	if r := a.Remote(); !strings.HasPrefix(r.TLS, "TLS 1.") || r.ModeUsed != client.ModePassive {
+		t.Errorf("%+v", r)
+	}
+	connect(t, a, "ftpes://"+addr+"/", client.ModeAuto) // without a question
+	site := a.Settings().Sites[addr]
+	if site.Certificate != q.Problem.SHA256 || site.Mode != client.ModePassive {
+		t.Errorf("%+v", site)
+	}
+}
+
+func TestConnectingCanBeCancelled(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a := start(t)
+	target, _ := client.ParseURL("ftp://" + l.Addr().String())
+	a.Connect(target, client.ModeAuto)
+	until(t, "it is connecting", func() bool { return a.Remote().Doing != "" && a.Remote().Status != "" })
+	a.Cancel()
+	until(t, "it has stopped", func() bool { r := a.Remote(); return r.Phase == Disconnected && r.Doing == "" })
+	if err := a.Remote().Err; !strings.HasPrefix(err, "Cancelled") {
+		t.Errorf("%q", err)
+	}
+}
+
+func TestAFailedStartSaysWhy(t *testing.T) {
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for want, change := range map[string]func(*ShareSettings){
+		"choose a folder": func(s *ShareSettings) { s.Folder = "" },
+		"not":             func(s *ShareSettings) { s.Folder = "/no/such/folder" },
+		"in use":          func(s *ShareSettings) { s.Port = l.Addr().(*net.TCPAddr).Port },
+		"password":        func(s *ShareSettings) { s.Access = AccessUser },
+	} {
+		a := start(t)
+		a.ChangeSettings(func(s *Settings) {
+			s.Share.Folder, s.Share.Port = t.TempDir(), 0
+			change(&s.Share)
+		})
+		a.StartShare()
+		until(t, "it fails", func() bool { return a.Share().Err != "" })
+		if st := a.Share(); st.Phase != Stopped || !strings.Contains(st.Err, want) {
+			t.Errorf("%q: %+v", want, st)
+		}
+	}
+}
+
+func TestPassiveSettingsReachTheRunningServerAndNonsenseChangesNothing(t *testing.T) {
+	a := start(t)
+	addr := a.share.startOver(t, t.TempDir(), func(s *ShareSettings) { s.TLS = localserver.TLSOff })
+	set := a.Settings().Share
+	set.UseRange, set.Min, set.Max = true, 21150, 21160
+	if _, err := a.ApplyPassive(set); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, a, "ftp://"+addr+"/", client.ModePassive)
+	s, _ := a.Log.Session(connlog.SessionKey{Side: connlog.Client, ID: a.Remote().Session})
+	if p := s.Channels[1].To.Port(); p < 21150 || p > 21160 {
+		t.Errorf("port %d", p)
+	}
+	for _, bad := range [][2]int{{21160, 21150}, {80, 90}, {21150, 70000}, {-1, 5}, {set.Port, set.Port}} {
+		wrong := set
+		wrong.Min, wrong.Max = bad[0], bad[1]
+		if _, err := a.ApplyPassive(wrong); err == nil {
+			t.Errorf("%v was taken", bad)
+		}
+	}
+	if got := a.Settings().Share; got.Min != 21150 || got.Max != 21160 {
+		t.Errorf("%+v", got)
+	}
+	set.IPMode, set.IPValue = localserver.PassiveFixed, "10.1.2.3"
+	if warnings, err := a.ApplyPassive(set); err != nil || len(warnings) == 0 {
+		t.Errorf("a private address: %v %v", warnings, err)
+	}
+	set.IPValue = "not an address"
+	if _, err := a.ApplyPassive(set); err == nil {
+		t.Error("nonsense was taken as an address")
+	}
+}
+
+func TestTryItShowsBothModesAndCleansUp(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	a := New("")
+	a.TryIt()
+	until(t, "both modes were shown", func() bool {
+		modes := map[connlog.Mode]bool{}
+		for _, s := range a.Log.Sessions() {
+			for _, c := range s.Channels {
+				if s.Side == connlog.Client && c.State == connlog.Closed {
+					modes[c.Mode] = true
+				}
+			}
+		}
+		return modes[connlog.Passive] && modes[connlog.Active] && a.Remote().Doing == ""
+	})
+	if err := a.Remote().Err; err != "" {
+		t.Error(err)
+	}
+	if err := a.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(temp); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestLocalFolderChanges(t *testing.T) {
+	a := start(t)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.txt"), "a")
+	a.OpenLocal(dir)
+	until(t, "it is listed", func() bool { return a.Local().Path == dir })
+	step := func(do func(), want string) {
+		t.Helper()
+		do()
+		until(t, "the folder holds "+want, func() bool { return names(a.Local().Entries) == want })
+	}
+	step(func() { a.MakeLocalFolder("new") }, "a.txt new")
+	step(func() { a.RenameLocal("a.txt", "b.txt") }, "b.txt new")
+	a.RenameLocal("b.txt", "new")
+	a.MakeLocalFolder("../out")
+	refused := 0
+	until(t, "both are refused", func() bool { refused += len(a.TakeNotices()); return refused >= 2 })
+	if _, err := os.Stat(filepath.Join(dir, "..", "out")); err == nil {
+		t.Error("a folder was made outside")
+	}
+	a.OpenLocal(filepath.Join(dir, "no such folder"))
+	until(t, "it says so", func() bool { return a.Local().Err != "" })
+	if a.Local().Path != dir {
+		t.Errorf("path %q", a.Local().Path)
+	}
+	step(func() { a.DeleteLocal([]string{"b.txt", "new"}) }, "")
+}
+
+func TestSavingAFileThatFailsLeavesTheOldOne(t *testing.T) {
+	a := start(t)
+	name := filepath.Join(t.TempDir(), "log.txt")
+	write(t, name, "old")
+	for _, one := range []struct {
+		write func(io.Writer) error
+		want  string
+	}{
+		{func(w io.Writer) error { w.Write([]byte("half")); return io.ErrUnexpectedEOF }, "old"},
+		{func(w io.Writer) error { _, err := w.Write([]byte("new")); return err }, "new"},
+	} {
+		done := make(chan error)
+		a.SaveFile(name, one.write, func(err error) { done <- err })
+		<-done
+		if text, _ := os.ReadFile(name); string(text) != one.want {
+			t.Errorf("%q, want %q", text, one.want)
+		}
+	}
+}
