@@ -336,7 +336,7 @@ func TestWrongPasswordIsToldWithTheReplyAndNeverLogged(t *testing.T) {
 func TestRecordsNameTheServersSession(t *testing.T) {
 	p := newPeer(t)
 	_, b := dial(t, Options{Target: p.target()})
-	r := b.find(connlog.ControlOpened)
+	r := b.find(connlog.Greeted)
 	if len(r) != 1 || r[0].Peer != "abc123" || !strings.Contains(r[0].Software, "Peer ready") || !r[0].From.IsValid() || !r[0].To.IsValid() {
 		t.Errorf("%+v", r)
 	}

@@ -205,6 +205,9 @@ func (s *Session) connect(ctx context.Context) error {
 		done: make(chan struct{}), op: ctx}
 	s.ctl = c
 	c.log, c.note = s.record, s.note
+	up := ends
+	up.Event, up.Host = connlog.ControlOpened, s.o.Host
+	s.record(up)
 	c.life, c.die = context.WithCancel(context.Background())
 	// Until the reader runs, a cancelled context ends reads and writes through the deadline.
 	stop := context.AfterFunc(ctx, func() { _ = tcp.SetDeadline(past) })
@@ -264,11 +267,10 @@ func (s *Session) connectFailed(op string, err error, r connlog.Record) error {
 
 // greet reads the greeting and negotiates TLS. It returns the reader of the connection that carries commands.
 func (s *Session) greet(ctx context.Context) (*bufio.Reader, reply, error) {
-	c, opened := s.ctl, time.Now()
+	c := s.ctl
 	announce := func(greeting reply) {
 		r := c.local
-		r.Event, r.Software, r.Peer = connlog.ControlOpened, wire.Escape(greeting.text()), wire.ParseGreeting(greeting.text())
-		r.Duration = time.Since(opened)
+		r.Event, r.Software, r.Peer = connlog.Greeted, wire.Escape(greeting.text()), wire.ParseGreeting(greeting.text())
 		s.record(r)
 	}
 	if s.o.TLS == TLSImplicit {

@@ -10,7 +10,7 @@ import (
 type Explanation struct {
 	Title      []Span
 	Paragraphs [][]Span
-	Dialogue   []Numbered // the commands and replies that belong to the channel
+	Dialogue   []Line // the commands and replies that belong to the channel
 }
 
 // String returns the explanation as plain text, the dialogue after it.
@@ -19,8 +19,12 @@ func (e Explanation) String() string {
 	for _, p := range e.Paragraphs {
 		lines = append(lines, Text(p))
 	}
-	for _, n := range e.Dialogue {
-		lines = append(lines, n.Line())
+	for _, l := range e.Dialogue {
+		sign := " > "
+		if l.By == Server {
+			sign = " < "
+		}
+		lines = append(lines, l.Time.Format("15:04:05.000")+sign+l.Text)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Bounds of a [Log]. A record takes about 0.6 KiB with its strings, a channel about 1.5 KiB with its dialogue, so a
-// full log stays below some 40 MiB, however long the program runs.
+// full log stays below some 30 MiB, however long the program runs.
 const (
 	DefaultRecords  = 20_000
 	maxSessions     = 1_000 // ended sessions go first
@@ -48,6 +48,13 @@ type ChannelKey struct {
 type Numbered struct {
 	Seq uint64
 	Record
+}
+
+// Line is a command or a reply, as a channel keeps it.
+type Line struct {
+	Time time.Time
+	By   Side // the client's are commands, the server's replies
+	Text string
 }
 
 // Session is what the log knows of one session: a snapshot.
@@ -92,7 +99,7 @@ type Channel struct {
 	Ended      time.Time
 	Strangers  []netip.AddrPort // connections that were turned away at its port
 	Holders    []string         // who held the ports when none was left
-	Dialogue   []Numbered       // the commands and replies that belong to it
+	Dialogue   []Line           // the commands and replies that belong to it
 
 	// What the explanation needs of the session: the two ends of the control connection.
 	Client, Server netip.AddrPort
@@ -138,8 +145,8 @@ type Log struct {
 type session struct {
 	Session
 	channels []*Channel
-	pending  []Numbered // commands and replies not yet known to belong to a channel
-	current  *Channel   // the data channel that the dialogue is about
+	pending  []Line   // commands and replies not yet known to belong to a channel
+	current  *Channel // the data channel that the dialogue is about
 }
 
 // NewLog returns an empty log of at most maxRecords records; 0 means [DefaultRecords].
@@ -292,9 +299,10 @@ func (s *session) applyControl(n Numbered) {
 	case ControlOpened:
 		c.State, c.Opened = Open, n.Time
 		s.Client, s.Server = n.From, n.To
-		c.Software = n.Software
-		setString(&s.Peer, n.Peer)
 		setString(&s.Host, n.Host)
+	case Greeted:
+		setString(&c.Software, n.Software)
+		setString(&s.Peer, n.Peer)
 	case ControlTLS:
 		c.TLS, c.Cipher, s.TLS = n.TLS, n.Cipher, n.TLS
 	case SignedIn:
@@ -415,7 +423,9 @@ func (s *session) fail(c *Channel, n Numbered, reason Reason) {
 // dialogue files a command or reply with the data channel that it is about: what arranges a channel comes before
 // the channel is known, what follows belongs to it until the next command after its end.
 func (s *session) dialogue(n Numbered) {
+	l := Line{n.Time, Server, n.Reply}
 	if n.Event == CommandSent {
+		l = Line{n.Time, Client, n.Command}
 		done := s.current != nil && !s.current.Ended.IsZero()
 		if done || arranges(n.Command) {
 			s.current, s.pending = nil, nil
@@ -426,14 +436,14 @@ func (s *session) dialogue(n Numbered) {
 	}
 	if s.current != nil {
 		if len(s.current.Dialogue) < maxDialogue {
-			s.current.Dialogue = append(s.current.Dialogue, n)
+			s.current.Dialogue = append(s.current.Dialogue, l)
 		}
 		return
 	}
 	if len(s.pending) == 4 {
 		s.pending = slices.Delete(s.pending, 0, 1)
 	}
-	s.pending = append(s.pending, n)
+	s.pending = append(s.pending, l)
 }
 
 // take makes c the channel that the dialogue is about, from the command that arranged it.
@@ -441,7 +451,7 @@ func (s *session) take(c *Channel) {
 	if s.current == c {
 		return
 	}
-	from := slices.IndexFunc(s.pending, func(n Numbered) bool { return n.Event == CommandSent && arranges(n.Command) })
+	from := slices.IndexFunc(s.pending, func(l Line) bool { return l.By == Client && arranges(l.Text) })
 	if from >= 0 {
 		c.Dialogue = append(c.Dialogue, s.pending[from:]...)
 	}

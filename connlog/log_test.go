@@ -81,8 +81,8 @@ func TestAnActiveTransferIsOneChannelOpenedByTheServer(t *testing.T) {
 		t.Errorf("ends %v and %v", c.ClientEnd(), c.ServerEnd())
 	}
 	var lines []string
-	for _, n := range c.Dialogue {
-		lines = append(lines, n.Command+n.Reply)
+	for _, l := range c.Dialogue {
+		lines = append(lines, l.Text)
 	}
 	want := []string{"EPRT |1|192.168.1.7|50210|", "200 EPRT command successful", "RETR a.iso", "150 Here it comes", "226 Done"}
 	if strings.Join(lines, "\n") != strings.Join(want, "\n") {

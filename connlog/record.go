@@ -64,6 +64,8 @@ const (
 	ControlDialing Event = "control-dialing"
 	// ControlOpened: the control connection stands. From is the client's end, To the server's.
 	ControlOpened Event = "control-opened"
+	// Greeted: the server's first words came (Software), with its id of the session where it gives one (Peer).
+	Greeted Event = "greeted"
 	// ControlFailed: the control connection could not be opened, or its greeting or TLS handshake failed (Reason, Err).
 	ControlFailed Event = "control-failed"
 	// ControlTLS: TLS protects the control connection from here on (TLS, Cipher).
@@ -166,8 +168,8 @@ type Record struct {
 	Addr       string   // Listening: HOST:PORT
 	Holders    []string // PortsExhausted: "SESSION USER ADDRESS: PORT PORT"
 	Host       string   // ControlDialing, ControlFailed: the name that the person typed
-	Peer       string   // ControlOpened at a client: the server's id of the session, when its greeting gives one
-	Software   string   // ControlOpened at a client: the greeting's text; SignedIn at a server: CLNT
+	Peer       string   // Greeted: the server's id of the session, when its greeting gives one
+	Software   string   // Greeted: the greeting's text; SignedIn at a server: what CLNT said
 }
 
 // Recorder takes records. Record must be safe for concurrent use and must not block on a person or a network.

@@ -26,6 +26,8 @@ func Sentence(r Record) string {
 			return fmt.Sprintf("You opened the control channel from %s to %s: outbound for your firewall, inbound for the server's.", addr(r.From), addr(r.To))
 		}
 		return fmt.Sprintf("The client opened the control channel from %s to %s: inbound for your firewall, outbound for the client's.", addr(r.From), addr(r.To))
+	case Greeted:
+		return fmt.Sprintf("The server greets: %s", r.Software)
 	case ControlFailed:
 		c := Channel{ChannelKey: ChannelKey{SessionKey{me, r.Session}, 0}, Kind: Control, Reason: r.Reason, Err: r.Err,
 			Reply: r.Reply, Host: r.Host, To: r.To, Server: r.To, Initiator: Client}

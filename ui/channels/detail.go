@@ -186,7 +186,7 @@ func spans(in []connlog.Span) []kit.Span {
 // dialogue draws the few commands and replies of one channel.
 type dialogue struct {
 	widget.BaseWidget
-	lines []connlog.Numbered
+	lines []connlog.Line
 }
 
 func newDialogue() *dialogue {
@@ -195,7 +195,7 @@ func newDialogue() *dialogue {
 	return g
 }
 
-func (g *dialogue) set(lines []connlog.Numbered) {
+func (g *dialogue) set(lines []connlog.Line) {
 	g.lines = lines
 	g.Refresh()
 }
@@ -220,15 +220,11 @@ func (r *dialogueRenderer) Layout(size fyne.Size) {
 	r.box.Resize(size)
 	r.box.Objects = r.box.Objects[:0]
 	ink, muted := kit.Color(theme.ColorNameForeground), kit.Color(kit.ColorMuted)
-	for i, n := range r.g.lines {
+	for i, l := range r.g.lines {
 		if i == len(r.lines) {
 			r.lines = append(r.lines, newLineText())
 		}
-		from, text := connlog.Client, n.Command
-		if n.Event == connlog.ReplySent {
-			from, text = connlog.Server, n.Reply
-		}
-		r.lines[i].draw(r.box, 0, float32(i)*lineRow, size.Width, n.Time, from, text, ink, muted, nil)
+		r.lines[i].draw(r.box, 0, float32(i)*lineRow, size.Width, l.Time, l.By, l.Text, ink, muted, nil)
 	}
 }
 
