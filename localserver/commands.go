@@ -1115,6 +1115,9 @@ func (s *session) cmdSTOR(c wire.Command) {
 			err = w.flush()
 		}
 	}
+	if err == nil {
+		p.finish() // answers close_notify, which some clients wait for; one that has gone already does not matter
+	}
 	if err = p.end(s.xfer, err); err != nil {
 		more := ""
 		keep := !s.srv.config.Uploads.DiscardPartial && s.account.Rights&Overwrite != 0

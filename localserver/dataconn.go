@@ -497,7 +497,7 @@ func sideOf(err error) error {
 	return err
 }
 
-// finish says the end of a download or listing: close_notify in TLS, then FIN.
+// finish says that nothing more comes from our side: close_notify in TLS, then FIN.
 func (p *pipe) finish() error {
 	if p.tls != nil {
 		if err := p.wire.Flush(); err != nil {
