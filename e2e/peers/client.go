@@ -73,19 +73,25 @@ type Client struct {
 // jobTime is the longest that a client program may take: a program that hangs is a failure, not a wait.
 const jobTime = 2 * time.Minute
 
-// Run runs the program and returns all that it printed.
-func (c Client) Run(ctx context.Context, op Op, j Job) (string, error) {
+// Result is what a client program left.
+type Result struct {
+	Output string // all that it printed
+	PID    int
+}
+
+// Run runs the program to its end.
+func (c Client) Run(ctx context.Context, op Op, j Job) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, jobTime)
 	defer cancel()
 	args, env, err := c.command(ctx, op, j)
 	if err != nil {
-		return "", err
+		return Result{}, err
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	// No start-up file of the person's, no proxy, and messages in English.
 	home, err := os.MkdirTemp("", "portside-client-")
 	if err != nil {
-		return "", err
+		return Result{}, err
 	}
 	defer os.RemoveAll(home)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TERM=dumb", "HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_DATA_HOME=" + home,
@@ -96,7 +102,11 @@ func (c Client) Run(ctx context.Context, op Op, j Job) (string, error) {
 	if err != nil {
 		err = fmt.Errorf("%s %s %s%s: %w", c.Name, op, j.Local, j.Remote, err)
 	}
-	return string(out), err
+	r := Result{Output: string(out)}
+	if cmd.Process != nil {
+		r.PID = cmd.Process.Pid
+	}
+	return r, err
 }
 
 // Clients are all client programs.

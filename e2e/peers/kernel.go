@@ -9,10 +9,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,11 +30,16 @@ type Opening struct {
 	Time time.Time
 	// From sent the SYN, so its side is the initiator. To is where it went.
 	From, To netip.AddrPort
-	// Group is the process group of the program that owns From; 0 when it had closed it before one could look.
-	Group int
+	// Owner is the process that has From, followed by its parent, its parent's parent, and so on. Empty when it had closed
+	// the connection before one could look, and as long as Asked is false.
+	Owner []int
+	Asked bool
 }
 
-func (o Opening) String() string { return fmt.Sprintf("%s -> %s (group %d)", o.From, o.To, o.Group) }
+func (o Opening) String() string { return fmt.Sprintf("%s -> %s (owner %v)", o.From, o.To, o.Owner) }
+
+// OwnedBy says whether the process pid or one that it started opened the connection.
+func (o Opening) OwnedBy(pid int) bool { return slices.Contains(o.Owner, pid) }
 
 // Kernel notes every connection that is opened over loopback while it runs.
 type Kernel struct {
@@ -42,6 +49,8 @@ type Kernel struct {
 
 	mu       sync.Mutex
 	openings []Opening
+	unasked  []int // indexes of openings whose owner has not been asked for
+	more     chan struct{}
 }
 
 // WatchKernel starts to note openings until the test ends. Without the right to (CAP_NET_RAW) it returns nil and says so.
@@ -73,15 +82,19 @@ func watchKernel() (*Kernel, error) {
 		err = unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 50_000})
 	}
 	if err == nil {
+		err = unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	}
+	if err == nil {
 		err = unix.Bind(s, &unix.SockaddrLinklayer{Protocol: all, Ifindex: lo.Index})
 	}
 	if err != nil {
 		unix.Close(s)
 		return nil, fmt.Errorf("listening to loopback: %w", err)
 	}
-	k := &Kernel{socket: s, stop: make(chan struct{})}
-	k.done.Add(1)
-	go k.run()
+	k := &Kernel{socket: s, stop: make(chan struct{}), more: make(chan struct{}, 1)}
+	k.done.Add(2)
+	go k.capture()
+	go k.askOwners()
 	return k, nil
 }
 
@@ -120,33 +133,78 @@ func (k *Kernel) Close() {
 	k.done.Wait()
 }
 
-func (k *Kernel) run() {
+func (k *Kernel) capture() {
 	defer k.done.Done()
 	defer unix.Close(k.socket)
-	b := make([]byte, 256)
+	packet, control := make([]byte, 256), make([]byte, 128)
 	for {
 		select {
 		case <-k.stop:
 			return
 		default:
 		}
-		n, from, err := unix.Recvfrom(k.socket, b, 0)
+		n, c, _, from, err := unix.Recvmsg(k.socket, packet, control, 0)
 		if err != nil {
 			continue // the timeout
 		}
 		if link, ok := from.(*unix.SockaddrLinklayer); !ok || link.Pkttype == unix.PACKET_OUTGOING {
 			continue // loopback shows every packet on its way out and on its way in
 		}
-		o, ok := parseSYN(b[:n])
+		o, ok := parseSYN(packet[:n])
 		if !ok {
 			continue
 		}
-		o.Time = time.Now()
-		o.Group = groupOf(inodeOf(o.From, o.To))
+		o.Time = stamp(control[:c])
 		k.mu.Lock()
+		k.unasked = append(k.unasked, len(k.openings))
 		k.openings = append(k.openings, o)
 		k.mu.Unlock()
+		select {
+		case k.more <- struct{}{}:
+		default:
+		}
 	}
+}
+
+// askOwners finds out whose the openings are, the latest first, since whose a socket is can be asked only while it is open.
+func (k *Kernel) askOwners() {
+	defer k.done.Done()
+	// This thread goes before the others, where that is allowed. It stays locked, and so ends with this goroutine.
+	runtime.LockOSThread()
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -15)
+	for {
+		k.mu.Lock()
+		next, o := -1, Opening{}
+		if last := len(k.unasked) - 1; last >= 0 {
+			next, k.unasked = k.unasked[last], k.unasked[:last]
+			o = k.openings[next]
+		}
+		k.mu.Unlock()
+		if next < 0 {
+			select {
+			case <-k.stop:
+				return
+			case <-k.more:
+			}
+			continue
+		}
+		owner := lineage(inodeOf(o.From, o.To))
+		k.mu.Lock()
+		k.openings[next].Owner, k.openings[next].Asked = owner, true
+		k.mu.Unlock()
+	}
+}
+
+// stamp is the kernel's time of a packet.
+func stamp(control []byte) time.Time {
+	messages, err := unix.ParseSocketControlMessage(control)
+	for _, m := range messages {
+		if err == nil && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
+			ts := (*unix.Timespec)(unsafe.Pointer(&m.Data[0]))
+			return time.Unix(ts.Unix())
+		}
+	}
+	return time.Now()
 }
 
 // Openings are the connections so far, oldest first.
@@ -208,49 +266,82 @@ func tableAddr(s string) netip.AddrPort {
 	return netip.AddrPortFrom(a.Unmap(), uint16(p))
 }
 
-// groupOf is the process group of the program that has the socket; 0 when nobody has it.
-func groupOf(inode string) int {
+// lineage is the process that has the socket, and its ancestors; nil when nobody has it.
+func lineage(inode string) (pids []int) {
 	if inode == "" || inode == "0" {
-		return 0
+		return nil
 	}
 	want := "socket:[" + inode + "]"
-	files, _ := filepath.Glob("/proc/[0-9]*/fd/*")
-	for _, f := range files {
-		if target, err := os.Readlink(f); err == nil && target == want {
-			pid, _ := strconv.Atoi(strings.Split(f, "/")[2])
-			_, group, _ := processOf(pid)
-			return group
+	for _, pid := range slices.Backward(processes()) { // the youngest first: it is most likely one of the test's
+		dir := fmt.Sprintf("/proc/%d/fd/", pid)
+		files, _ := os.ReadDir(dir)
+		for _, f := range files {
+			if target, err := os.Readlink(dir + f.Name()); err != nil || target != want {
+				continue
+			}
+			for ok := true; ok && pid > 1; {
+				pids = append(pids, pid)
+				_, pid, ok = processOf(pid)
+			}
+			return pids
 		}
 	}
-	return 0
+	return nil
 }
 
-// processOf reads a process's state and process group.
-func processOf(pid int) (state string, group int, ok bool) {
+// processes are the numbers of all processes, in order.
+func processes() (pids []int) {
+	d, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1)
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+// processOf reads a process's state and parent.
+func processOf(pid int) (state string, parent int, ok bool) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return "", 0, false
 	}
-	// PID (NAME) STATE PPID PGRP ...: a name may contain anything, so look from its last bracket.
+	// PID (NAME) STATE PPID ...: a name may contain anything, so look from its last bracket.
 	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(f) < 3 {
+	if len(f) < 2 {
 		return "", 0, false
 	}
-	group, err = strconv.Atoi(f[2])
-	return f[0], group, err == nil
+	parent, err = strconv.Atoi(f[1])
+	return f[0], parent, err == nil
 }
 
-// Processes are the server's processes, dead ones that wait for init excepted.
-func (s *Server) Processes() (pids []int) {
-	if s.cmd == nil {
-		return nil
-	}
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, d := range dirs {
-		pid, _ := strconv.Atoi(filepath.Base(d))
-		if state, group, ok := processOf(pid); ok && group == s.PID() && state != "Z" && state != "X" {
-			pids = append(pids, pid)
+// descendants are pid, what it started, what those started, and so on, dead ones that wait for their parent excepted.
+func descendants(pid int) []int {
+	family := map[int]bool{pid: true}
+	all := processes()
+	for grown := true; grown; {
+		grown = false
+		for _, p := range all {
+			if _, parent, ok := processOf(p); ok && family[parent] && !family[p] {
+				family[p], grown = true, true
+			}
 		}
 	}
-	return pids
+	return alive(slices.Sorted(maps.Keys(family)))
+}
+
+// alive are those of pids that run.
+func alive(pids []int) (running []int) {
+	for _, pid := range pids {
+		if state, _, ok := processOf(pid); ok && state != "Z" && state != "X" {
+			running = append(running, pid)
+		}
+	}
+	return running
 }

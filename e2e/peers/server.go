@@ -270,7 +270,7 @@ func Scheme(t TLS) string {
 	return "ftp"
 }
 
-// PID is the number of the server's process group.
+// PID is the process whose descendants the server's processes are.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Log is what the server printed so far.
@@ -287,6 +287,8 @@ func (s *Server) Close() {
 	if s.cmd == nil {
 		return
 	}
+	// Some servers give a session a process group of its own, which the watchdog does not reach.
+	family := s.Processes()
 	s.in.Close()
 	select {
 	case <-s.end:
@@ -294,10 +296,21 @@ func (s *Server) Close() {
 		syscall.Kill(-s.PID(), syscall.SIGKILL)
 		<-s.end
 	}
-	// All of them have their SIGKILL; the kernel needs a moment to take the last ones away.
-	for i := 0; i < 100 && len(s.Processes()) > 0; i++ {
+	// The kernel needs a moment to take the last ones away.
+	for i := 0; i < 100 && len(alive(family)) > 0; i++ {
+		for _, pid := range alive(family) {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// Processes are the server's processes that run.
+func (s *Server) Processes() []int {
+	if s.cmd == nil {
+		return nil
+	}
+	return descendants(s.PID())
 }
 
 // Remove ends the server and removes its folder.

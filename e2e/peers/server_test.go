@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"portside/e2e/peers"
@@ -25,14 +26,23 @@ func TestServersStartServeAndGoAway(t *testing.T) {
 					for _, active := range []bool{false, true} {
 						thereAndBack(t, s, active)
 					}
+					family := s.Processes()
 					s.Close()
-					if left := s.Processes(); len(left) > 0 {
-						t.Errorf("processes are left: %v", left)
+					for _, pid := range family {
+						if err := syscall.Kill(pid, 0); err != syscall.ESRCH && !zombie(pid) {
+							t.Errorf("process %d of the server %v is left: %v", pid, family, err)
+						}
 					}
 				})
 			}
 		}
 	}
+}
+
+// zombie says whether a process has ended and its parent has not asked yet.
+func zombie(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err != nil || strings.Contains(string(b), "State:\tZ")
 }
 
 func thereAndBack(t *testing.T, s *peers.Server, active bool) {
@@ -50,8 +60,8 @@ func thereAndBack(t *testing.T, s *peers.Server, active bool) {
 	}
 	run := func(op peers.Op, job peers.Job) {
 		job.Endpoint, job.Active = s.Endpoint(), active
-		if out, err := peers.Ftplib.Run(t.Context(), op, job); err != nil {
-			t.Fatalf("%v\n%s", err, out)
+		if r, err := peers.Ftplib.Run(t.Context(), op, job); err != nil {
+			t.Fatalf("%v\n%s", err, r.Output)
 		}
 	}
 	run(peers.PutFolder, peers.Job{Local: src})

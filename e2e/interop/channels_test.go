@@ -1,0 +1,173 @@
+//go:build linux
+
+package interop
+
+import (
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"portside/e2e/peers"
+)
+
+// channelCheck holds a JSON log against the kernel's view of the same time.
+//
+// Every control and data connection in the log must have been opened by the side, from and to the addresses that the kernel
+// saw; every connection that the kernel saw between the two sides must stand in the log.
+type channelCheck struct {
+	kernel         *peers.Kernel  // nil: not allowed to look, so only the log itself is checked
+	start          time.Time      // what the kernel saw before is not of this log
+	active         bool           // the mode that was asked for
+	tls            bool           // data connections must be protected
+	resumed        bool           // and resume the control connection's TLS session
+	client, server int            // process groups
+	at             netip.AddrPort // the server's address
+	count          *count
+}
+
+// count is how many connections were checked, and of how many of those the kernel could name the owner.
+type count struct{ all, named atomic.Int64 }
+
+// report fails when the kernel named no owner, so that the check says nothing.
+func (c *count) report(t *testing.T) {
+	all, named := c.all.Load(), c.named.Load()
+	t.Logf("%d connections stand in the logs as the kernel saw them; of %d it could also say whose they were", all, named)
+	if all > 0 && named == 0 {
+		t.Error("the kernel named the owner of no connection")
+	}
+}
+
+// ends are a connection's two ends, from being the initiator's.
+type ends struct{ from, to netip.AddrPort }
+
+// kernelDelay is the longest that the kernel's report may come later than the end of the session.
+const kernelDelay = 3 * time.Second
+
+func (c channelCheck) run(t *testing.T, log []record) {
+	t.Helper()
+	logged := c.fromLog(t, log)
+	if c.kernel == nil {
+		return
+	}
+	var seen map[ends]peers.Opening
+	for limit := time.Now().Add(kernelDelay); ; time.Sleep(5 * time.Millisecond) {
+		if seen = c.fromKernel(); time.Now().After(limit) || covers(seen, logged) {
+			break
+		}
+	}
+	named := 0
+	for e, r := range logged {
+		o, ok := seen[e]
+		if !ok {
+			t.Errorf("the kernel saw no such connection: %v\nit saw %v", r, seen)
+			continue
+		}
+		owner, other := c.client, c.server
+		if r.Initiator == "server" {
+			owner, other = other, owner
+		}
+		switch {
+		case len(o.Owner) == 0: // the socket was gone before one could ask whose it is
+		case o.OwnedBy(owner):
+			named++
+		case o.OwnedBy(other):
+			t.Errorf("the kernel says that the other side opened it: %v\n%v", o, r)
+		default:
+			t.Errorf("the kernel says that somebody else opened it: %v\n%v", o, r)
+		}
+		// Over IPv4 the server has an address of its own, so the address alone tells the sides apart.
+		if fromServer := e.from.Addr() == c.at.Addr(); c.at.Addr().Is4() && fromServer != (r.Initiator == "server") {
+			t.Errorf("the initiator's address is not the %s's: %v", r.Initiator, r)
+		}
+	}
+	if c.count != nil {
+		c.count.named.Add(int64(named))
+		c.count.all.Add(int64(len(logged)))
+	}
+	for e, o := range seen {
+		if _, ok := logged[e]; !ok && (e.to == c.at || o.OwnedBy(c.client) || o.OwnedBy(c.server)) {
+			t.Errorf("a connection stands in no record: %v\n%s", o, dialogue(log))
+		}
+	}
+}
+
+// fromLog checks the records themselves and returns those of opened connections.
+func (c channelCheck) fromLog(t *testing.T, log []record) map[ends]record {
+	t.Helper()
+	mode, initiator := "passive", "client"
+	if c.active {
+		mode, initiator = "active", "server"
+	}
+	type conn struct {
+		session string
+		number  int
+	}
+	logged := map[ends]record{}
+	opened, closed, protected := map[conn]record{}, map[conn]bool{}, map[conn]record{}
+	for _, r := range log {
+		id := conn{r.Session, r.Conn}
+		want := "client"
+		switch r.Event {
+		case "data-opened":
+			opened[id] = r
+			want = initiator
+			if r.Mode != mode {
+				t.Errorf("the mode is not %s: %v", mode, r)
+			}
+		case "control-opened":
+		case "data-tls":
+			protected[id] = r
+			continue
+		case "data-closed":
+			closed[id] = true
+			continue
+		case "data-failed", "control-failed", "stranger-refused", "ports-exhausted", "mode-changed":
+			t.Errorf("unexpected: %v", r)
+			continue
+		default:
+			continue
+		}
+		if r.Initiator != want {
+			t.Errorf("the initiator is not the %s: %v", want, r)
+		}
+		logged[ends{address(t, r, r.From), address(t, r, r.To)}] = r
+	}
+	if len(opened) == 0 {
+		t.Errorf("no data connection in the log:\n%s", dialogue(log))
+	}
+	for id, r := range opened {
+		if !closed[id] {
+			t.Errorf("no record says that it was closed: %v", r)
+		}
+		p, ok := protected[id]
+		if ok != c.tls || ok && !strings.HasPrefix(p.TLS, "TLS 1.") {
+			t.Errorf("TLS of the data connection is %v, want %v: %v %v", ok, c.tls, r, p)
+		}
+		if c.resumed && !p.Resumed {
+			t.Errorf("the control connection's TLS session is not resumed: %v", p)
+		}
+	}
+	return logged
+}
+
+func (c channelCheck) fromKernel() map[ends]peers.Opening {
+	seen := map[ends]peers.Opening{}
+	for _, o := range c.kernel.Openings() {
+		if o.Time.After(c.start) {
+			seen[ends{o.From, o.To}] = o
+		}
+	}
+	return seen
+}
+
+// covers says whether the kernel has reported all connections of a log, and whose they are.
+func covers(seen map[ends]peers.Opening, logged map[ends]record) bool {
+	for e := range logged {
+		if o, ok := seen[e]; !ok || !o.Asked {
+			return false
+		}
+	}
+	return true
+}

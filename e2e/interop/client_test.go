@@ -1,0 +1,66 @@
+//go:build linux
+
+package interop
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"portside/e2e/peers"
+)
+
+func TestClientMovesFilesAndFoldersWithEveryServer(t *testing.T) {
+	k := peers.WatchKernel(t)
+	var n count
+	t.Cleanup(func() { n.report(t) })
+	for _, kind := range peers.Kinds {
+		for _, tls := range []peers.TLS{peers.Off, peers.Required, peers.Implicit} {
+			for _, host := range []string{"127.0.0.2", "::1"} {
+				t.Run(fmt.Sprintf("%s/%s/%s", kind, tls, host), func(t *testing.T) {
+					t.Parallel()
+					// The servers that can insist that data connections resume the TLS session do.
+					reuse := tls != peers.Off && (kind == peers.Vsftpd || kind == peers.ProFTPD)
+					s := peers.ForTest(t, peers.Config{Kind: kind, TLS: tls, Host: host, RequireReuse: reuse})
+					for _, active := range []bool{false, true} {
+						t.Run(modeName(active), func(t *testing.T) { clientMoves(t, k, &n, s, active) })
+					}
+				})
+			}
+		}
+	}
+}
+
+func modeName(active bool) string {
+	if active {
+		return "active"
+	}
+	return "passive"
+}
+
+func clientMoves(t *testing.T, k *peers.Kernel, n *count, s *peers.Server, active bool) {
+	src := makeTree(t, t.TempDir(), "tree")
+	for _, what := range []string{"tree", "tree/big.bin"} {
+		name := filepath.Base(what)
+		local := filepath.Join(filepath.Dir(src), what)
+		base := strings.TrimSuffix(s.URL(""), "/") + "/"
+
+		run := func(verb string, args ...string) {
+			t.Helper()
+			start := time.Now()
+			log, pid := transfer(t, s.CA, append([]string{verb, "--mode", modeName(active), "--log", "json"}, args...)...)
+			check := channelCheck{kernel: k, start: start, active: active, tls: s.TLS != peers.Off, resumed: s.RequireReuse,
+				client: pid, server: s.PID(), at: s.AddrPort(), count: n}
+			check.run(t, log)
+		}
+		run("put", local, base)
+		sameFiles(t, local, filepath.Join(s.Root, name))
+		down := t.TempDir()
+		run("get", base+name, down)
+		sameFiles(t, local, filepath.Join(down, name))
+		os.RemoveAll(filepath.Join(s.Root, name))
+	}
+}
