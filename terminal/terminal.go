@@ -55,6 +55,8 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
       --log text|json               the connection log on standard output
   portside check [--json] [--mode auto|passive|active] [--insecure] URL
                                 connects, lists in passive and in active mode, says what worked and why
+  portside explain [--html] LOG [LOG]
+                                explains a log saved as JSON lines; with the logs of both ends: what they prove together
   portside demo                 a local server, a client, one file in each mode: every channel explained
   portside version
 
@@ -77,7 +79,7 @@ func Is(name string) bool { return commands()[name] != nil }
 
 func commands() map[string]command {
 	return map[string]command{
-		"serve": serve, "get": get, "put": put, "check": check, "demo": demo,
+		"serve": serve, "get": get, "put": put, "check": check, "demo": demo, "explain": explain,
 		"version": version, "help": help, "--help": help, "-h": help, "--version": version,
 	}
 }
@@ -129,8 +131,13 @@ func flags(c Console) *flag.FlagSet {
 	return fs
 }
 
-// parse reads flags wherever they stand and returns the other arguments.
+// parse reads flags wherever they stand and returns the other arguments, each of which has to be there.
 func parse(fs *flag.FlagSet, args []string, want ...string) ([]string, error) {
+	return parseSome(fs, args, len(want), len(want), want...)
+}
+
+// parseSome is parse with low to high arguments.
+func parseSome(fs *flag.FlagSet, args []string, low, high int, want ...string) ([]string, error) {
 	var rest []string
 	for {
 		if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -144,11 +151,11 @@ func parse(fs *flag.FlagSet, args []string, want ...string) ([]string, error) {
 		rest = append(rest, fs.Arg(0))
 		args = fs.Args()[1:]
 	}
-	if len(rest) < len(want) {
+	if len(rest) < low {
 		return nil, misuse("%s is missing; see portside help", want[len(rest)])
 	}
-	if len(rest) > len(want) {
-		return nil, misuse("%q is one argument too many; see portside help", rest[len(want)])
+	if len(rest) > high {
+		return nil, misuse("%q is one argument too many; see portside help", rest[high])
 	}
 	return rest, nil
 }

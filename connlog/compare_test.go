@@ -1,0 +1,144 @@
+package connlog
+
+import (
+	"bytes"
+	"encoding/xml"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+// both plays the two ends of one session into one log.
+func both(client, server []Record) *Log {
+	l := NewLog(0)
+	c, s := &tape{log: l, side: Client}, &tape{log: l, side: Server}
+	natted := netip.MustParseAddrPort("198.51.100.7:40001")
+	c.play(Record{Event: ControlOpened, Channel: Control, Initiator: Client, From: clientAt, To: serverAt},
+		Record{Event: Greeted, Channel: Control, Peer: "srv1"})
+	c.play(client...)
+	s.play(Record{Session: "srv1", Event: ControlOpened, Channel: Control, Initiator: Client, From: natted, To: netip.MustParseAddrPort("10.0.0.4:21")})
+	for _, r := range server {
+		r.Session = "srv1"
+		s.play(r)
+	}
+	return l
+}
+
+func TestTwoLogsTogetherProveWhatOneCannot(t *testing.T) {
+	to := netip.MustParseAddrPort("203.0.113.5:21107")
+	inside := netip.MustParseAddrPort("10.0.0.4:21107")
+	mine := netip.MustParseAddrPort("192.168.1.7:50210")
+	data := func(r Record) Record { r.Channel, r.Conn = Data, 1; return r }
+	passive := func(r Record) Record { r.Mode, r.Initiator = Passive, Client; return data(r) }
+	active := func(r Record) Record { r.Mode, r.Initiator = Active, Server; return data(r) }
+	for _, c := range []struct {
+		name           string
+		client, server []Record
+		want           string
+	}{
+		{"passive, dropped on the way",
+			[]Record{passive(Record{Event: PassiveOffered, Command: "EPSV", To: to}), passive(Record{Event: DataFailed, To: to, Reason: ReasonTimeout})},
+			[]Record{passive(Record{Event: PassiveOffered, Command: "EPSV", To: inside}), passive(Record{Event: OfferExpired, To: inside, Reason: ReasonTimeout})},
+			"the server was waiting there, and nothing arrived"},
+		{"passive, from another address",
+			[]Record{passive(Record{Event: PassiveOffered, Command: "EPSV", To: to}), passive(Record{Event: DataFailed, To: to, Reason: ReasonReset})},
+			[]Record{passive(Record{Event: PassiveOffered, Command: "EPSV", To: inside}), passive(Record{Event: StrangerRefused, From: netip.MustParseAddrPort("198.51.100.99:5"), To: inside})},
+			"uses more than one public address"},
+		{"active, dropped at the client",
+			[]Record{active(Record{Event: ActiveRequested, Command: "EPRT", To: mine}), active(Record{Event: DataFailed, To: mine, Reason: ReasonTimeout})},
+			[]Record{active(Record{Event: ActiveRequested, Command: "EPRT", To: mine}), active(Record{Event: DataFailed, To: mine, Reason: ReasonTimeout})},
+			"the client was waiting, and nothing arrived"},
+		{"all well",
+			[]Record{passive(Record{Event: PassiveOffered, Command: "EPSV", To: to}), passive(Record{Event: DataOpened, From: mine, To: to}), passive(Record{Event: DataClosed, Bytes: 5})},
+			[]Record{passive(Record{Event: PassiveOffered, Command: "EPSV", To: inside}), passive(Record{Event: DataOpened, From: netip.MustParseAddrPort("198.51.100.7:40002"), To: inside}), passive(Record{Event: DataClosed, Bytes: 5})},
+			"a router with NAT is in between"},
+	} {
+		// Through the file format, as it is used.
+		var file bytes.Buffer
+		if err := both(c.client, c.server).WriteJSON(&file); err != nil {
+			t.Fatal(err)
+		}
+		l := NewLog(0)
+		if _, err := l.ReadJSON(&file); err != nil {
+			t.Fatal(err)
+		}
+		pairs := l.Compare()
+		if len(pairs) != 1 || pairs[0].Server == nil || len(pairs[0].Channels) != 2 {
+			t.Fatalf("%s: %+v", c.name, pairs)
+		}
+		if got := Text(pairs[0].Channels[1].Together); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q in it", c.name, got, c.want)
+		}
+		var out bytes.Buffer
+		if err := l.WriteComparison(&out); err != nil || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s: %v %s", c.name, err, out.String())
+		}
+	}
+}
+
+func TestABadLineOfALogIsNamedAndTheRestIsRead(t *testing.T) {
+	l := NewLog(0)
+	n, err := l.ReadJSON(strings.NewReader("{\"time\":\"2026-11-23T09:41:07.118Z\",\"side\":\"client\",\"session\":\"s1\",\"event\":\"control-opened\"}\nnonsense\n\n{}\n"))
+	if n != 1 || err == nil || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+func TestTheReportIsOneSafePage(t *testing.T) {
+	l := NewLog(0)
+	tp := &tape{log: l, side: Client}
+	for _, mode := range []Mode{Passive, Active} {
+		for _, o := range outcomes(mode, Client) {
+			for _, r := range o.records {
+				r.Session = string(mode) + o.name
+				tp.play(r)
+			}
+		}
+	}
+	tp.play(Record{Session: "<script>alert(1)</script>", Event: ControlFailed, Channel: Control, Reason: ReasonNotFTP, Err: `"><img src=x onerror=alert(1)>`})
+	var b bytes.Buffer
+	if err := l.WriteHTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	page := b.String()
+	for _, bad := range []string{"<script", "<img", "http://", "https://", "ZgotmplZ", "<no value>"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page holds %q", bad)
+		}
+	}
+	for _, want := range []string{"<polygon", "stroke-dasharray", "the server opened it", "translate(", "EPRT"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	// Every picture is well-formed XML.
+	for rest := page; ; {
+		i := strings.Index(rest, "<svg viewBox")
+		if i < 0 {
+			break
+		}
+		j := strings.Index(rest, "</svg>\n")
+		if j < i {
+			t.Fatal("a picture has no end")
+		}
+		if err := xml.Unmarshal([]byte(rest[i:j+6]), new(struct{})); err != nil {
+			t.Errorf("%v in %s", err, rest[i:j+6])
+		}
+		rest = rest[j+6:]
+	}
+}
+
+func FuzzReadJSON(f *testing.F) {
+	var b bytes.Buffer
+	both(nil, nil).WriteJSON(&b)
+	f.Add(b.Bytes())
+	f.Add([]byte(`{"time":"2026-11-23T09:41:07.118Z","side":"server","event":"data-failed","conn":-1,"channel":"data"}`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		l := NewLog(100)
+		l.ReadJSON(bytes.NewReader(in))
+		var out bytes.Buffer
+		l.WriteComparison(&out)
+		l.WriteHTML(&out)
+		l.WriteText(&out)
+	})
+}

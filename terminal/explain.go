@@ -1,0 +1,51 @@
+package terminal
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/mitchellh/go-homedir"
+
+	"portside/connlog"
+)
+
+// explain reads one or two saved logs, of the client, the server or both, and says what they prove.
+func explain(_ context.Context, c Console, args []string) error {
+	fs := flags(c)
+	html := fs.Bool("html", false, "")
+	rest, err := parseSome(fs, args, 1, 2, "LOG, a log saved as JSON lines,")
+	if err != nil {
+		return err
+	}
+	log := connlog.NewLog(0)
+	for _, name := range rest {
+		if err := readLog(log, name); err != nil {
+			return err
+		}
+	}
+	if *html {
+		return log.WriteHTML(c.Out)
+	}
+	return log.WriteComparison(c.Out)
+}
+
+func readLog(log *connlog.Log, name string) error {
+	name, err := homedir.Expand(name)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := log.ReadJSON(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("%s holds no record of a connection log", name)
+	}
+	return nil
+}
