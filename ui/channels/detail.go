@@ -83,7 +83,7 @@ func (d *Detail) SetChannel(c connlog.Channel) {
 	e := c.Explain()
 	if text := e.String(); text != d.text {
 		d.text = text
-		title := spans(e.Title)
+		title := Spans(e.Title)
 		for i := range title {
 			title[i].Bold = true
 		}
@@ -106,9 +106,9 @@ func (d *Detail) setParagraphs(paragraphs [][]connlog.Span) {
 	have := d.paragraphs.Objects
 	for i, p := range paragraphs {
 		if i < len(have) {
-			have[i].(*kit.FlowText).SetSpans(spans(p)...)
+			have[i].(*kit.FlowText).SetSpans(Spans(p)...)
 		} else {
-			have = append(have, kit.NewFlowText(spans(p)...))
+			have = append(have, kit.NewFlowText(Spans(p)...))
 		}
 	}
 	d.paragraphs.Objects = have[:len(paragraphs)]
@@ -158,8 +158,8 @@ func (d *Detail) AccessibilityRole() fyne.AccessibleRole { return fyne.Accessibl
 // CreateRenderer implements [fyne.Widget].
 func (d *Detail) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(d.scroll) }
 
-// spans gives connlog's styles their looks.
-func spans(in []connlog.Span) []kit.Span {
+// Spans gives connlog's styles their looks.
+func Spans(in []connlog.Span) []kit.Span {
 	out := make([]kit.Span, len(in))
 	for i, s := range in {
 		out[i] = kit.Span{Text: s.Text}

@@ -45,8 +45,10 @@ type Options struct {
 	// Save asks the person where to save the log, with name as the proposal, and calls write with what was opened,
 	// which may be on another goroutine. Nil: the log can't be saved from here.
 	Save func(name string, write func(io.Writer) error)
-	// Fold is called for a click on the tab that is shown already.
-	Fold func()
+	// Fold is called for a click on the tab that is shown already, and Unfold when another one is chosen.
+	Fold, Unfold func()
+	// Compare asks for another log and compares it with this one. Nil: it can't be done from here.
+	Compare func()
 	// Empty is what stands in the place of the channels as long as there are none: what would be here, and how to get it.
 	Empty string
 }
@@ -122,6 +124,9 @@ func (d *Drawer) makeTabs() {
 	}
 	d.tabs = kit.NewTabBar(titles)
 	d.tabs.OnSelected = func(i int) {
+		if d.opt.Unfold != nil {
+			d.opt.Unfold()
+		}
 		d.Refresh()
 		d.all[i].Content.Refresh() // it missed what happened while it was not shown, a change of theme for instance
 	}
@@ -324,10 +329,15 @@ func (d *Drawer) channelMenu(c connlog.Channel) *fyne.Menu {
 
 func (d *Drawer) saveMenu() *fyne.Menu {
 	name := "portside-" + d.now().Format("2006-01-02-1504")
-	return fyne.NewMenu("",
+	items := []*fyne.MenuItem{
 		fyne.NewMenuItem("As text, for reading…", func() { d.opt.Save(name+".txt", d.opt.Log.WriteText) }),
+		fyne.NewMenuItem("As a page with pictures (HTML)…", func() { d.opt.Save(name+".html", d.opt.Log.WriteHTML) }),
 		fyne.NewMenuItem("As JSON lines, for programs…", func() { d.opt.Save(name+".jsonl", d.opt.Log.WriteJSON) }),
-	)
+	}
+	if d.opt.Compare != nil {
+		items = append(items, fyne.NewMenuItemSeparator(), fyne.NewMenuItem("Compare logs…", d.opt.Compare))
+	}
+	return fyne.NewMenu("", items...)
 }
 
 // CreateRenderer implements [fyne.Widget].
@@ -386,7 +396,7 @@ func (r *drawerRenderer) Layout(size fyne.Size) {
 	r.line.Hidden = y == 0 // the tab bar has one of its own
 	r.line.Move(fyne.NewPos(0, height-1))
 	r.line.Resize(fyne.NewSize(size.Width, 1))
-	if o := d.all[d.tabs.Selected()].Content; o != nil {
+	if o := d.all[d.tabs.Selected()].Content; o != nil && size.Height > height+1 { // else only the tabs are left of the drawer
 		o.Move(fyne.NewPos(0, height))
 		o.Resize(fyne.NewSize(size.Width, max(0, size.Height-height)))
 		r.objects = append(r.objects, o)
