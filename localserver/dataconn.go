@@ -10,9 +10,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"portside/connlog"
@@ -184,7 +184,7 @@ func (d *dataConn) dial(ctx context.Context, l Limits) (*net.TCPConn, error) {
 }
 
 func cannotBind(err error) bool {
-	return addressInUse(err) || errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EADDRNOTAVAIL)
+	return addressInUse(err) || errors.Is(err, os.ErrPermission) || addressNotOurs(err)
 }
 
 // open returns the connection, waiting for it or dialling it. It fails at once when ctx ends.
@@ -282,17 +282,21 @@ func classify(err error) (connlog.Reason, connlog.Side) {
 		return connlog.ReasonTLS, ""
 	case errors.Is(err, errNewer), errors.Is(err, errUnused), errors.Is(err, errSignOut), errors.Is(err, errEnd):
 		return connlog.ReasonNotTaken, ""
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case is(err, refusedErrors):
 		return connlog.ReasonRefused, connlog.Client
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+	case is(err, unreachableErrors):
 		return connlog.ReasonUnreachable, ""
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case is(err, resetErrors):
 		return connlog.ReasonReset, connlog.Client
 	case errors.Is(err, errNotTaken), errors.Is(err, errExpired), errors.Is(err, os.ErrDeadlineExceeded),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
+		errors.Is(err, context.DeadlineExceeded), is(err, timeoutErrors):
 		return connlog.ReasonTimeout, ""
 	}
 	return connlog.ReasonReset, ""
+}
+
+func is(err error, any []error) bool {
+	return slices.ContainsFunc(any, func(one error) bool { return errors.Is(err, one) })
 }
 
 // localError is a failure on this computer while data moved: its disk, its rights.

@@ -318,7 +318,7 @@ func fileReply(err error, virtual string) (code int, text string) {
 		return 550, virtual + ": no such file or folder."
 	case errors.Is(err, fs.ErrExist):
 		return 550, virtual + ": it exists already."
-	case errors.Is(err, syscall.ENOTEMPTY):
+	case is(err, notEmptyErrors):
 		return 550, virtual + ": the folder is not empty."
 	case errors.Is(err, syscall.ENOTDIR):
 		return 550, virtual + ": not a folder."

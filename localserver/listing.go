@@ -120,7 +120,7 @@ func (r Rights) perm(dir bool) string {
 
 // nameBudget is the memory that the names of one listing may take. A folder whose names need more is read again for
 // each piece, so a listing of any size is sorted in bounded memory and starts at once.
-const nameBudget = 16 << 20
+const nameBudget = 8 << 20
 
 // sortedNames calls emit with the names in dir that match, in the order of their bytes.
 func sortedNames(dir *os.File, match func(string) bool, budget int, emit func(string) error) error {

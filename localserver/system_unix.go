@@ -12,6 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The errors of sockets and folders by what they mean; Windows has numbers of its own for them.
+var (
+	refusedErrors     = []error{unix.ECONNREFUSED}
+	unreachableErrors = []error{unix.EHOSTUNREACH, unix.ENETUNREACH}
+	resetErrors       = []error{unix.ECONNRESET, unix.EPIPE}
+	timeoutErrors     = []error{unix.ETIMEDOUT}
+	notEmptyErrors    = []error{unix.ENOTEMPTY}
+)
+
 const openNonblock = unix.O_NONBLOCK
 
 func addressInUse(err error) bool { return errors.Is(err, unix.EADDRINUSE) }

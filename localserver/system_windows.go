@@ -10,6 +10,15 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// The errors of sockets and folders by what they mean.
+var (
+	refusedErrors     = []error{windows.WSAECONNREFUSED}
+	unreachableErrors = []error{windows.WSAEHOSTUNREACH, windows.WSAENETUNREACH}
+	resetErrors       = []error{windows.WSAECONNRESET, windows.WSAECONNABORTED}
+	timeoutErrors     = []error{windows.WSAETIMEDOUT}
+	notEmptyErrors    = []error{windows.ERROR_DIR_NOT_EMPTY}
+)
+
 const openNonblock = 0 // Windows has no FIFOs in folders
 
 func addressInUse(err error) bool {
