@@ -25,6 +25,7 @@ type control struct {
 	conn  net.Conn
 	tcp   net.Conn      // conn, or what is beneath its TLS
 	reply time.Duration // how long a reply may take
+	final time.Duration // how long the last reply to a transfer may take: some servers look at a whole upload first
 	log   func(connlog.Record)
 	local connlog.Record // From, To, Initiator of this connection, for records
 	open  func() (*dataConn, error)
@@ -357,6 +358,9 @@ func (c *control) receive() error {
 		data := c.data
 		c.mu.Unlock()
 		limit, given := c.reply, false
+		if c.begun {
+			limit = c.final
+		}
 		if data != nil && data.cause() != nil {
 			limit, given = min(afterwards, c.reply), true // the transfer has failed: what the server says of it comes soon or never
 		}
@@ -385,6 +389,8 @@ func (c *control) receive() error {
 			c.pending = []reply{a.as(226)}
 		case a.code >= 200 && a.code < 300 && usual[a.to.verb] != 0:
 			c.pending = []reply{a.as(usual[a.to.verb])}
+		case a.to.verb == "FEAT" && a.code == 211:
+			c.pending = []reply{featReply(a.reply)}
 		case a.to.verb == "OPTS":
 			c.pending = []reply{oneLine(501, "not taken")} // the only refusal that the library lives with
 		default:
@@ -392,6 +398,28 @@ func (c *control) receive() error {
 		}
 		return nil
 	}
+}
+
+// features are the lines of a FEAT reply (RFC 2389 section 3.2). Some servers forget the blank before each, or write the
+// code there.
+func features(r reply) []string {
+	var out []string
+	for i, line := range r.lines {
+		if i > 0 && i < len(r.lines)-1 {
+			out = append(out, strings.TrimSpace(strings.TrimPrefix(line, "211-")))
+		}
+	}
+	return out
+}
+
+// featReply is a FEAT reply as the library reads it: the names in capitals, each after a blank.
+func featReply(r reply) reply {
+	out := []string{"211-Features"}
+	for _, f := range features(r) {
+		name, rest, _ := strings.Cut(f, " ")
+		out = append(out, " "+strings.ToUpper(name)+" "+rest)
+	}
+	return reply{code: 211, lines: append(out, "211 End")}
 }
 
 // usual is the one success code that the library takes for a command. Servers use others of the same hundred.

@@ -146,7 +146,7 @@ func (d *dataConn) dial(ctx context.Context, to netip.AddrPort, limit time.Durat
 	d.record(connlog.Record{Event: connlog.DataDialing})
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	dialer := net.Dialer{}
+	dialer := net.Dialer{Control: bindLate}
 	if to.Addr().Is4() == d.s.local.Addr().Is4() && (!to.Addr().IsLoopback() || d.s.local.Addr().IsLoopback()) {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(d.s.local.Addr(), 0))
 	}

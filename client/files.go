@@ -18,54 +18,71 @@ import (
 // where the server has it, LIST else. "." and ".." are left out; see [Entry.Unsafe] for other names that lead elsewhere.
 func (s *Session) List(ctx context.Context, dir string) ([]Entry, error) {
 	var entries []Entry
-	err := s.do(ctx, "list", dir, func() error {
-		for {
-			command, parse := s.listing(dir)
-			raw := lister{parse: parse, now: time.Now()}
-			err := s.retrieve(command, dir, 0, raw.read)
-			code := s.ctl.last.code
-			refused := err != nil && code >= 500 && s.ctl.dataErr == nil && s.ctl.failure() == nil
-			switch {
-			case refused && verbOf(command) == "MLSD" && code != 550:
-				s.noMLSD = true
-			case s.listArg != "" && verbOf(command) == "LIST" && (refused || err == nil && raw.lines == 0):
-				// Some servers take "-a" for a name. If the folder is there without it, it is not asked for again.
-				s.listArg = ""
-				raw = lister{parse: parse, now: time.Now()}
-				command, _ = s.listing(dir)
-				if err = s.retrieve(command, dir, 0, raw.read); err != nil || raw.lines == 0 {
-					s.listArg = "-a"
-				}
-				entries = raw.entries
-				return err
-			default:
-				if err == nil {
-					err = raw.judge()
-				}
-				entries = raw.entries
+	err := s.do(ctx, "list", dir, func() (err error) {
+		if s.hasMLSD() {
+			l, err := s.listWith("MLSD", dir, parseMLSD)
+			entries = l.entries
+			if code := s.ctl.last.code; err == nil || code == 550 || code < 500 || s.ctl.dataErr != nil || s.ctl.failure() != nil {
 				return err
 			}
+			s.noMLSD = true // announced, and then refused
 		}
+		if !strings.ContainsAny(dir, "*?[]{}~") {
+			entries, err = s.listUnix(dir)
+			return err
+		}
+		// The server may take it for a pattern, so it is listed from within.
+		here, err := s.workingDir()
+		if err == nil {
+			err = s.lib.ChangeDir(dir)
+		}
+		if err != nil {
+			return err
+		}
+		entries, err = s.listUnix("")
+		if s.ctl.failure() == nil && s.ctl.op.Err() == nil {
+			last := s.ctl.last
+			if back := s.lib.ChangeDir(here); err == nil {
+				err = back
+			} else {
+				s.ctl.last = last
+			}
+		}
+		return err
 	})
 	return entries, err
 }
 
-// listing is the command that lists dir, and the parser for what it brings.
-func (s *Session) listing(dir string) (string, parser) {
-	if s.hasMLSD() {
-		return strings.TrimRight("MLSD "+dir, " "), parseMLSD
+// listUnix lists with LIST, with "-a" for names that begin with a dot unless the server takes that for a name.
+func (s *Session) listUnix(dir string) ([]Entry, error) {
+	arg := dir
+	if strings.HasPrefix(arg, "-") {
+		arg = "./" + arg // else it would be taken for options
 	}
-	parts := []string{"LIST"}
-	if s.listArg != "" {
-		parts = append(parts, s.listArg)
-	}
-	if dir != "" {
-		if dir[0] == '-' {
-			dir = "./" + dir // else it would be taken for options
+	if !s.noDashA {
+		all, err := s.listWith("LIST", strings.TrimRight("-a "+arg, " "), parseLIST)
+		refused := err != nil && s.ctl.last.code >= 500 && s.ctl.dataErr == nil && s.ctl.failure() == nil
+		if !refused && (err != nil || all.lines > 0) {
+			return all.entries, err
 		}
-		parts = append(parts, dir)
 	}
-	return strings.Join(parts, " "), parseLIST
+	l, err := s.listWith("LIST", arg, parseLIST)
+	s.noDashA = l.lines > 0 // without it there is something
+	return l.entries, err
+}
+
+// listWith runs one listing command.
+func (s *Session) listWith(verb, arg string, parse parser) (lister, error) {
+	command := verb
+	if arg != "" {
+		command += " " + arg
+	}
+	l := lister{parse: parse, now: time.Now()}
+	err := s.retrieve(command, arg, 0, l.read)
+	if err == nil {
+		err = l.judge()
+	}
+	return l, err
 }
 
 func (s *Session) hasMLSD() bool {
@@ -333,17 +350,22 @@ func (s *Session) ChangeDir(ctx context.Context, path string) error {
 // CurrentDir is the current folder (PWD).
 func (s *Session) CurrentDir(ctx context.Context) (dir string, err error) {
 	err = s.do(ctx, "ask for the current folder", "", func() error {
-		r, err := s.ctl.command(s.ctl.op, "PWD") // the library takes text after the path for a part of it
-		if err != nil {
-			return err
-		}
-		if r.code != 257 {
-			return errRefused
-		}
-		dir, err = wire.Parse257(r.text())
+		dir, err = s.workingDir()
 		return err
 	})
 	return dir, err
+}
+
+// workingDir is PWD; the library takes text that stands after the path for a part of it.
+func (s *Session) workingDir() (string, error) {
+	r, err := s.ctl.command(s.ctl.op, "PWD")
+	if err != nil {
+		return "", err
+	}
+	if r.code != 257 {
+		return "", errRefused
+	}
+	return wire.Parse257(r.text())
 }
 
 // Size is a file's size in bytes (SIZE).

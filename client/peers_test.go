@@ -250,6 +250,16 @@ func exercise(t *testing.T, addr netip.AddrPort, root string, o Options, tls TLS
 	if e := names["a file.bin"]; len(names) != 3 || e.Size != int64(len(content)) || e.Type != File || e.Rights == "" {
 		t.Errorf("listing: %+v", entries)
 	}
+	odd := filepath.Join(root, "a[1] *{x}")
+	if err := os.Mkdir(odd, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(odd, "in"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.List(ctx, "/a[1] *{x}"); err != nil || len(got) != 1 || got[0].Name != "in" {
+		t.Errorf("a folder with the name of a pattern: %+v %v", got, err)
+	}
 	if names["up"].Type != Folder {
 		t.Errorf("up: %+v", names["up"])
 	}
@@ -316,10 +326,10 @@ func exercise(t *testing.T, addr netip.AddrPort, root string, o Options, tls TLS
 			}
 		}
 	}
-	if n := len(b.find(connlog.DataTLS)); tls != TLSNone && n < 7 {
+	if n := len(b.find(connlog.DataTLS)); tls != TLSNone && n < 8 {
 		t.Errorf("%d data connections under TLS", n)
 	}
-	if got, failed := b.find(connlog.DataClosed), b.find(connlog.DataFailed); len(got) != 7 || len(failed) != 1 {
+	if got, failed := b.find(connlog.DataClosed), b.find(connlog.DataFailed); len(got) != 8 || len(failed) != 1 {
 		t.Errorf("%d data connections ended well, %d did not", len(got), len(failed))
 	}
 	if err := s.Close(); err != nil {

@@ -147,7 +147,7 @@ type Session struct {
 	noEPSV   bool
 	noEPRT   bool
 	noMLSD   bool
-	listArg  string // "-a" while the server takes it
+	noDashA  bool // "LIST -a" is taken for a name
 	features map[string]string
 }
 
@@ -166,7 +166,7 @@ func Dial(ctx context.Context, o Options) (*Session, error) {
 		o.Recorder = connlog.Discard
 	}
 	o.Timeouts = o.Timeouts.withDefaults()
-	s := &Session{o: o, id: o.SessionID, turn: make(chan struct{}, 1), listArg: "-a"}
+	s := &Session{o: o, id: o.SessionID, turn: make(chan struct{}, 1)}
 	s.SetMode(o.Mode)
 	if s.id == "" {
 		var b [4]byte
@@ -201,7 +201,8 @@ func (s *Session) connect(ctx context.Context) error {
 	}
 	s.local, s.peer = addrPort(tcp.LocalAddr()), addrPort(tcp.RemoteAddr())
 	ends := connlog.Record{Channel: connlog.Control, Initiator: connlog.Client, From: s.local, To: s.peer}
-	c := &control{tcp: tcp, conn: tcp, reply: s.o.Timeouts.Reply, local: ends, replies: make(chan answer, 64),
+	c := &control{tcp: tcp, conn: tcp, reply: s.o.Timeouts.Reply,
+		final: max(s.o.Timeouts.Reply, s.o.Timeouts.Stall), local: ends, replies: make(chan answer, 64),
 		done: make(chan struct{}), op: ctx}
 	s.ctl = c
 	c.log, c.note = s.record, s.note
@@ -268,49 +269,39 @@ func (s *Session) connectFailed(op string, err error, r connlog.Record) error {
 // greet reads the greeting and negotiates TLS. It returns the reader of the connection that carries commands.
 func (s *Session) greet(ctx context.Context) (*bufio.Reader, reply, error) {
 	c := s.ctl
-	announce := func(greeting reply) {
-		r := c.local
-		r.Event, r.Software, r.Peer = connlog.Greeted, wire.Escape(greeting.text()), wire.ParseGreeting(greeting.text())
-		s.record(r)
-	}
 	if s.o.TLS == TLSImplicit {
-		state, err := s.protect(ctx)
-		if err != nil {
+		if err := s.protect(ctx); err != nil {
 			return nil, reply{}, err
 		}
-		br := bufio.NewReader(c.conn)
-		greeting, err := s.readGreeting(ctx, br)
-		if err != nil {
-			return nil, reply{}, err
-		}
-		announce(greeting)
-		s.recordTLS(state)
-		c.log(connlog.Record{Event: connlog.ReplySent, Channel: connlog.Control, Reply: greeting.String()})
-		return br, greeting, nil
 	}
 	br := bufio.NewReader(c.conn)
 	greeting, err := s.readGreeting(ctx, br)
 	if err != nil {
 		return nil, reply{}, err
 	}
-	announce(greeting)
+	r := c.local
+	r.Event, r.Software, r.Peer = connlog.Greeted, wire.Escape(greeting.text()), wire.ParseGreeting(greeting.text())
+	s.record(r)
 	c.log(connlog.Record{Event: connlog.ReplySent, Channel: connlog.Control, Reply: greeting.String()})
+	if s.o.TLS == TLSImplicit {
+		return br, greeting, nil
+	}
 	if s.o.TLS == TLSNone {
 		return br, greeting, nil
 	}
 	c.log(connlog.Record{Event: connlog.CommandSent, Channel: connlog.Control, Command: "AUTH TLS"})
-	c.replyBy(ctx)
+	c.within(ctx, s.o.Timeouts.Reply)
 	if _, err := io.WriteString(c.tcp, "AUTH TLS\r\n"); err != nil {
 		return nil, reply{}, err
 	}
-	r, err := readReply(br)
+	answer, err := readReply(br)
 	if err != nil {
 		return nil, reply{}, fmt.Errorf("no answer to AUTH TLS: %w", err)
 	}
-	c.log(connlog.Record{Event: connlog.ReplySent, Channel: connlog.Control, Reply: r.String()})
-	if r.code != 234 && r.code != 334 {
-		if s.o.TLS == TLSExplicit || r.code == 421 {
-			return nil, reply{}, &Error{Reason: connlog.ReasonTLS, Code: r.code, Reply: r.String(),
+	c.log(connlog.Record{Event: connlog.ReplySent, Channel: connlog.Control, Reply: answer.String()})
+	if answer.code != 234 && answer.code != 334 {
+		if s.o.TLS == TLSExplicit || answer.code == 421 {
+			return nil, reply{}, &Error{Reason: connlog.ReasonTLS, Code: answer.code, Reply: answer.String(),
 				Err: errors.New("the server has no TLS (AUTH TLS was refused)"), Advice: "Nothing was sent in clear."}
 		}
 		return br, greeting, nil
@@ -319,17 +310,16 @@ func (s *Session) greet(ctx context.Context) (*bufio.Reader, reply, error) {
 		return nil, reply{}, &Error{Reason: connlog.ReasonTLS,
 			Err: errors.New("clear bytes came after the reply to AUTH TLS: somebody on the way tampers with the connection")}
 	}
-	state, err := s.protect(ctx)
-	if err != nil {
+	if err := s.protect(ctx); err != nil {
 		return nil, reply{}, err
 	}
-	s.recordTLS(state)
 	return bufio.NewReader(c.conn), greeting, nil
 }
 
-// replyBy gives the next reply its deadline, unless ctx was cancelled: then the deadline has passed already.
-func (c *control) replyBy(ctx context.Context) {
-	_ = c.tcp.SetDeadline(time.Now().Add(c.reply))
+// within gives what is read and written next its deadline, unless ctx was cancelled: then that has passed already. It is
+// for the time before the reader runs; connect sets the deadline when ctx ends later.
+func (c *control) within(ctx context.Context, limit time.Duration) {
+	_ = c.tcp.SetDeadline(time.Now().Add(limit))
 	if ctx.Err() != nil {
 		_ = c.tcp.SetDeadline(past)
 	}
@@ -338,7 +328,7 @@ func (c *control) replyBy(ctx context.Context) {
 // readGreeting reads the 220, and says what else answers when it is not FTP.
 func (s *Session) readGreeting(ctx context.Context, br *bufio.Reader) (reply, error) {
 	for {
-		s.ctl.replyBy(ctx)
+		s.ctl.within(ctx, s.o.Timeouts.Reply)
 		first, err := br.Peek(1)
 		if err == nil && (first[0] == 0x15 || first[0] == 0x16) {
 			return reply{}, &Error{Reason: connlog.ReasonNotFTP, Err: errors.New("a TLS server answers"),
@@ -424,10 +414,10 @@ func (s *Session) note(verb string, r reply) {
 	rec := connlog.Record{Channel: connlog.Control, User: s.o.User, Reply: r.String()}
 	switch {
 	case verb != "USER" && verb != "PASS":
-		if verb == "FEAT" && r.code == 211 && len(r.lines) > 2 {
+		if verb == "FEAT" && r.code == 211 {
 			s.features = map[string]string{}
-			for _, line := range r.lines[1 : len(r.lines)-1] {
-				name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+			for _, line := range features(r) {
+				name, rest, _ := strings.Cut(line, " ")
 				s.features[strings.ToUpper(wire.Escape(name))] = wire.Escape(rest)
 			}
 		}

@@ -19,7 +19,7 @@ import (
 //
 // The configuration is shared with the data connections, and crypto/tls finds a session to resume by ServerName: that
 // is how data connections resume the control connection's session, which vsftpd, ProFTPD and FileZilla Server require.
-func (s *Session) protect(ctx context.Context) (*tls.ConnectionState, error) {
+func (s *Session) protect(ctx context.Context) error {
 	name := strings.TrimSuffix(s.o.Host, ".")
 	if i := strings.IndexByte(name, '%'); i >= 0 {
 		name = name[:i]
@@ -30,31 +30,25 @@ func (s *Session) protect(ctx context.Context) (*tls.ConnectionState, error) {
 		ClientSessionCache: tls.NewLRUClientSessionCache(4),
 		InsecureSkipVerify: true, // judge does it
 	}
-	_ = s.ctl.tcp.SetDeadline(time.Now().Add(s.o.Timeouts.Connect))
+	s.ctl.within(ctx, s.o.Timeouts.Connect)
 	conn := tls.Client(s.ctl.tcp, cfg)
 	if err := conn.Handshake(); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return nil, cause
-		}
-		return nil, tlsFailed(err)
+		return tlsFailed(err)
 	}
-	_ = s.ctl.tcp.SetDeadline(time.Time{})
+	_ = s.ctl.tcp.SetDeadline(time.Time{}) // a person may have to think
 	state := conn.ConnectionState()
 	if len(state.PeerCertificates) == 0 {
-		return nil, &Error{Reason: connlog.ReasonTLS, Err: errors.New("the server showed no certificate")}
+		return &Error{Reason: connlog.ReasonTLS, Err: errors.New("the server showed no certificate")}
 	}
 	if err := s.judge(ctx, state, name); err != nil {
-		return nil, err
+		return err
 	}
 	s.ctl.conn, s.tlsConfig, s.tlsState = conn, cfg, &state
 	s.leaf = state.PeerCertificates[0].Raw
-	return &state, nil
-}
-
-func (s *Session) recordTLS(st *tls.ConnectionState) {
 	r := s.ctl.local
-	r.Event, r.TLS, r.Cipher = connlog.ControlTLS, tls.VersionName(st.Version), tls.CipherSuiteName(st.CipherSuite)
+	r.Event, r.TLS, r.Cipher = connlog.ControlTLS, tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite)
 	s.record(r)
+	return nil
 }
 
 func tlsFailed(err error) error {
