@@ -672,6 +672,7 @@ func TestRow15CertificateIsKeptRenewedAndChecked(t *testing.T) {
 	if err != nil || fingerprint(later) == fingerprint(first) {
 		t.Errorf("not renewed before its end: %v", err)
 	}
+	good := mustRead(t, dir+"/"+selfSignedFile)
 	os.WriteFile(dir+"/"+selfSignedFile, []byte("rubbish"), 0o600)
 	if _, err := New(Config{Listen: "127.0.0.1:0", Root: dir, Accounts: []Account{{Name: "anonymous"}}, TLS: config}); err == nil {
 		t.Error("a bad certificate is no error")
@@ -680,7 +681,26 @@ func TestRow15CertificateIsKeptRenewedAndChecked(t *testing.T) {
 	if _, err := New(Config{Listen: "127.0.0.1:0", Root: dir, Accounts: []Account{{Name: "anonymous"}}, TLS: bad}); err == nil {
 		t.Error("an empty pair is no error")
 	}
+	cert, key, both := dir+"/c.pem", dir+"/k.pem", good
+	cut := bytes.Index(both, []byte("-----BEGIN PRIVATE"))
+	os.WriteFile(cert, both[:cut], 0o600)
+	os.WriteFile(key, both[cut:], 0o600)
+	if own, err := LoadCertificate(cert, key); err != nil || fingerprint(own) != fingerprint(later) {
+		t.Errorf("a person's own pair: %v", err)
+	}
+	if _, err := LoadCertificate(cert, cert); err == nil {
+		t.Error("a pair without a key is no error")
+	}
 	if f := fingerprint(first); len(f) != 95 || strings.Count(f, ":") != 31 {
 		t.Errorf("fingerprint %q", f)
 	}
+}
+
+func mustRead(t *testing.T, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -3,12 +3,14 @@ package localserver
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -688,6 +690,7 @@ func TestRow34StartSaysWhatIsWrong(t *testing.T) {
 	defer busy.Close()
 	dir := t.TempDir()
 	os.WriteFile(dir+"/file", nil, 0o644)
+	port := uint16(busy.Addr().(*net.TCPAddr).Port)
 	accounts := []Account{{Name: "anonymous"}}
 	for _, x := range []struct {
 		c    Config
@@ -700,6 +703,8 @@ func TestRow34StartSaysWhatIsWrong(t *testing.T) {
 		{Config{Listen: "127.0.0.1:0", Root: dir}, "no account"},
 		{Config{Listen: "127.0.0.1:0", Root: dir, Accounts: []Account{{Name: "x"}}}, "no password"},
 		{Config{Listen: "127.0.0.1:0", Root: dir, Accounts: append(accounts, accounts...)}, "twice"},
+		{Config{Listen: "127.0.0.1:0", Root: dir, Accounts: accounts, Passive: PassiveConfig{UseRange: true, Min: port, Max: port}},
+			"in use by other programs"},
 		{Config{Listen: "nonsense", Root: dir, Accounts: accounts}, "HOST:PORT"},
 		{Config{Listen: "127.0.0.1:99999", Root: dir, Accounts: accounts}, "port"},
 		{Config{Listen: "203.0.113.250:0", Root: dir, Accounts: accounts}, "not an address of this computer"},
@@ -713,5 +718,86 @@ func TestRow34StartSaysWhatIsWrong(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%v, want %q", err, x.want)
 		}
+	}
+}
+
+func TestRow37IdleSessionIsOneGoroutineAndLittleMemory(t *testing.T) {
+	for _, x := range []struct {
+		tls  bool
+		most int64
+	}{{false, 20_000}, {true, 45_000}} {
+		r := startTLS(t, nil)
+		first := r.login() // what the first session makes once
+		const n = 100
+		conns := make([]net.Conn, n)
+		cfg := &tls.Config{InsecureSkipVerify: true}
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		goroutines := runtime.NumGoroutine()
+		talk := func(c net.Conn, line string, code string) {
+			b := make([]byte, 512)
+			if line != "" {
+				io.WriteString(c, line+"\r\n")
+			}
+			if m, err := c.Read(b); err != nil || !strings.HasPrefix(string(b[:m]), code) {
+				t.Fatalf("%s: %q, %v", line, b[:m], err)
+			}
+		}
+		for i := range n {
+			c, err := net.Dial("tcp", r.srv.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			talk(c, "", "220")
+			if x.tls {
+				talk(c, "AUTH TLS", "234")
+				tc := tls.Client(c, cfg)
+				if err := tc.Handshake(); err != nil {
+					t.Fatal(err)
+				}
+				c = tc
+			}
+			talk(c, "USER u", "331")
+			talk(c, "PASS pw", "230")
+			conns[i] = c
+		}
+		if more := runtime.NumGoroutine() - goroutines; more != n {
+			t.Errorf("%d goroutines for %d sessions", more, n)
+		}
+		if raceEnabled {
+			continue // the race detector's own memory counts
+		}
+		r.rec.mu.Lock()
+		r.rec.all = nil // the test's own memory
+		r.rec.mu.Unlock()
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		// The clients' ends are in this process too, and count.
+		each := int64(after.HeapAlloc+after.StackInuse-before.HeapAlloc-before.StackInuse) / n
+		t.Logf("TLS %v: %d bytes each, the client's end included", x.tls, each)
+		if each > x.most {
+			t.Errorf("TLS %v: %d bytes each", x.tls, each)
+		}
+		first.cmd(221, "QUIT")
+	}
+}
+
+func TestRow23QuitDuringATransferLetsItFinish(t *testing.T) {
+	r := start(t, nil)
+	c := r.login()
+	d := c.epsv()
+	c.cmd(150, "STOR a")
+	io.WriteString(d, "one ")
+	c.send("QUIT\r\n")
+	c.c.(*net.TCPConn).CloseWrite() // RFC 959 section 4.1.1: the result is still sent
+	r.rec.wait(t, connlog.CommandSent, 6)
+	io.WriteString(d, "two")
+	d.Close()
+	c.expect(226)
+	c.expect(221)
+	if got := r.content("a"); got != "one two" {
+		t.Errorf("a is %q", got)
 	}
 }

@@ -157,6 +157,13 @@ func (s *Server) Start(ctx context.Context) error {
 		s.closeFolders()
 		return err
 	}
+	if err := s.tryRange(); err != nil {
+		for _, l := range s.listeners {
+			l.Close()
+		}
+		s.closeFolders()
+		return err
+	}
 	own := ownNetworks()
 	s.own.Store(&own)
 	s.life, s.end = context.WithCancel(context.Background())
@@ -169,6 +176,24 @@ func (s *Server) Start(ctx context.Context) error {
 		s.work.Go(func() { s.serve(l) })
 	}
 	s.record(connlog.Record{Event: connlog.Listening, Addr: s.addr.String()})
+	return nil
+}
+
+// tryRange opens one passive port, so that a range that other programs hold is said at the start.
+func (s *Server) tryRange() error {
+	c, pool := s.Passive(), s.pool()
+	if pool == nil {
+		return nil
+	}
+	ln, l, err := pool.listen(s.addr.Addr())
+	if errors.Is(err, errNoPort) {
+		return fmt.Errorf("all passive ports from %d to %d are in use by other programs: choose another range", c.Min, c.Max)
+	}
+	if err != nil {
+		return fmt.Errorf("passive ports from %d to %d can't be opened: %w", c.Min, c.Max, err)
+	}
+	ln.Close()
+	l.withdrawn()
 	return nil
 }
 

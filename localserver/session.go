@@ -332,6 +332,7 @@ const tooLong = "\n"
 
 // take handles one line that the reader has read.
 func (s *session) take(line string) {
+	s.recordCommand(line)
 	s.mu.Lock()
 	s.active = time.Now()
 	if !s.busy {
@@ -345,11 +346,9 @@ func (s *session) take(line string) {
 		s.aborts++
 		s.stop(errAborted)
 		s.mu.Unlock()
-		s.recordCommand(line)
 		return
 	case err == nil && c.Verb == "STAT" && c.Arg == "":
 		s.mu.Unlock()
-		s.recordCommand(line)
 		s.replyLines(211, s.statusLines()...)
 		return
 	case err == nil && c.Verb == "QUIT":

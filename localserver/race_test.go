@@ -1,0 +1,5 @@
+//go:build race
+
+package localserver
+
+const raceEnabled = true
