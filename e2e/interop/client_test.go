@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,10 +49,16 @@ func clientMoves(t *testing.T, k *peers.Kernel, n *count, s *peers.Server, activ
 		local := filepath.Join(filepath.Dir(src), what)
 		base := strings.TrimSuffix(s.URL(""), "/") + "/"
 
+		options := []string{"--mode", modeName(active), "--log", "json"}
+		if s.Kind == peers.Pyftpdlib && active {
+			// pyftpdlib 1.5.7 now and then loses the event that its own connection stands when another one closes in the
+			// same turn of its loop, and answers 421 after 30 s; lftp's parallel transfers meet that, too.
+			options = append(options, "--parallel", "1")
+		}
 		run := func(verb string, args ...string) {
 			t.Helper()
 			start := time.Now()
-			log, pid := transfer(t, s.CA, append([]string{verb, "--mode", modeName(active), "--log", "json"}, args...)...)
+			log, pid := transfer(t, s.CA, slices.Concat([]string{verb}, options, args)...)
 			check := channelCheck{kernel: k, start: start, active: active, tls: s.TLS != peers.Off, resumed: s.RequireReuse,
 				client: pid, server: s.PID(), at: s.AddrPort(), count: n}
 			check.run(t, log)
