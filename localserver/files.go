@@ -22,8 +22,13 @@ import (
 // reaches them.
 const tempPrefix = ".portside-upload-"
 
-// errNotRegular says that a name is not a regular file: a FIFO, a socket, a device.
-var errNotRegular = errors.New("not a regular file")
+// What a name is not, or is, against a command's wish.
+var (
+	errNotRegular = errors.New("not a regular file") // a FIFO, a socket, a device
+	errNotFolder  = errors.New("not a folder")
+	errIsFolder   = errors.New("it is a folder")
+	errShared     = errors.New("it is the shared folder itself")
+)
 
 // folder is a shared folder. Its [os.Root] lets no name, link or race leave it.
 type folder struct {
@@ -314,15 +319,17 @@ func fileReply(err error, virtual string) (code int, text string) {
 	switch {
 	case errors.Is(err, errNotRegular):
 		return 550, virtual + ": not a regular file."
+	case errors.Is(err, errShared):
+		return 550, "The shared folder itself can't be changed."
 	case errors.Is(err, fs.ErrNotExist):
 		return 550, virtual + ": no such file or folder."
 	case errors.Is(err, fs.ErrExist):
 		return 550, virtual + ": it exists already."
 	case is(err, notEmptyErrors):
 		return 550, virtual + ": the folder is not empty."
-	case errors.Is(err, syscall.ENOTDIR):
+	case errors.Is(err, errNotFolder), errors.Is(err, syscall.ENOTDIR):
 		return 550, virtual + ": not a folder."
-	case errors.Is(err, syscall.EISDIR):
+	case errors.Is(err, errIsFolder), errors.Is(err, syscall.EISDIR):
 		return 550, virtual + ": it is a folder."
 	case errors.Is(err, syscall.ENAMETOOLONG):
 		return 553, virtual + ": the name is too long."

@@ -264,8 +264,6 @@ func (s *session) cmdLIST(c wire.Command) {
 	s.reply(226, "Listing sent.")
 }
 
-var errNotFolder = errors.New("not a folder")
-
 // listPath leaves the switches out, unless a file of just that name exists ("-a").
 func (s *session) listPath(arg string) string {
 	stripped := listArg(arg)

@@ -1,0 +1,154 @@
+package localserver
+
+// RETR, STOR, APPE and STOU.
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+
+	"portside/wire"
+)
+
+func (s *session) cmdRETR(c wire.Command) {
+	virtual, rel, ok := s.at(c.Arg)
+	if !ok || !s.allowed(Read) {
+		return
+	}
+	f, st, err := openFile(s.root, rel, 0)
+	if err != nil {
+		s.replyFile(err, virtual)
+		return
+	}
+	defer f.Close()
+	if s.rest > st.Size() {
+		s.replyf(554, "The file has %d bytes; REST %d is beyond its end.", st.Size(), s.rest)
+		return
+	}
+	if _, err := f.Seek(s.rest, 0); err != nil {
+		s.replyFile(err, virtual)
+		return
+	}
+	p := s.openData(c, virtual, Sending, fmt.Sprintf("Sending %s (%d bytes).", virtual, st.Size()-s.rest))
+	if p == nil {
+		return
+	}
+	if s.binary {
+		err = p.send(f)
+	} else {
+		err = p.copyTo(&crlfReader{r: f})
+	}
+	if err == nil {
+		err = p.finish()
+	}
+	if err = p.end(s.xfer, err); err != nil {
+		s.replyBroken(err, virtual, "")
+		return
+	}
+	s.replyf(226, "Sent %s.", virtual)
+}
+
+// cmdSTOR is STOR, APPE and STOU.
+func (s *session) cmdSTOR(c wire.Command) {
+	if !s.allowed(Upload) {
+		return
+	}
+	name := c.Arg
+	if c.Verb == "STOU" {
+		name = s.uniqueName(c.Arg)
+	}
+	virtual, rel, ok := s.at(name)
+	if !ok {
+		return
+	}
+	target, err := resolveLink(s.root, rel)
+	if err != nil {
+		s.replyFile(err, virtual)
+		return
+	}
+	// Everything that can be refused is refused before the data connection stands; the file is touched after it.
+	size := int64(0)
+	switch st, err := s.root.Stat(target); {
+	case err == nil && st.IsDir():
+		s.replyFile(errIsFolder, virtual)
+		return
+	case err == nil && !st.Mode().IsRegular():
+		s.replyFile(errNotRegular, virtual)
+		return
+	case err == nil && s.account.Rights&Overwrite == 0:
+		s.reply(550, virtual+": it exists already, and your account may not overwrite.")
+		return
+	case err == nil:
+		size = st.Size()
+	case !errors.Is(err, fs.ErrNotExist):
+		s.replyFile(err, virtual)
+		return
+	}
+	if s.rest > size {
+		s.replyf(554, "The file has %d bytes; REST %d is beyond its end.", size, s.rest)
+		return
+	}
+	if st, err := s.root.Stat(filepath.Dir(target)); err != nil || !st.IsDir() {
+		s.reply(550, virtual+": no such folder to put it in.")
+		return
+	}
+	text := "Ready to receive " + virtual + "."
+	if c.Verb == "STOU" {
+		text = "FILE: " + virtual // RFC 1123 section 4.1.2.9
+	}
+	p := s.openData(c, virtual, Receiving, text)
+	if p == nil {
+		return
+	}
+	u, err := newUpload(s.root, target, s.rest, c.Verb == "APPE", s.srv.temps)
+	if err != nil {
+		p.end(s.xfer, &localError{err})
+		s.replyFile(err, virtual)
+		return
+	}
+	if s.binary {
+		err = p.receive(u.file)
+	} else {
+		w := &lfWriter{w: u.file}
+		if err = p.receive(w); err == nil {
+			err = w.flush()
+		}
+	}
+	if err == nil {
+		p.finish() // answers close_notify, which some clients wait for; one that has gone already does not matter
+	}
+	if err = p.end(s.xfer, err); err != nil {
+		more := ""
+		keep := !s.srv.config.Uploads.DiscardPartial && s.account.Rights&Overwrite != 0
+		if u.broken(keep, p.d.bytes.Load()) {
+			more = " What came is kept and can be continued."
+		}
+		s.replyBroken(err, virtual, more)
+		return
+	}
+	if err := u.done(); err != nil {
+		code, text := fileReply(err, virtual)
+		s.reply(code, text)
+		return
+	}
+	s.replyf(226, "Received %s.", virtual)
+}
+
+// uniqueName finds a name for STOU that nobody has.
+func (s *session) uniqueName(wish string) string {
+	base := firstOf(wish, "upload")
+	name := base
+	for i := 1; i < 10000; i++ {
+		_, rel, err := relative(s.cwd, name)
+		if err != nil {
+			break
+		}
+		if _, err := s.root.Lstat(rel); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		name = base + "." + strconv.Itoa(i)
+	}
+	return name
+}
