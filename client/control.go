@@ -111,8 +111,8 @@ func (c *control) sort(r reply) bool {
 	if a.to.verb == "" {
 		return true // unasked: recorded, and 421 is kept for the end that follows
 	}
-	if data != nil && r.code >= 400 && slices.Contains(transferVerbs, a.to.verb) {
-		data.refuse(r)
+	if data != nil && !r.preliminary() && slices.Contains(transferVerbs, a.to.verb) {
+		data.answered(r)
 	}
 	select {
 	case c.replies <- a:

@@ -44,7 +44,8 @@ type dataConn struct {
 	ln      *net.TCPListener
 	command string
 	stopped error // why the transfer must end
-	refused reply // the server's word, when that is why
+	final   bool  // the server has given its last reply to the transfer
+	drains  bool  // an upload is out, and only the server's end of the stream is awaited
 	ended   bool
 }
 
@@ -257,16 +258,13 @@ func (d *dataConn) wait(ln *net.TCPListener) {
 	for {
 		conn, err := ln.AcceptTCP()
 		if err != nil {
-			e := &dataError{mode: d.mode, reason: reasonOf(err), err: err}
-			d.mu.Lock()
-			switch {
-			case d.stopped != nil:
-				e.err, e.reply, e.reason = d.stopped, d.refused, reasonOf(d.stopped)
-			case e.reason == connlog.ReasonTimeout:
-				e.err = fmt.Errorf("the server did not connect to %v within %v", d.to, d.accept)
+			if d.openErr = d.cause(); d.openErr == nil {
+				e := &dataError{mode: d.mode, reason: reasonOf(err), err: err}
+				if e.reason == connlog.ReasonTimeout {
+					e.err = fmt.Errorf("the server did not connect to %v within %v", d.to, d.accept)
+				}
+				d.openErr = e
 			}
-			d.openErr = e
-			d.mu.Unlock()
 			return
 		}
 		from := addrPort(conn.RemoteAddr())
@@ -324,15 +322,18 @@ func (d *dataConn) halt(err error) {
 	}
 }
 
-// refuse is stop with the server's own words.
-func (d *dataConn) refuse(r reply) {
+// answered is called when the final reply to the transfer came: a refusal ends every wait.
+func (d *dataConn) answered(r reply) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.stopped == nil {
-		d.refused = r
+	d.final = true
+	if d.drains {
+		_ = d.tcp.SetDeadline(past)
 	}
-	d.halt(&dataError{mode: d.mode, reason: connlog.ReasonRejected, reply: r, opened: d.tcp != nil,
-		err: errors.New("the server ended it")})
+	if r.code >= 400 {
+		d.halt(&dataError{mode: d.mode, reason: connlog.ReasonRejected, reply: r, opened: d.tcp != nil,
+			err: errors.New("the server ended it")})
+	}
 }
 
 func (d *dataConn) cause() error {
@@ -406,20 +407,34 @@ type localError struct{ err error }
 func (e *localError) Error() string { return e.err.Error() }
 func (e *localError) Unwrap() error { return e.err }
 
+// byKernel copies from r to w, one of which is a file and the other the TCP connection.
+func (d *dataConn) byKernel(w io.ReaderFrom, r io.Reader, f *os.File) error {
+	return d.repeat(func() (int64, error) {
+		at, err := f.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return 0, &localError{err}
+		}
+		n, err := w.ReadFrom(&io.LimitedReader{R: r, N: bulk})
+		switch {
+		case err == nil && n < bulk:
+			return n, io.EOF
+		case err == nil:
+		case reasonOf(err) == connlog.ReasonLocal:
+			return n, &localError{err}
+		default:
+			// Where the file system knows no such copy, Go reads ahead; what did not go out is read again.
+			if _, err := f.Seek(at+n, io.SeekStart); err != nil {
+				return n, &localError{err}
+			}
+		}
+		return n, err
+	})
+}
+
 // download copies to w until the server ends the connection.
 func (d *dataConn) download(w io.Writer) error {
 	if f, ok := w.(*os.File); ok && d.kernelCopies(f) {
-		return d.repeat(func() (int64, error) {
-			lr := io.LimitedReader{R: d.tcp, N: bulk}
-			n, err := f.ReadFrom(&lr)
-			if err == nil && n < bulk {
-				err = io.EOF
-			}
-			if err != nil && err != io.EOF && reasonOf(err) == connlog.ReasonLocal {
-				err = &localError{err}
-			}
-			return n, err
-		})
+		return d.byKernel(f, d.tcp, f)
 	}
 	buf := buffers.Get().(*[userBuffer]byte)
 	defer buffers.Put(buf)
@@ -446,16 +461,7 @@ func (d *dataConn) download(w io.Writer) error {
 // upload copies r to the server.
 func (d *dataConn) upload(r io.Reader) error {
 	if f, ok := r.(*os.File); ok && d.kernelCopies(f) {
-		return d.repeat(func() (int64, error) {
-			n, err := d.tcp.ReadFrom(&io.LimitedReader{R: f, N: bulk})
-			if err == nil && n < bulk {
-				err = io.EOF
-			}
-			if err != nil && err != io.EOF && reasonOf(err) == connlog.ReasonLocal {
-				err = &localError{err}
-			}
-			return n, err
-		})
+		return d.byKernel(d.tcp, f, f)
 	}
 	buf := buffers.Get().(*[userBuffer]byte)
 	defer buffers.Put(buf)
@@ -465,13 +471,13 @@ func (d *dataConn) upload(r io.Reader) error {
 	var left []byte // read from r, and not yet on its way
 	var rerr error
 	return d.repeat(func() (int64, error) {
-		payload := 0
 		if len(left) == 0 && !d.link.holds() {
 			if rerr != nil {
 				return 0, rerr
 			}
 			var n int
 			n, rerr = r.Read(buf[:])
+			d.stirred = time.Now() // a slow source is no stalled connection
 			if rerr != nil && rerr != io.EOF {
 				rerr = &localError{rerr}
 			}
@@ -489,7 +495,8 @@ func (d *dataConn) upload(r io.Reader) error {
 				return 0, err
 			}
 		}
-		payload, left = len(left), nil
+		payload := len(left)
+		left = nil
 		n, err := d.link.flush()
 		if n > 0 {
 			d.stirred = time.Now()
@@ -566,7 +573,7 @@ func (d *dataConn) ReadFrom(r io.Reader) (int64, error) {
 	if err == nil {
 		stop := context.AfterFunc(d.s.ctl.op, func() { d.stop(context.Cause(d.s.ctl.op)) })
 		if src, ok := r.(source); ok {
-			r = src.Reader
+			r = src.Reader // as the caller gave it
 		}
 		err = d.upload(r)
 		stop()
@@ -599,7 +606,14 @@ func (d *dataConn) finishTLS() error {
 	if err != nil {
 		return &dataError{mode: d.mode, reason: reasonOf(err), opened: true, err: err}
 	}
-	if d.arm(afterwards) == nil {
+	if d.arm(afterwards) != nil {
+		return nil
+	}
+	d.mu.Lock()
+	d.drains = !d.final
+	waits := d.drains
+	d.mu.Unlock()
+	if waits {
 		_, _ = io.Copy(io.Discard, io.LimitReader(d.tls, 64<<10))
 	}
 	return nil
@@ -610,7 +624,7 @@ func (d *dataConn) finishTLS() error {
 func (d *dataConn) Close() error {
 	d.mu.Lock()
 	if d.ln != nil && d.tcp == nil && d.stopped == nil {
-		d.halt(net.ErrClosed)
+		d.halt(errUnused)
 	}
 	d.mu.Unlock()
 	<-d.opened
@@ -628,6 +642,9 @@ func (d *dataConn) Close() error {
 	_ = d.tcp.Close()
 	return nil
 }
+
+// errUnused: the library closed the connection before anybody came.
+var errUnused = errors.New("not used")
 
 // end records how it ended; only the first call counts.
 func (d *dataConn) end(err error, took time.Duration) {

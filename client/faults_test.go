@@ -682,10 +682,6 @@ func TestAFailingSourceIsNeverStoredAsWhole(t *testing.T) {
 	}
 }
 
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
-
 func TestABrokenDownloadIsNotWhole(t *testing.T) {
 	p := newPeer(t)
 	p.on["RETR"] = func(c *peerConn, _ string) {
@@ -959,5 +955,51 @@ func TestGoftpInBothModes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAutoSendsAnUploadAnewFromItsBegin(t *testing.T) {
+	content := strings.Repeat("x", 1000)
+	for name, src := range map[string]io.Reader{"seeker": strings.NewReader(content), "stream": io.MultiReader(strings.NewReader(content))} {
+		p := newPeer(t)
+		active := false
+		p.on["EPRT"] = func(c *peerConn, arg string) { active = true; c.answer("EPRT", arg) }
+		p.on["STOR"] = func(c *peerConn, arg string) {
+			if active {
+				c.answer("STOR", arg)
+				return
+			}
+			c.say("150 Go")
+			if conn := c.open(); conn != nil {
+				_, _ = io.ReadFull(conn, make([]byte, 10))
+				c.say("425 Security: bad IP connecting")
+				conn.Close()
+			}
+		}
+		s, _ := dial(t, Options{Target: p.target()})
+		n, err := s.Put(context.Background(), "up", 0, src)
+		p.mu.Lock()
+		got := p.stored["up"]
+		p.mu.Unlock()
+		if name == "seeker" && (err != nil || n != 1000 || got != content) {
+			t.Error(name, n, err, len(got))
+		}
+		if name == "stream" && (err == nil || got != "") {
+			t.Error("a part was stored as the whole:", len(got))
+		}
+	}
+}
+
+func TestASourceThatIsSlowIsNoStalledConnection(t *testing.T) {
+	p := newPeer(t)
+	limits := short
+	limits.Stall = 300 * time.Millisecond
+	s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive, Timeouts: limits})
+	slow := readerFunc(func(b []byte) (int, error) {
+		time.Sleep(400 * time.Millisecond)
+		return copy(b, "x"), io.EOF
+	})
+	if n, err := s.Put(context.Background(), "up", 0, slow); n != 1 || err != nil {
+		t.Error(n, err)
 	}
 }

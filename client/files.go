@@ -107,13 +107,15 @@ func (s *Session) Get(ctx context.Context, path string, offset int64, w io.Write
 
 // retrieve runs a command that brings data: through the library's RETR, whose line goes out as command.
 func (s *Session) retrieve(command, path string, offset int64, read func(*dataConn) error) error {
-	return s.transfer(command, func() error {
+	var d *dataConn
+	untouched := func() bool { return d == nil || d.moved.Load() == 0 }
+	return s.transfer(command, untouched, func() error {
 		s.ctl.instead = command
 		resp, err := s.lib.RetrFrom(path, uint64(max(offset, 0)))
 		if err != nil {
 			return err
 		}
-		d := s.ctl.data
+		d = s.ctl.data
 		stop := context.AfterFunc(s.ctl.op, func() { d.stop(context.Cause(s.ctl.op)) })
 		defer stop()
 		if err = d.ready(s.ctl.op); err == nil {
@@ -132,7 +134,7 @@ func (s *Session) retrieve(command, path string, offset int64, read func(*dataCo
 
 // Put stores r as a file, from offset on (REST) when that is not 0, and returns how many bytes were sent. When the
 // session is in clear and r is an [*os.File], the kernel copies. If r fails or the context ends, the data connection is
-// reset, so that the server does not take the part for the whole.
+// reset, so that the server does not take the part for the whole. A cancelled context is noticed when r returns.
 func (s *Session) Put(ctx context.Context, path string, offset int64, r io.Reader) (int64, error) {
 	return s.store(ctx, "STOR", path, offset, r)
 }
@@ -142,10 +144,29 @@ func (s *Session) Append(ctx context.Context, path string, r io.Reader) (int64, 
 	return s.store(ctx, "APPE", path, 0, r)
 }
 
+// readerFunc makes a function an [io.Reader].
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 func (s *Session) store(ctx context.Context, verb, path string, offset int64, r io.Reader) (int64, error) {
 	var n int64
+	inner := r
 	err := s.do(ctx, "upload", path, func() error {
-		return s.transfer(verb+" "+path, func() error {
+		used := false
+		rewind := func() bool { return !used }
+		if seeker, ok := r.(io.Seeker); ok {
+			start, err := seeker.Seek(0, io.SeekCurrent)
+			rewind = func() bool {
+				if err == nil {
+					_, err = seeker.Seek(start, io.SeekStart)
+				}
+				return err == nil
+			}
+		} else {
+			r = readerFunc(func(p []byte) (int, error) { used = true; return inner.Read(p) })
+		}
+		return s.transfer(verb+" "+path, rewind, func() error {
 			var err error
 			if verb == "APPE" {
 				err = s.lib.Append(path, source{r})
@@ -165,8 +186,8 @@ func (s *Session) store(ctx context.Context, verb, path string, offset int64, r 
 }
 
 // transfer runs a command that needs a data connection. In [ModeAuto], when the data connection does not come about
-// before a mode has proved itself, it runs it once more in the other mode.
-func (s *Session) transfer(command string, run func() error) error {
+// before a mode has proved itself, it runs it once more in the other mode, if rewind can undo what the first try did.
+func (s *Session) transfer(command string, rewind func() bool, run func() error) error {
 	was := s.choice.Load()
 	err := s.attempt(run, *was)
 	if err == nil {
@@ -176,7 +197,7 @@ func (s *Session) transfer(command string, run func() error) error {
 		return err
 	}
 	first, isData := asType[*dataError](s.reason(err))
-	if !isData || !first.unopened() || s.ctl.failure() != nil || s.ctl.op.Err() != nil {
+	if !isData || !first.unopened() || s.ctl.failure() != nil || s.ctl.op.Err() != nil || !rewind() {
 		return err
 	}
 	now := modeChoice{mode: was.mode.other()}
@@ -276,6 +297,9 @@ func (c *control) blame(d *dataConn) {
 	cause := d.cause()
 	if cause == nil {
 		cause = d.unopened()
+	}
+	if cause == errUnused {
+		cause = nil
 	}
 	if e, ok := asType[*dataError](cause); ok && e.reply.code != 0 && e.reply.code != 425 && e.reply.code != 426 {
 		c.last = e.reply

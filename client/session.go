@@ -514,11 +514,8 @@ func (s *Session) fault(op, on string, err error) error {
 		e.Advice = dataAdvice(data)
 	case isData:
 		e.Reason, e.Code, e.Reply = connlog.ReasonRejected, data.reply.code, data.reply.String()
-	case isEnded && ended != nil:
-		e.Reason, e.Code, e.Reply, e.Err = ended.Reason, ended.Code, ended.Reply, ended
-		if ended.Reply != "" {
-			e.Err, e.Reply = ended, ""
-		}
+	case isEnded:
+		e.Reason, e.Code, e.Err = ended.Reason, ended.Code, ended // with the reply in its text
 	case c.last.code >= 400:
 		e.Reason, e.Code, e.Reply = connlog.ReasonRejected, c.last.code, c.last.String()
 	default:

@@ -449,11 +449,6 @@ func (w *worker) run() {
 			w.j.finish(t, moved, nil)
 			continue
 		}
-		if w.hopeless(err) {
-			w.j.finish(t, 0, err)
-			w.j.stop(err)
-			return
-		}
 		if w.worthRetrying(err) && t.tries+1 < maxTries {
 			t.tries++
 			if !pause(w.j.ctx, firstPause<<t.tries) {
@@ -463,11 +458,15 @@ func (w *worker) run() {
 			continue
 		}
 		w.j.finish(t, 0, err)
+		if w.noChannel(err) {
+			w.j.stop(err)
+			return
+		}
 	}
 }
 
-// hopeless says that no file will get across: before anything did, the data channel can't be opened.
-func (w *worker) hopeless(err error) bool {
+// noChannel says that no file will get across: before anything did, the data channel can't be opened.
+func (w *worker) noChannel(err error) bool {
 	var e *client.Error
 	w.j.mu.Lock()
 	defer w.j.mu.Unlock()
@@ -478,6 +477,9 @@ func (w *worker) worthRetrying(err error) bool {
 	var e *client.Error
 	if !errors.As(err, &e) || e.Reason == connlog.ReasonLocal {
 		return false
+	}
+	if w.noChannel(err) && e.Code/100 != 4 {
+		return false // it would only take longer to say so
 	}
 	return w.s.Err() != nil || e.Temporary()
 }
