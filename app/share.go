@@ -82,7 +82,7 @@ func (a *App) Share() Share {
 	s.mu.Lock()
 	state, server := s.state, s.server
 	s.mu.Unlock()
-	if server != nil && state.Phase == Running {
+	if server != nil && (state.Phase == Running || state.Phase == Stopping) {
 		state.Sessions = server.Sessions()
 		state.Ports = server.PortsInUse()
 		state.PortsTotal = 0

@@ -31,15 +31,19 @@ type connect struct {
 
 	local, remote *pane
 	tls           *kit.Chip
-	line          *kit.Label // what is under way, or what failed
+	line          *kit.FlowText // what is under way, or what failed
 	lineBox       *fyne.Container
 	cancel        *kit.Button
 	active        *pane
 
 	transfers *transferList
 	drawer    *channels.Drawer
-	split     *container.Split
+	split     *kit.Drawer
 	object    fyne.CanvasObject
+
+	noted   kit.Span
+	welcome bool // give the keyboard to the server's files as soon as they are there
+	empty   string
 
 	question  *app.CertificateQuestion
 	asked     *kit.Dialog
@@ -55,7 +59,7 @@ func newConnect(w *Window) *connect {
 	set := w.app.Settings().Connect
 
 	c.address = kit.NewEntry()
-	c.address.SetPlaceHolder("Host name or address, ftp://, ftps:// or ftpes://")
+	c.address.SetPlaceHolder("Host name, or ftp://, ftpes://, ftps://")
 	c.address.SetText(set.URL)
 	c.address.SelectOnFocus = true
 	c.address.OnEnter = func(string) { c.connect() }
@@ -67,6 +71,7 @@ func newConnect(w *Window) *connect {
 	c.password = kit.NewPasswordEntry()
 	c.password.SetPlaceHolder("password")
 	c.password.OnEnter = c.address.OnEnter
+	c.user.SelectOnFocus, c.password.SelectOnFocus = true, true
 	c.mode = kit.NewSelect([]string{"Auto", "Passive", "Active"}, func(i int) {
 		c.w.app.UseMode(modes[i])
 	})
@@ -85,39 +90,43 @@ func newConnect(w *Window) *connect {
 	c.local.copy, c.remote.copy = c.upload, c.download
 	for _, p := range []*pane{c.local, c.remote} {
 		p.focused = func() { c.active = p; c.w.registry.Refresh() }
-		p.tab = func() { kit.FocusOn(c.other(p).table) }
+		p.tab = func() { w.focusOn(c.other(p).table) }
 		p.key = func(ev *fyne.KeyEvent) bool { return w.registry.HandleKey(ev.Name, 0) }
 		p.menu = c.menu
 		p.table.OnSelectionChanged = w.refreshStatus
 	}
 	c.local.table.SetEmpty(kit.Empty{Text: "This folder is empty."})
 
-	c.line = kit.NewLabel("")
-	c.line.Shrink = true
+	c.line = kit.NewFlowText()
 	c.cancel = kit.NewButton("Cancel", w.app.Cancel)
-	c.lineBox = kit.Pad(2, 8, 2, 10, kit.HBox(kit.Gap, kit.Grow(c.line), c.cancel))
+	c.lineBox = kit.Pad(2, 8, 2, 10, kit.HBox(kit.Gap, kit.Grow(kit.Pad(4, 0, 4, 0, c.line)), c.cancel))
 
 	c.transfers = newTransferList(w)
 	c.drawer = channels.NewDrawer(channels.Options{
-		Side: connlog.Client, Log: w.app.Log, Post: w.post, Actions: c.actions, Save: w.saveLog,
+		Side: connlog.Client, Log: w.app.Log, Post: w.post, Actions: c.actions, Save: w.saveLog, Compare: w.compareLogs,
+		Fold: func() { c.split.Toggle() }, Unfold: func() { c.split.SetFolded(false) },
 		After: []channels.Tab{{ID: "transfers", Title: "Transfers", Content: c.transfers.object}},
 		Empty: "Connect to a server, and each channel stands here as an arrow: its tail is at the side that opened it.",
 	})
 
-	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, kit.HBox(kit.Gap,
-		kit.Grow(c.address), kit.FixedWidth(112, c.user), kit.FixedWidth(120, c.password),
-		kit.FixedWidth(122, c.mode), c.button, c.sharing))))
+	fields := container.New(&elastic{gap: kit.Gap,
+		least: []float32{220, 84, 96, 0, 0, 0}, most: []float32{300, 120, 128, 0, 0, 0},
+	}, c.address, c.user, c.password, c.mode, c.button, c.sharing)
+	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, fields)))
 	panes := kit.NewSplit(c.local.object, c.remote.object)
-	c.split = container.NewVSplit(container.NewBorder(nil, c.lineBox, nil, nil, panes), c.drawer)
-	c.split.SetOffset(0.57)
-	if d := w.app.Settings().Window.Drawer; d > 0 {
-		c.split.SetOffset(d)
+	c.split = kit.NewDrawer(kit.VBox(0, kit.Grow(panes), c.lineBox), nil, c.drawer, 0)
+	c.split.SetShare(drawerShare)
+	if d := w.app.Settings().Window.Drawer; d > 0 && d < 1 {
+		c.split.SetShare(float32(1 - d))
 	}
-	c.object = container.NewBorder(container.NewVBox(bar), nil, nil, nil, c.split)
+	c.object = kit.VBox(0, bar, kit.NewSeparator(), kit.Grow(c.split))
 	c.lineBox.Hide()
 	w.app.OpenLocal(set.LocalFolder)
 	return c
 }
+
+// drawerShare is the drawer's share of the height until the person changes it.
+const drawerShare = 0.43
 
 func (c *connect) other(p *pane) *pane {
 	if p == c.local {
@@ -128,6 +137,7 @@ func (c *connect) other(p *pane) *pane {
 
 // typed fills user and password from a URL that was pasted, so that a password doesn't stay readable in the bar.
 func (c *connect) typed(text string) {
+	c.welcome = false
 	at := strings.LastIndex(text, "@")
 	if at < 0 || !strings.Contains(text, "://") {
 		return
@@ -157,8 +167,8 @@ func (c *connect) connectOrNot() {
 func (c *connect) connect() {
 	t, err := client.ParseURL(c.address.Text)
 	if err != nil {
-		c.say(sentence(err), kit.ColorBad)
-		kit.FocusOn(c.address)
+		c.note(sentence(err), kit.ColorBad)
+		c.w.focusOn(c.address)
 		return
 	}
 	if c.user.Text != "" {
@@ -168,7 +178,18 @@ func (c *connect) connect() {
 		t.Password = c.password.Text
 	}
 	c.remote.forget()
+	c.welcome = true
 	c.w.app.Connect(t, modes[c.mode.Selected])
+}
+
+// tryIt connects to a server of its own on this computer, and moves a file in both modes.
+func (c *connect) tryIt() {
+	c.w.show("connect")
+	c.remote.forget()
+	c.split.SetFolded(false)
+	c.drawer.SelectTab(channels.TabChannels)
+	c.w.focusOn(c.remote.table) // the button goes away
+	c.w.app.TryIt()
 }
 
 // open fills the bar from a URL and connects.
@@ -189,6 +210,12 @@ func sentence(err error) string {
 	return s
 }
 
+// note says something on this screen's own account, until something else is under way.
+func (c *connect) note(text string, color fyne.ThemeColorName) {
+	c.noted = kit.Span{Text: text, Color: color}
+	c.refresh()
+}
+
 // say shows a line under the panes; an empty one takes it away.
 func (c *connect) say(text string, color fyne.ThemeColorName) {
 	if text == "" {
@@ -198,7 +225,7 @@ func (c *connect) say(text string, color fyne.ThemeColorName) {
 		}
 		return
 	}
-	c.line.Set(text, color)
+	c.line.SetSpans(kit.Span{Text: text, Color: color})
 	c.cancel.Hide()
 	if c.w.app.Remote().Doing != "" {
 		c.cancel.Show()
@@ -223,24 +250,32 @@ func (c *connect) refresh() {
 		c.button.Style = kit.Plain
 		c.button.SetText("Disconnect")
 	}
+	l := c.w.app.Local()
+	if r.Doing != "" {
+		c.noted = kit.Span{}
+	}
 	switch {
 	case r.Doing != "" && r.Status != "":
 		c.say(r.Doing+": "+r.Status, kit.ColorMuted)
 	case r.Doing != "":
 		c.say(r.Doing+"…", kit.ColorMuted)
+	case c.noted.Text != "":
+		c.say(c.noted.Text, c.noted.Color)
 	case r.Err != "":
 		c.say(r.Err, kit.ColorBad)
+	case l.Err != "":
+		c.say(l.Err, kit.ColorBad)
 	default:
 		c.say("", "")
 	}
 
-	l := c.w.app.Local()
 	c.local.show(l.Path, l.Entries, l.Stamp, c.typing(c.local))
-	if l.Err != "" {
-		c.say(l.Err, kit.ColorBad)
-	}
 	c.remote.show(r.Folder.Path, r.Folder.Entries, r.Folder.Stamp, c.typing(c.remote))
 	c.remoteEmpty(r)
+	if c.welcome && r.Phase == app.Connected && r.Folder.Path != "" {
+		c.welcome = false
+		c.w.focusOn(c.remote.table)
+	}
 	switch {
 	case r.Phase != app.Connected:
 		c.tls.Hide()
@@ -255,7 +290,7 @@ func (c *connect) refresh() {
 	}
 	s := c.w.app.Share()
 	if s.Phase == app.Running {
-		c.sharing.Set("Sharing "+filepath.Base(s.Folder), kit.ColorGood, "")
+		c.sharing.Set("Sharing "+shorten(connlog.Printable(filepath.Base(s.Folder)), 16), kit.ColorGood, "")
 	} else {
 		c.sharing.Set("Not sharing", kit.ColorMuted, "")
 	}
@@ -268,16 +303,19 @@ func (c *connect) refresh() {
 func (c *connect) typing(p *pane) bool { return c.w.Canvas().Focused() == p.address }
 
 func (c *connect) remoteEmpty(r app.Remote) {
+	e := kit.Empty{Text: r.Doing}
 	switch {
 	case r.Phase == app.Connected && r.Folder.Path != "":
-		c.remote.table.SetEmpty(kit.Empty{Text: "This folder is empty."})
+		e.Text = "This folder is empty."
 	case r.Phase == app.Disconnected:
-		c.remote.table.SetEmpty(kit.Empty{
-			Text: "Not connected.", Hint: "Type a server's address above and press Enter, or look at it on this computer first:",
-			Button: "Try it", OnTap: c.w.app.TryIt,
-		})
-	default:
-		c.remote.table.SetEmpty(kit.Empty{Text: r.Doing})
+		e = kit.Empty{
+			Text: "Not connected.", Hint: "Type a server's address above and press Enter, or watch it on this computer first:",
+			Button: "Try it", OnTap: c.tryIt,
+		}
+	}
+	if e.Text != c.empty { // a button that is made anew would lose the click that is on its way
+		c.empty = e.Text
+		c.remote.table.SetEmpty(e)
 	}
 }
 
@@ -308,12 +346,14 @@ func (c *connect) download(entries []client.Entry) {
 	c.drawer.SelectTab("transfers")
 }
 
+const connectFirst = "Connect to a server first: then files can be copied to it."
+
 func (c *connect) upload(entries []client.Entry) {
 	if len(entries) == 0 {
 		return
 	}
 	if c.w.app.Remote().Phase != app.Connected {
-		c.say("Connect to a server first: then files can be copied to it.", kit.ColorMuted)
+		c.note(connectFirst, kit.ColorMuted)
 		return
 	}
 	c.w.app.Upload(entries, c.local.path)
@@ -322,10 +362,12 @@ func (c *connect) upload(entries []client.Entry) {
 
 // uploadPaths uploads what was dropped on the window.
 func (c *connect) uploadPaths(paths []string) {
-	if c.w.app.Remote().Phase == app.Connected {
-		c.w.app.UploadPaths(paths)
-		c.drawer.SelectTab("transfers")
+	if c.w.app.Remote().Phase != app.Connected {
+		c.note(connectFirst, kit.ColorMuted)
+		return
 	}
+	c.w.app.UploadPaths(paths)
+	c.drawer.SelectTab("transfers")
 }
 
 func (c *connect) commands() []kit.Command {
@@ -336,7 +378,7 @@ func (c *connect) commands() []kit.Command {
 	}
 	one := func() bool { return usable() && len(c.active.selected()) == 1 }
 	return []kit.Command{
-		{ID: "connect.address", Title: "Address bar", Keys: []string{"Ctrl+L"}, Group: "Connection", Enabled: on, Run: func() { kit.FocusOn(c.address) }},
+		{ID: "connect.address", Title: "Address bar", Keys: []string{"Ctrl+L"}, Group: "Connection", Enabled: on, Run: c.toAddress},
 		{ID: "connect.connect", Title: "Connect or disconnect", Keys: []string{"Ctrl+K"}, Group: "Connection", Enabled: on, Run: c.connectOrNot},
 		{ID: "connect.cancel", Title: "Cancel what is under way", Keys: []string{"Escape"}, Group: "Connection", Hidden: true,
 			Enabled: func() bool { return on() && c.w.app.Remote().Doing != "" }, Run: c.w.app.Cancel},
@@ -348,18 +390,21 @@ func (c *connect) commands() []kit.Command {
 		{ID: "pane.delete", Title: "Delete…", Keys: []string{"Delete"}, Group: "Files", Icon: kit.IconDelete, Enabled: func() bool { return usable() && has() }, Run: c.remove},
 		{ID: "pane.back", Title: "Back", Keys: []string{"Alt+Left"}, Group: "Files", Enabled: on, Run: func() { c.active.goBack() }},
 		{ID: "pane.forward", Title: "Forward", Keys: []string{"Alt+Right"}, Group: "Files", Enabled: on, Run: func() { c.active.goForward() }},
-		{ID: "drawer.find", Title: "Find in channels", Keys: []string{"Ctrl+F"}, Group: "View", Enabled: on, Run: c.drawer.FocusSearch},
-		{ID: "drawer.fold", Title: "Fold the drawer", Keys: []string{"Ctrl+J"}, Group: "View", Enabled: on, Run: c.fold},
+		{ID: "drawer.find", Title: "Find in channels", Keys: []string{"Ctrl+F"}, Group: "View", Enabled: on, Run: c.find},
+		{ID: "drawer.fold", Title: "Fold or open the drawer", Keys: []string{"Ctrl+J"}, Group: "View", Enabled: on, Run: c.split.Toggle},
 	}
 }
 
-// fold hides the drawer, or brings it back.
-func (c *connect) fold() {
-	if c.split.Offset < 0.97 {
-		c.split.SetOffset(1)
-		return
-	}
-	c.split.SetOffset(0.57)
+// toAddress gives the keyboard to the address bar, ready to be typed over.
+func (c *connect) toAddress() {
+	c.w.focusOn(c.address)
+	c.address.SelectText()
+}
+
+// find searches the channels or the commands.
+func (c *connect) find() {
+	c.split.SetFolded(false)
+	c.drawer.FocusSearch()
 }
 
 func (c *connect) menu(at fyne.Position) {
@@ -490,9 +535,10 @@ func (c *connect) ask(q *app.CertificateQuestion) {
 	c.asked = &kit.Dialog{
 		Title: "Do you trust this server?", Content: kit.VBox(kit.Gap, rows...), Width: 560,
 		Buttons: []kit.DialogButton{
-			{Text: "Cancel", Cancel: true, Default: changed, Run: answer(app.TrustNo)},
+			// Not an Enter that was meant for the address bar: trust is given with a choice.
+			{Text: "Cancel", Cancel: true, Default: true, Run: answer(app.TrustNo)},
 			{Text: "Trust always", Run: answer(app.TrustAlways)},
-			{Text: "Trust once", Default: !changed, Run: answer(app.TrustOnce)},
+			{Text: "Trust once", Run: answer(app.TrustOnce)},
 		},
 	}
 	c.asked.Show(c.w)
@@ -563,10 +609,10 @@ func (c *connect) shown(on bool) { c.drawer.SetActive(on) }
 // focus puts the keyboard where work begins: the address bar, or the files once there are some.
 func (c *connect) focus() {
 	if c.w.app.Remote().Phase == app.Disconnected {
-		kit.FocusOn(c.address)
+		c.w.focusOn(c.address)
 		return
 	}
-	kit.FocusOn(c.active.table)
+	c.w.focusOn(c.active.table)
 }
 
 // status is what the status bar says on this screen.
@@ -578,12 +624,12 @@ func (c *connect) status() (left, right []string) {
 		if user == "" {
 			user = client.Anonymous
 		}
-		left = append(left, r.Target.Host+" · "+user)
+		left = append(left, shorten(r.Target.Host, 40)+" · "+shorten(user, 24))
 		if r.Mode == client.ModeAuto && r.ModeUsed != "" && r.ModeUsed != client.ModeAuto {
 			left = append(left, "Auto uses "+string(r.ModeUsed)+" mode")
 		}
 	case app.Connecting:
-		left = append(left, "Connecting to "+r.Target.Host)
+		left = append(left, "Connecting to "+shorten(r.Target.Host, 40))
 	default:
 		left = append(left, "Not connected")
 	}

@@ -38,6 +38,7 @@ type pane struct {
 	stamp      uint64
 	rows       []row // the parent first, where there is one
 	want       string
+	arrive     bool // give the files the keyboard when the folder that was typed is there
 	past, next []string // folders to go back and forward to
 }
 
@@ -60,7 +61,7 @@ func newPane(title string, local bool, extra ...fyne.CanvasObject) *pane {
 	p := &pane{title: title, local: local}
 	p.address = kit.NewEntry()
 	p.address.SelectOnFocus = true
-	p.address.OnEnter = func(text string) { p.goTo(text) }
+	p.address.OnEnter = func(text string) { p.arrive = true; p.goTo(text) }
 	p.address.OnEscape = func() {
 		p.address.SetText(p.path)
 		kit.FocusOn(p.table)
@@ -152,6 +153,11 @@ func (p *pane) show(dir string, entries []client.Entry, stamp uint64, typing boo
 		p.table.SetCursor(0)
 	}
 	p.want = ""
+	if p.arrive {
+		p.arrive = false
+		kit.FocusOn(p.table)
+		p.address.SetText(dir)
+	}
 	p.buttons()
 }
 

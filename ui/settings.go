@@ -61,6 +61,7 @@ func newSettings(w *Window) *settings {
 	}
 	s.ip.SetText(set.Connect.ActiveIP)
 	for _, e := range []*kit.Entry{s.min, s.max, s.ip} {
+		e.SelectOnFocus = true
 		e.OnFocus = func(focused bool) {
 			if !focused {
 				s.keepActive()
@@ -196,6 +197,6 @@ func (s *settings) refresh() {
 }
 
 func (s *settings) shown(bool) {}
-func (s *settings) focus()     { kit.FocusOn(s.theme) }
+func (s *settings) focus()     { s.w.focusOn(s.theme) }
 
 func (s *settings) status() (left, right []string) { return nil, nil }

@@ -44,6 +44,8 @@ type share struct {
 	saved    string // the password that the saved hash is of, when this run knows it
 
 	qr        *canvas.Image
+	code      *fyne.Container // around qr
+	reach     *fyne.Container // code and addresses
 	addresses *fyne.Container
 	drawn     string // the addresses that are drawn
 	firewall  *fyne.Container
@@ -51,10 +53,10 @@ type share struct {
 
 	useRange *kit.Check
 	min, max *kit.Entry
-	ports    *kit.Label
 	rangeMsg *kit.FlowText
 	ipMode   *kit.Select
 	ip       *kit.Entry
+	ipBox    fyne.CanvasObject // around ip
 	ipMsg    *kit.FlowText
 
 	people   *kit.Table
@@ -74,17 +76,20 @@ var (
 func newShare(w *Window) *share {
 	s := &share{w: w}
 	left := kit.VBox(12, s.sharingCard(), s.addressCard(), s.firewallCard())
-	leftScroll := container.NewVScroll(left)
+	leftScroll := container.NewVScroll(kit.Pad(0, 8, 12, 0, left)) // the scroll bar stands in the gap
 
 	s.people = s.peopleTable()
 	s.drawer = channels.NewDrawer(channels.Options{
-		Side: connlog.Server, Log: w.app.Log, Post: w.post, Save: w.saveLog,
+		Side: connlog.Server, Log: w.app.Log, Post: w.post, Save: w.saveLog, Compare: w.compareLogs,
 		Before: []channels.Tab{{ID: "people", Title: "People", Content: s.people}},
 		Empty:  "Start sharing: as soon as somebody connects, each channel stands here as an arrow.",
 	})
 	s.drawer.SelectTab("people")
-	right := container.NewBorder(s.passiveCard(), nil, nil, nil, kit.Pad(12, 0, 0, 0, kit.NewFlushCard(s.drawer)))
-	s.object = kit.Pad(12, 12, 12, 12, container.NewBorder(nil, nil, kit.FixedWidth(372, leftScroll), nil, kit.Pad(0, 0, 0, 12, right)))
+	right := kit.Pad(0, 0, 12, 0, kit.VBox(12, s.passiveCard(), kit.Grow(kit.NewFlushCard(s.drawer))))
+	s.object = kit.Pad(12, 12, 0, 12, container.New(&sideBySide{share: 0.36, least: 312, most: 384}, kit.Pad(0, 4, 0, 0, leftScroll), right))
+	for _, e := range []*kit.Entry{s.folder, s.user, s.password, s.port, s.min, s.max, s.ip} {
+		e.SelectOnFocus = true
+	}
 	s.fill()
 	return s
 }
@@ -93,9 +98,9 @@ func (s *share) sharingCard() fyne.CanvasObject {
 	s.dot = kit.NewDot(kit.ColorMuted, 10)
 	s.title = kit.NewBoldLabel("Not sharing")
 	s.title.TextSize = kit.TitleSize
+	s.title.Shrink = true
 	s.toggle = kit.NewPrimaryButton("Start", s.startOrStop)
 	s.err = kit.NewFlowText()
-	s.err.Color = kit.ColorBad
 	s.err.Hide()
 
 	s.folder = kit.NewEntry()
@@ -117,7 +122,7 @@ func (s *share) sharingCard() fyne.CanvasObject {
 	s.password.SetPlaceHolder("Password")
 	s.password.OnFocus = s.onLeave(func() { s.keepPassword() })
 	s.generate = kit.NewIconButton(kit.IconRefresh, "Make a new password", s.newPassword)
-	s.login = kit.HBox(6, kit.FixedWidth(120, s.user), kit.Grow(s.password), s.generate)
+	s.login = kit.VBox(6, s.user, kit.HBox(6, kit.Grow(s.password), s.generate))
 	s.port = kit.NewEntry()
 	s.port.OnFocus = s.onLeave(s.keep)
 	s.tls = kit.NewSelect([]string{"TLS if asked for", "TLS required", "Implicit TLS", "No TLS"}, func(int) { s.keep() })
@@ -127,17 +132,24 @@ func (s *share) sharingCard() fyne.CanvasObject {
 	return kit.NewCard("", kit.VBox(6,
 		head, s.err,
 		kit.NewMutedLabel("Folder"), kit.HBox(6, kit.Grow(s.folder), s.choose),
-		kit.NewMutedLabel("Who may come in"), kit.HBox(6, kit.Grow(s.access), kit.FixedWidth(120, s.rights)), s.login,
-		kit.NewMutedLabel("Port and protection"), kit.HBox(6, kit.FixedWidth(120, s.port), kit.Grow(s.tls)),
+		kit.NewMutedLabel("Who may come in"), s.rows(kit.Grow(s.access), kit.FixedWidth(136, s.rights)), s.login,
+		kit.NewMutedLabel("Port and protection"), kit.HBox(6, kit.FixedWidth(80, s.port), kit.Grow(s.tls)),
 	))
+}
+
+// rows puts two fields beside each other where a card is wide enough.
+func (s *share) rows(objects ...fyne.CanvasObject) fyne.CanvasObject {
+	return newReflow(func() float32 { return 300 }, 6, 6, objects...)
 }
 
 func (s *share) addressCard() fyne.CanvasObject {
 	s.qr = &canvas.Image{FillMode: canvas.ImageFillContain, ScaleMode: canvas.ImageScalePixels}
 	s.qr.SetMinSize(fyne.NewSize(112, 112))
-	s.addresses = kit.VBox(4, kit.NewMutedParagraph("Start sharing, and the addresses to type on another device stand here."))
-	s.qr.Hide()
-	return kit.NewCard("Open on another device", kit.HBox(12, container.NewVBox(s.qr), kit.Grow(s.addresses)))
+	s.addresses = kit.VBox(4, kit.NewMutedParagraph(noAddresses))
+	s.code = container.NewCenter(s.qr)
+	s.code.Hide()
+	s.reach = newReflow(s.addressWidth, 12, 10, s.code, kit.Grow(s.addresses))
+	return kit.NewCard("Open on another device", s.reach)
 }
 
 func (s *share) firewallCard() fyne.CanvasObject {
@@ -153,20 +165,20 @@ func (s *share) passiveCard() fyne.CanvasObject {
 		e.OnFocus = s.onLeave(s.applyPassive)
 		e.OnEnter = func(string) { s.applyPassive() }
 	}
-	s.ports = kit.NewMutedLabel("")
 	s.rangeMsg = kit.NewFlowText()
 	s.ipMode = kit.NewSelect([]string{"Automatic", "Fixed IP", "Host name"}, func(int) { s.showIP(); s.applyPassive() })
 	s.ip = kit.NewEntry()
 	s.ip.OnFocus = s.onLeave(s.applyPassive)
 	s.ip.OnEnter = func(string) { s.applyPassive() }
+	s.ipBox = kit.Grow(s.ip)
 	s.ipMsg = kit.NewFlowText()
 
 	rangeSide := kit.VBox(6, s.useRange,
-		kit.HBox(6, kit.NewMutedLabel("Min"), kit.FixedWidth(72, s.min), kit.NewMutedLabel("Max"), kit.FixedWidth(72, s.max), kit.Grow(s.ports)),
+		kit.HBox(6, kit.NewMutedLabel("Min"), kit.FixedWidth(64, s.min), kit.NewMutedLabel("Max"), kit.FixedWidth(64, s.max), kit.Space()),
 		s.rangeMsg)
 	ipSide := kit.VBox(6, kit.FixedHeight(kit.RowHeight, kit.NewLabel("Passive IP")),
-		kit.HBox(6, kit.FixedWidth(116, s.ipMode), kit.Grow(s.ip)), s.ipMsg)
-	card := kit.NewCard("Passive mode", container.NewGridWithColumns(2, rangeSide, kit.Pad(0, 0, 0, 8, ipSide)))
+		newReflow(func() float32 { return 250 }, 6, 6, kit.FixedWidth(116, s.ipMode), s.ipBox), s.ipMsg)
+	card := kit.NewCard("Passive mode", container.New(&sideBySide{gap: 16, share: 0.5, least: 190, most: 420}, rangeSide, ipSide))
 	card.SetNote("clients open the data channel to you")
 	return card
 }
@@ -212,6 +224,7 @@ func (s *share) showPerson(row int) { s.showSession(s.sessions[row].ID) }
 func (s *share) showSession(id string) {
 	s.drawer.ShowSession(connlog.SessionKey{Side: connlog.Server, ID: id})
 	s.drawer.SelectTab(channels.TabChannels)
+	s.drawer.FocusContent()
 }
 
 func (s *share) person(i, col int) kit.Cell {
@@ -240,8 +253,8 @@ func (s *share) person(i, col int) kit.Cell {
 		if p.Command != "" {
 			return kit.Cell{Text: connlog.Printable(p.Command + " " + p.Path)}
 		}
-		if !p.IdleSince.IsZero() {
-			return kit.Cell{Text: "idle " + connlog.Took(time.Since(p.IdleSince).Truncate(time.Second))}
+		if idle := time.Since(p.IdleSince).Truncate(time.Second); !p.IdleSince.IsZero() && idle > 0 {
+			return kit.Cell{Text: "idle " + connlog.Took(idle)}
 		}
 	case 3:
 		if p.Command != "" {
@@ -381,8 +394,11 @@ func (s *share) keep() {
 	s.showFirewall(s.w.app.Settings().Share)
 }
 
-func (s *share) problem(text string) {
-	s.err.SetText(text)
+func (s *share) problem(text string) { s.say(text, kit.ColorBad) }
+
+// say shows a line under the title; an empty one takes it away.
+func (s *share) say(text string, color fyne.ThemeColorName) {
+	s.err.SetSpans(kit.Span{Text: text, Color: color})
 	if text == "" {
 		s.err.Hide()
 	} else {
@@ -450,7 +466,6 @@ func (s *share) typedPassive() (app.ShareSettings, error) {
 // checkRange says while typing what the range means.
 func (s *share) checkRange() {
 	set, err := s.typedPassive()
-	s.ports.SetText("")
 	enable(s.min, s.useRange.Checked)
 	enable(s.max, s.useRange.Checked)
 	if !s.useRange.Checked {
@@ -464,8 +479,8 @@ func (s *share) checkRange() {
 		s.rangeMsg.SetSpans(kit.Span{Text: sentence(err), Color: kit.ColorBad})
 		return
 	}
-	s.ports.SetText(count(set.Max-set.Min+1, "port", "ports"))
-	s.rangeMsg.SetSpans(kit.Span{Text: "Each file being moved uses one port. Open these ports in your firewall, and forward them in your router for people outside.", Color: kit.ColorMuted})
+	s.rangeMsg.SetSpans(kit.Span{Text: count(set.Max-set.Min+1, "port", "ports"), Bold: true},
+		kit.Span{Text: ", one for each file being moved. Open them in your firewall, and forward them in your router for people outside.", Color: kit.ColorMuted})
 }
 
 // applyPassive checks the passive fields, keeps them, and applies them to the running server.
@@ -503,14 +518,14 @@ func (s *share) showIP() {
 	value := strings.TrimSpace(s.ip.Text)
 	switch mode {
 	case localserver.PassiveAuto:
-		s.ip.Hide()
+		s.ipBox.Hide()
 		s.ipMsg.SetSpans(kit.Span{Text: "Everyone is told the address that they reached you at (" + local.String() + " on your network). Behind a router, people outside need your public address: set it here.", Color: kit.ColorMuted})
 	case localserver.PassiveFixed:
-		s.ip.Show()
+		s.ipBox.Show()
 		s.ip.SetPlaceHolder("Public IP address")
 		s.ipMsg.SetSpans(kit.Span{Text: told(local.String(), value), Color: kit.ColorMuted})
 	case localserver.PassiveHost:
-		s.ip.Show()
+		s.ipBox.Show()
 		s.ip.SetPlaceHolder("Host name, such as home.example.org")
 		s.ipMsg.SetSpans(kit.Span{Text: told(local.String(), value) + " The name is looked up again and again, so a changing address is followed.", Color: kit.ColorMuted})
 	}
@@ -559,10 +574,16 @@ func (s *share) refresh() {
 	stopped := st.Phase == app.Stopped
 	for _, w := range []fyne.Disableable{s.folder, s.choose, s.access, s.rights, s.user, s.password, s.generate, s.port, s.tls} {
 		enable(w, stopped)
+		if f, ok := w.(fyne.Focusable); ok && !stopped && s.w.Canvas().Focused() == f {
+			s.w.focusOn(s.toggle) // a disabled field keeps the keys to itself
+		}
 	}
 	if before != st.Phase {
 		switch st.Phase {
 		case app.Stopped:
+			if before == app.Stopping {
+				s.problem("")
+			}
 			s.dot.SetColor(kit.ColorMuted)
 			s.title.SetText("Not sharing")
 			s.toggle.Style = kit.Primary
@@ -575,7 +596,8 @@ func (s *share) refresh() {
 			s.toggle.Style = kit.Danger
 			s.toggle.SetText("Stop")
 		case app.Stopping:
-			s.title.SetText("Stopping: transfers get ten seconds…")
+			s.title.SetText("Stopping…")
+			s.say("Transfers under way get ten seconds to finish.", kit.ColorMuted)
 		}
 		enable(s.toggle, st.Phase == app.Stopped || st.Phase == app.Running)
 	}
@@ -595,6 +617,9 @@ func (s *share) refresh() {
 	s.drawer.SetBadge("people", badge)
 }
 
+// maxAddresses is how many addresses are listed: more only confuse.
+const maxAddresses = 3
+
 func (s *share) showAddresses(st app.Share) {
 	var key strings.Builder
 	for _, a := range st.Addresses {
@@ -606,14 +631,14 @@ func (s *share) showAddresses(st app.Share) {
 	s.drawn = key.String()
 	s.addresses.RemoveAll()
 	if len(st.Addresses) == 0 {
-		s.qr.Hide()
-		s.addresses.Add(kit.NewMutedParagraph("Start sharing, and the addresses to type on another device stand here."))
+		s.code.Hide()
+		s.addresses.Add(kit.NewMutedParagraph(noAddresses))
 		s.object.Refresh()
 		return
 	}
 	for i, a := range st.Addresses {
-		if i == 3 {
-			break // more only confuse
+		if i == maxAddresses {
+			break
 		}
 		line := kit.NewLabel(a.URL)
 		line.Mono, line.Shrink = true, true
@@ -628,10 +653,22 @@ func (s *share) showAddresses(st app.Share) {
 		if img, err := png.Decode(bytes.NewReader(code.PNG())); err == nil {
 			s.qr.Image = img
 			s.qr.Refresh()
-			s.qr.Show()
+			s.code.Show()
 		}
 	}
+	s.reach.Refresh()
 	s.object.Refresh()
+}
+
+const noAddresses = "Start sharing, and the addresses to type on another device stand here."
+
+// addressWidth is the least width of the code with the addresses beside it.
+func (s *share) addressWidth() float32 {
+	width := float32(0)
+	for _, a := range s.state.Addresses[:min(len(s.state.Addresses), maxAddresses)] {
+		width = max(width, fyne.MeasureText(a.URL, kit.CaptionSize, fyne.TextStyle{Monospace: true}).Width)
+	}
+	return s.qr.MinSize().Width + 12 + width + 4 + kit.InputHeight
 }
 
 func reach(a app.Address) string {
@@ -661,11 +698,14 @@ func (s *share) view() fyne.CanvasObject { return s.object }
 func (s *share) shown(on bool) { s.drawer.SetActive(on) }
 
 func (s *share) focus() {
-	if s.state.Phase == app.Running {
-		kit.FocusOn(s.people)
-		return
+	switch {
+	case s.state.Phase != app.Running:
+		s.w.focusOn(s.folder)
+	case s.drawer.Tab() == "people":
+		s.w.focusOn(s.people)
+	default:
+		s.w.focusOn(s.toggle)
 	}
-	kit.FocusOn(s.folder)
 }
 
 // drop takes a folder that was dropped on the screen.
@@ -681,12 +721,19 @@ func (s *share) drop(path string) {
 // status is what the status bar says on this screen.
 func (s *share) status() (left, right []string) {
 	st := s.state
-	if st.Phase != app.Running {
+	switch st.Phase {
+	case app.Stopped:
 		return []string{"Not sharing"}, nil
+	case app.Starting:
+		return []string{"Starting"}, nil
 	}
-	left = append(left, "Sharing "+st.Folder, count(len(st.Sessions), "person", "people"))
+	left = append(left, "Sharing "+shorten(connlog.Printable(st.Folder), 50), count(len(st.Sessions), "person", "people"))
 	if st.PortsTotal > 0 {
-		left = append(left, fmt.Sprintf("%d of %d passive ports in use", len(st.Ports), st.PortsTotal))
+		used := map[uint16]bool{} // several people may share a port
+		for _, p := range st.Ports {
+			used[p.Port] = true
+		}
+		left = append(left, fmt.Sprintf("%d of %d passive ports in use", len(used), st.PortsTotal))
 	}
 	var up, down int64
 	for _, p := range st.Sessions {

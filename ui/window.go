@@ -85,7 +85,7 @@ func New(driver fyne.App, core *app.App, o Options) *Window {
 	w.addCommands()
 	w.settings.fillKeys()
 
-	w.layers = kit.NewLayers(container.NewBorder(nil, w.status, w.rail, nil, w.body), o.Post)
+	w.layers = kit.NewLayers(kit.VBox(0, kit.Grow(kit.HBox(0, w.rail, kit.Grow(w.body))), w.status), o.Post)
 	w.SetContent(w.layers)
 	w.registry.Attach(w.Window)
 	w.SetOnDropped(w.dropped)
@@ -143,7 +143,12 @@ func (w *Window) current() screen {
 	return w.connect
 }
 
-// show switches to a screen.
+// focusOn gives o, which must be on the screen that is seen, the keyboard. Unlike [kit.FocusOn] it works before the
+// screen was drawn for the first time.
+func (w *Window) focusOn(o fyne.Focusable) { w.Canvas().Focus(o) }
+
+// show switches to a screen. Something on the new one always gets the keyboard: what had it is gone, and would keep the
+// keys to itself.
 func (w *Window) show(name string) {
 	if w.screen == name {
 		return
@@ -204,13 +209,15 @@ func (w *Window) addCommands() {
 	}
 	w.registry.Add(
 		kit.Command{ID: "log.text", Title: "Save log as text…", Keys: []string{"Ctrl+S"}, Group: "File", Run: func() { w.saveLog("portside-log.txt", w.app.Log.WriteText) }},
-		kit.Command{ID: "log.json", Title: "Save log as JSON lines…", Group: "File", Run: func() { w.saveLog("portside-log.jsonl", w.app.Log.WriteJSON) }},
+		kit.Command{ID: "log.json", Title: "Save log as JSON lines…", Keys: []string{"Ctrl+Shift+S"}, Group: "File", Run: func() { w.saveLog("portside-log.jsonl", w.app.Log.WriteJSON) }},
+		kit.Command{ID: "log.html", Title: "Save log as a page…", Group: "File", Run: func() { w.saveLog("portside-log.html", w.app.Log.WriteHTML) }},
+		kit.Command{ID: "log.compare", Title: "Compare logs…", Keys: []string{"Ctrl+D"}, Group: "File", Run: w.compareLogs},
 		kit.Command{ID: "app.quit", Title: "Quit", Keys: []string{"Ctrl+Q"}, Group: "File", Run: w.closing},
 	)
 	w.registry.Add(w.connect.commands()...)
 	w.registry.Add(w.share.commands()...)
 	w.registry.Add(go1("connect", "Connect", "Ctrl+1"), go1("share", "Share", "Ctrl+2"), go1("doctor", "Doctor", "Ctrl+3"),
-		go1("learn", "Learn", "Ctrl+4"), go1("settings", "Settings", "Ctrl+Comma"))
+		go1("learn", "Learn", "Ctrl+4"), go1("settings", "Settings", "Ctrl+,"))
 }
 
 // closing asks when something would be cut off, keeps the window's size, and quits.
@@ -218,7 +225,7 @@ func (w *Window) closing() {
 	size := w.Canvas().Size()
 	err := w.app.ChangeSettings(func(s *app.Settings) {
 		s.Window.Width, s.Window.Height, s.Window.Screen = size.Width, size.Height, w.screen
-		s.Window.Drawer = w.connect.split.Offset
+		s.Window.Drawer = 1 - float64(w.connect.split.Share())
 	})
 	quit := func() { w.driver.Quit() }
 	people := len(w.app.Share().Sessions)

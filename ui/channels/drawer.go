@@ -185,16 +185,16 @@ func (d *Drawer) FocusSearch() {
 	if d.Tab() != TabCommands {
 		d.SelectTab(TabChannels)
 	}
-	kit.FocusOn(d.search)
+	kit.FocusBeside(d, d.search)
 }
 
 // FocusContent gives the keyboard to the arrows, or to the lines of the commands.
 func (d *Drawer) FocusContent() {
 	switch d.Tab() {
 	case TabChannels:
-		kit.FocusOn(d.diagram.col)
+		kit.FocusBeside(d, d.diagram.col)
 	case TabCommands:
-		kit.FocusOn(d.commands.col)
+		kit.FocusBeside(d, d.commands.col)
 	}
 }
 

@@ -236,15 +236,25 @@ func TestAButtonLeavesTheKeyboardWhereItWas(t *testing.T) {
 	entry := kit.NewEntry()
 	ran := 0
 	button := kit.NewButton("Go", func() { ran++ })
-	w := uitest.Window(t, kit.VBox(4, entry, button), 300, 100)
-	w.Canvas().Focus(entry)
-	button.MouseDown(nil)
-	w.Canvas().Unfocus() // what Fyne does for a click beside the focused widget
-	button.MouseUp(nil)
-	button.Tapped(nil)
+	box := kit.VBox(4, entry, button)
+	w := uitest.Window(t, kit.Pad(4, 4, 4, 4, box), 300, 100)
+	click := func() {
+		w.Canvas().Focus(entry)
+		button.MouseDown(nil)
+		w.Canvas().Unfocus() // what Fyne does for a click beside the focused widget
+		button.MouseUp(nil)
+		button.Tapped(nil)
+	}
+	click()
 	if w.Canvas().Focused() != fyne.Focusable(entry) {
 		t.Errorf("the focus is on %T", w.Canvas().Focused())
 	}
+	box.Objects = []fyne.CanvasObject{button}
+	click()
+	if w.Canvas().Focused() != nil {
+		t.Errorf("the focus is on %T, which is gone", w.Canvas().Focused())
+	}
+	ran = 1
 	w.Canvas().Focus(button)
 	uitest.Key(w, fyne.KeyReturn)
 	uitest.Key(w, fyne.KeySpace)

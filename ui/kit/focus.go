@@ -19,6 +19,13 @@ func FocusOn(o fyne.Focusable) {
 	}
 }
 
+// FocusBeside gives o the keyboard on the canvas of near. Unlike [FocusOn] it reaches what was put there and not drawn yet.
+func FocusBeside(near fyne.CanvasObject, o fyne.Focusable) {
+	if c := canvasOf(near); c != nil {
+		c.Focus(o)
+	}
+}
+
 // passKey hands a key that the focused widget o has no use for to the window. Fyne itself does so only while nothing has
 // the focus.
 func passKey(o fyne.CanvasObject, ev *fyne.KeyEvent) {
@@ -58,8 +65,8 @@ func (f *clickFocus) restore(o fyne.CanvasObject) {
 	before := f.before
 	f.before = nil
 	object, ok := before.(fyne.CanvasObject)
-	if !ok || !object.Visible() {
-		return
+	if !ok || !object.Visible() || fyne.CurrentApp().Driver().AbsolutePositionForObject(object).IsZero() {
+		return // it is no longer on the canvas, which Fyne tells with the position (0,0)
 	}
 	if c := canvasOf(o); c != nil && canvasOf(object) == c && c.Focused() == nil {
 		c.Focus(before)

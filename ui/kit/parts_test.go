@@ -139,6 +139,31 @@ func TestTheDrawerFoldsAndKeepsItsHeight(t *testing.T) {
 	}
 }
 
+func TestADrawerWhoseBodyHasItsOwnHeaderKeepsThatWhenItFolds(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	body, main := canvas.NewRectangle(nil), canvas.NewRectangle(nil)
+	d := kit.NewDrawer(main, nil, body, 200)
+	w := uitest.Window(t, d, 500, 600)
+	if body.Size().Height != 200+kit.TabHeight || main.Size().Height+body.Size().Height+1 != 600 {
+		t.Errorf("open: body %v, main %v", body.Size(), main.Size())
+	}
+	d.Toggle()
+	if !body.Visible() || body.Size().Height != kit.TabHeight {
+		t.Errorf("folded: body visible %v, %v", body.Visible(), body.Size())
+	}
+	d.Toggle()
+	d.SetShare(0.5)
+	w.Resize(fyne.NewSize(500, 400))
+	if h := body.Size().Height; h != 200 {
+		t.Errorf("half of 400 is %v", h)
+	}
+	d.SetHeight(100)
+	w.Resize(fyne.NewSize(500, 800))
+	if h := body.Size().Height; h < 263 || h > 265 {
+		t.Errorf("100 and the header in 400 is %v in 800", h)
+	}
+}
+
 func TestToastsComeAndGoWithoutTheKeyboard(t *testing.T) {
 	uitest.App(t, kit.Dark)
 	queue := uitest.NewQueue()

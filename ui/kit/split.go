@@ -71,17 +71,19 @@ func (s *Split) CreateRenderer() fyne.WidgetRenderer {
 
 // Drawer puts a body under something, below a header that stays when the body folds away. The header's upper edge can be
 // dragged; with the keyboard, [Drawer.SetHeight] and [Drawer.SetFolded] serve commands.
+// A height holds when the window gets higher or lower; a share that was given with [Drawer.SetShare] holds instead.
 type Drawer struct {
 	widget.BaseWidget
 	OnChanged func() // the person has moved or folded it
 
 	main, header, body fyne.CanvasObject
 	height             float32
+	share              float32 // of the whole, header and body; 0: height counts
 	folded             bool
 	handle             *splitHandle
 }
 
-// NewDrawer returns an open drawer whose body is height high.
+// NewDrawer returns an open drawer whose body is height high. A nil header: the body has one of its own, [TabHeight] high.
 func NewDrawer(main, header, body fyne.CanvasObject, height float32) *Drawer {
 	d := &Drawer{main: main, header: header, body: body, height: height}
 	d.handle = newSplitHandle(false, func(dy float32) {
@@ -92,7 +94,7 @@ func NewDrawer(main, header, body fyne.CanvasObject, height float32) *Drawer {
 		d.SetHeight(d.height - dy)
 	}, func() {
 		if d.height < drawerFolds {
-			d.height = max(d.height, drawerLeast)
+			d.SetHeight(max(d.height, drawerLeast))
 			d.folded = true
 			d.Refresh()
 		}
@@ -116,8 +118,20 @@ func (d *Drawer) Height() float32 { return d.height }
 func (d *Drawer) SetHeight(h float32) {
 	d.height = max(0, h)
 	if size := d.Size(); size.Height > 0 {
-		d.height = min(d.height, max(drawerLeast, size.Height-d.header.MinSize().Height-mainLeast))
+		d.height = min(d.height, max(drawerLeast, size.Height-d.headerHeight()-mainLeast))
+		if d.share > 0 {
+			d.share = (d.height + d.headerHeight()) / size.Height
+		}
 	}
+	d.Refresh()
+}
+
+// Share returns header's and body's share of the whole, 0 when a height counts.
+func (d *Drawer) Share() float32 { return d.share }
+
+// SetShare gives header and open body a share of the whole, from 0 to 1, which they keep in a window of another height.
+func (d *Drawer) SetShare(share float32) {
+	d.share = clamp(share, 0.05, 1)
 	d.Refresh()
 }
 
@@ -142,24 +156,41 @@ func (d *Drawer) changed() {
 	}
 }
 
+func (d *Drawer) headerHeight() float32 {
+	if d.header == nil {
+		return TabHeight
+	}
+	return d.header.MinSize().Height
+}
+
 func (d *Drawer) layout(size fyne.Size) {
 	if size.Height <= 0 {
 		return
 	}
-	header := d.header.MinSize().Height
+	header := d.headerHeight()
+	if d.share > 0 {
+		d.height = max(0, float32(int(d.share*size.Height))-header)
+	}
 	body := float32(0)
 	if !d.folded {
 		body = min(d.height, max(0, size.Height-header-1-min(mainLeast, size.Height/3)))
 	}
-	if d.folded {
+	switch {
+	case d.header == nil:
+	case d.folded:
 		d.body.Hide()
-	} else {
+	default:
 		d.body.Show()
 	}
 	top := size.Height - header - body - 1
 	d.main.Resize(fyne.NewSize(size.Width, top))
 	d.handle.Move(fyne.NewPos(0, top-3))
 	d.handle.Resize(fyne.NewSize(size.Width, 7))
+	if d.header == nil {
+		d.body.Move(fyne.NewPos(0, top+1))
+		d.body.Resize(fyne.NewSize(size.Width, header+body))
+		return
+	}
 	d.header.Move(fyne.NewPos(0, top+1))
 	d.header.Resize(fyne.NewSize(size.Width, header))
 	d.body.Move(fyne.NewPos(0, top+1+header))
@@ -168,11 +199,18 @@ func (d *Drawer) layout(size fyne.Size) {
 
 // CreateRenderer is called by Fyne.
 func (d *Drawer) CreateRenderer() fyne.WidgetRenderer {
+	objects := []fyne.CanvasObject{d.main, d.body, d.handle}
+	if d.header != nil {
+		objects = []fyne.CanvasObject{d.main, d.header, d.body, d.handle}
+	}
 	return &simpleRenderer{
-		objects: []fyne.CanvasObject{d.main, d.header, d.body, d.handle}, layout: d.layout, refresh: func() { d.layout(d.Size()) },
+		objects: objects, layout: d.layout, refresh: func() { d.layout(d.Size()) },
 		min: func() fyne.Size {
-			m, h, b := d.main.MinSize(), d.header.MinSize(), d.body.MinSize()
-			return fyne.NewSize(max(m.Width, h.Width, b.Width), m.Height+h.Height+1)
+			m, b := d.main.MinSize(), d.body.MinSize()
+			if d.header != nil {
+				m.Width = max(m.Width, d.header.MinSize().Width)
+			}
+			return fyne.NewSize(max(m.Width, b.Width), m.Height+d.headerHeight()+1)
 		},
 	}
 }

@@ -62,7 +62,7 @@ const (
 	Gap          float32 = 8   // between things in a row
 	Radius       float32 = 4   // fields and buttons
 	CardRadius   float32 = 8   // cards
-	MinWidth     float32 = 960 // the smallest window that screens are laid out for
+	MinWidth     float32 = 900 // the smallest window that screens are laid out for
 	MinHeight    float32 = 600
 )
 
