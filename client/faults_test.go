@@ -865,6 +865,7 @@ func TestCloseEndsATransferUnderWay(t *testing.T) {
 			io.WriteString(conn, "hel")
 		}
 	}
+	p.on["ABOR"] = func(*peerConn, string) {}
 	s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive})
 	begun, ended := make(chan bool), make(chan error)
 	go func() {
@@ -875,7 +876,11 @@ func TestCloseEndsATransferUnderWay(t *testing.T) {
 	if n := s.Moved(); n != 0 && n != 3 {
 		t.Error("moved", n)
 	}
+	began := time.Now()
 	s.Close()
+	if took := time.Since(began); took > 2*time.Second {
+		t.Error("Close took", took)
+	}
 	wantError(t, <-ended, connlog.ReasonCancelled)
 	if err := s.Noop(context.Background()); err == nil {
 		t.Error("a closed session works")

@@ -230,8 +230,8 @@ func asBothFailed(err error, e *Error) bool {
 	both, ok := asType[*bothFailed](err)
 	if ok {
 		e.Reason, e.Err, e.Data, e.Unopened, e.Mode = both.second.reason, both, true, true, ModeAuto
-		e.Advice = "The control connection works, so the server is there: its passive ports are closed, and this computer " +
-			"can't be reached by it. Ask the server's owner to open the passive ports."
+		e.Advice = "The control connection works, so the server is there. Probably a firewall closes its passive ports, and " +
+			"this computer can't be reached from outside: the server's owner can open the passive ports."
 	}
 	return ok
 }
@@ -269,12 +269,17 @@ func (s *Session) attempt(run func() error, in modeChoice) error {
 		if d != nil && c.dataErr == nil {
 			c.blame(d)
 		}
-		c.settle(func() {
+		abort := func() {
 			if d != nil {
 				d.stop(err)
 				_ = d.Close()
 			}
-		})
+		}
+		if s.life.Err() != nil {
+			abort() // the session ends anyway
+		} else {
+			c.settle(abort)
+		}
 	}
 	if d != nil {
 		ended := s.reason(err)
