@@ -646,6 +646,27 @@ func TestRow35StopEndsWhatDoesNotFinish(t *testing.T) {
 	}
 }
 
+func TestRow35StopIsNotHeldUpByClientsThatDoNotRead(t *testing.T) {
+	r := start(t, nil)
+	for i := range 1000 {
+		r.write(strings.Repeat("long-name-", 20)+strconv.Itoa(i), "")
+	}
+	for range 2 {
+		c := r.login()
+		c.send(strings.Repeat("STAT /\r\n", 100)) // 25 MB of replies that nobody reads
+	}
+	until(t, "the server's replies are stuck", func() bool {
+		n := r.rec.count(connlog.ReplySent)
+		time.Sleep(100 * time.Millisecond)
+		return n > 12 && n == r.rec.count(connlog.ReplySent)
+	})
+	begin := time.Now()
+	r.srv.Stop(context.Background())
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
 func TestRow36KickEndsASessionAtOnce(t *testing.T) {
 	r := start(t, nil)
 	r.write("big", strings.Repeat("x", 20<<20))

@@ -413,7 +413,7 @@ const (
 
 // send copies a file to the client: in clear by the kernel (sendfile), in TLS through a large buffer.
 func (p *pipe) send(f *os.File) error {
-	if p.tls != nil {
+	if p.tls != nil || !kernelCopy {
 		return p.copyTo(f)
 	}
 	begin := time.Now()

@@ -159,6 +159,7 @@ type upload struct {
 	target  string
 	temp    string // "" when the target itself is written
 	existed bool
+	newOnly bool // the account may not overwrite, so nothing that came meanwhile may be replaced
 	perm    fs.FileMode
 	live    *liveTemps
 }
@@ -216,12 +217,27 @@ func (u *upload) done() error {
 		err = u.root.Chmod(u.temp, u.perm)
 	}
 	if err == nil {
-		err = u.root.Rename(u.temp, u.target)
+		err = u.takeName()
 	}
 	if err != nil {
 		u.root.Remove(u.temp)
 	}
 	return err
+}
+
+// takeName moves the whole file to its name.
+func (u *upload) takeName() error {
+	if !u.newOnly {
+		return u.root.Rename(u.temp, u.target)
+	}
+	err := u.root.Link(u.temp, u.target) // fails when the name is taken, which a rename does not
+	if err == nil {
+		return u.root.Remove(u.temp)
+	}
+	if _, taken := u.root.Lstat(u.target); taken == nil {
+		return fs.ErrExist
+	}
+	return u.root.Rename(u.temp, u.target) // a file system without links
 }
 
 // broken ends an upload that did not come whole. The part is kept under the target's name when keep says so, nothing

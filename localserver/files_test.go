@@ -228,6 +228,23 @@ func TestRow27BrokenUpload(t *testing.T) {
 	}
 }
 
+func TestRow32UploadsToOneNameDoNotReplaceEachOther(t *testing.T) {
+	r := start(t, func(c *Config) { c.Accounts[0].Rights = DropBox })
+	a, b := r.login(), r.login()
+	da, db := a.epsv(), b.epsv()
+	a.cmd(150, "STOR x")
+	b.cmd(150, "STOR x")
+	io.WriteString(da, "first")
+	da.Close()
+	a.expect(226)
+	io.WriteString(db, "second")
+	db.Close()
+	b.expect(550)
+	if r.content("x") != "first" || listing(r.root) != "x" {
+		t.Errorf("x is %q, the folder %q", r.content("x"), listing(r.root))
+	}
+}
+
 func TestRow27LostClientsUploadIsBroken(t *testing.T) {
 	r := start(t, nil)
 	r.write("a", "old")

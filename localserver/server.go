@@ -367,7 +367,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.end()
 
 	for _, n := range sessions {
-		n.drain()
+		s.work.Go(n.drain) // side by side: a client that does not read holds up its own 421 only
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -388,9 +388,11 @@ func (s *Server) Stop(ctx context.Context) error {
 	case <-ended:
 	default:
 		cut = true
+		var closing sync.WaitGroup
 		for _, n := range sessions {
-			n.close(connlog.Server, connlog.ReasonStopping, errStopping, "The server is stopping.")
+			closing.Go(func() { n.close(connlog.Server, connlog.ReasonStopping, errStopping, "The server is stopping.") })
 		}
+		closing.Wait()
 		<-ended
 	}
 	if !cut {

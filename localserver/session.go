@@ -172,6 +172,10 @@ func (s *session) cleanUp() {
 	s.recordControl(connlog.Record{Event: connlog.ControlClosed, By: by, Reason: reason, Duration: time.Since(s.since)})
 }
 
+// lastWords is how long the 421 and close_notify may wait for room in the send buffer: it has room unless the client
+// does not read.
+const lastWords = 250 * time.Millisecond
+
 // close ends the session. The first call counts. last is the text of a 421 reply, "" for none. It does not wait for
 // the session's goroutines.
 func (s *session) close(by connlog.Side, reason connlog.Reason, cause error, last string) {
@@ -180,9 +184,9 @@ func (s *session) close(by connlog.Side, reason connlog.Reason, cause error, las
 		s.by, s.reason = by, reason
 		s.mu.Unlock()
 		s.cancel(cause)
+		s.tcp.SetWriteDeadline(time.Now().Add(lastWords)) // frees a writer whose client does not read
 		if last != "" {
-			s.tcp.SetWriteDeadline(time.Now().Add(time.Second)) // also frees a writer whose client does not read
-			s.writeReply(wire.Reply{Code: 421, Lines: []string{last}}, time.Second)
+			s.writeReply(wire.Reply{Code: 421, Lines: []string{last}}, lastWords)
 		}
 		s.closeOut()
 	})
@@ -194,7 +198,7 @@ func (s *session) closeOut() {
 	out := s.out
 	s.writeMu.Unlock()
 	if c, ok := out.(*tls.Conn); ok {
-		s.tcp.SetWriteDeadline(time.Now().Add(time.Second))
+		s.tcp.SetWriteDeadline(time.Now().Add(lastWords))
 		c.CloseWrite()
 	}
 	s.tcp.Close()

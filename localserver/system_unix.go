@@ -23,6 +23,9 @@ var (
 
 const openNonblock = unix.O_NONBLOCK
 
+// kernelCopy: sendfile says how much it has sent when its deadline comes.
+const kernelCopy = true
+
 func addressInUse(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
 
 func diskFull(err error) bool {

@@ -21,6 +21,9 @@ var (
 
 const openNonblock = 0 // Windows has no FIFOs in folders
 
+// kernelCopy is off: TransmitFile does not say how much it has sent when its deadline comes.
+const kernelCopy = false
+
 func addressInUse(err error) bool {
 	// Windows answers WSAEACCES for a port that another program holds exclusively, or that the system has reserved.
 	return errors.Is(err, windows.WSAEADDRINUSE) || errors.Is(err, windows.WSAEACCES)

@@ -108,6 +108,7 @@ func (s *session) cmdSTOR(c wire.Command) {
 		s.replyFile(err, virtual)
 		return
 	}
+	u.newOnly = c.Verb == "STOU" || s.account.Rights&Overwrite == 0
 	if s.binary {
 		err = p.receive(u.file)
 	} else {
