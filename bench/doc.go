@@ -1,0 +1,8 @@
+// Command bench measures Portside beside other FTP programs, in turn and in the same run: bench/run starts it.
+//
+// It prints one table. A row of the first part is a transfer of one file from and to memory (tmpfs); its ratio is the peer's
+// time divided by Portside's, so 1.00 is as fast as the peer and more is faster. Times are medians over several rounds, in
+// which the programs take turns. The second part is what Portside takes while nothing happens.
+//
+// Everything runs on loopback, has a time limit, and is ended by this program, by process number.
+package main
