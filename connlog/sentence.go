@@ -128,8 +128,14 @@ func (r Record) channel() Channel {
 	c := Channel{ChannelKey: ChannelKey{SessionKey{r.Side, r.Session}, r.Conn}, Kind: Data, Mode: r.Mode,
 		Initiator: r.Initiator, From: r.From, To: r.To, State: Failed, Bytes: r.Bytes, Reply: r.Reply, By: r.By,
 		Reason: r.Reason, Err: r.Err, Command: r.Command}
-	if r.Duration > 0 || r.Bytes > 0 {
-		c.Opened = r.Time // it stood: a failure while dialling has neither
+	// A record alone doesn't say whether the connection stood; what stopped it does, nearly always.
+	switch r.Reason {
+	case ReasonReset, ReasonStalled, ReasonTLS, ReasonLost:
+		c.Opened = r.Time
+	default:
+		if r.Bytes > 0 {
+			c.Opened = r.Time
+		}
 	}
 	return c
 }

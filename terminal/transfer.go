@@ -143,7 +143,7 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 	case errors.Is(result.Err, context.Canceled):
 		fmt.Fprintln(c.Err, "portside: cancelled; --resume goes on from here")
 		return errReported
-	case result.Err != nil:
+	case result.Err != nil && len(result.Failures) == 0:
 		return result.Err
 	case !result.OK():
 		return errReported

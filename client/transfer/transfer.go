@@ -97,6 +97,9 @@ func (f Failure) Error() string {
 	if f.Direction == Upload {
 		on = f.Local
 	}
+	if on == "" {
+		on = "of the whole folder" // of a URL without a path
+	}
 	return fmt.Sprintf("%s %s: %v", f.Direction, on, f.Err)
 }
 
