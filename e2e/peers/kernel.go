@@ -321,8 +321,8 @@ func processOf(pid int) (state string, parent int, ok bool) {
 	return f[0], parent, err == nil
 }
 
-// descendants are pid, what it started, what those started, and so on, dead ones that wait for their parent excepted.
-func descendants(pid int) []int {
+// Descendants are pid, what it started, what those started, and so on, dead ones that wait for their parent excepted.
+func Descendants(pid int) []int {
 	family := map[int]bool{pid: true}
 	all := processes()
 	for grown := true; grown; {

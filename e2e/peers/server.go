@@ -310,7 +310,7 @@ func (s *Server) Processes() []int {
 	if s.cmd == nil {
 		return nil
 	}
-	return descendants(s.PID())
+	return Descendants(s.PID())
 }
 
 // Remove ends the server and removes its folder.
