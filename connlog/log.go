@@ -398,6 +398,10 @@ func (s *session) applyData(c *Channel, n Numbered) {
 		c.Ended, c.Duration, c.By = n.Time, n.Duration, n.By
 		setString(&c.TLS, n.TLS)
 	case DataFailed:
+		if n.Reason == ReasonNotTaken && c.Opened.IsZero() {
+			c.State, c.Reason, c.Ended = Withdrawn, n.Reason, n.Time
+			break
+		}
 		s.fail(c, n, n.Reason)
 	case OfferExpired:
 		if n.Reason == ReasonNotTaken {

@@ -97,10 +97,12 @@ func TestOffersThatNobodyTookEndWithTheSession(t *testing.T) {
 	tp := open(Server)
 	tp.play(
 		Record{Event: PassiveOffered, Channel: Data, Conn: 1, Mode: Passive, Initiator: Client, Command: "EPSV", To: netip.MustParseAddrPort("203.0.113.5:21107")},
+		Record{Event: PassiveOffered, Channel: Data, Conn: 2, Mode: Passive, Initiator: Client, Command: "EPSV", To: netip.MustParseAddrPort("203.0.113.5:21108")},
+		Record{Event: DataFailed, Channel: Data, Conn: 2, Mode: Passive, Initiator: Client, Reason: ReasonNotTaken},
 		Record{Event: ControlClosed, Channel: Control, By: Client, Reason: ReasonQuit},
 	)
 	s := tp.session(t)
-	if s.Open() || s.Failed != 0 || s.Channels[1].State != Withdrawn || s.Channels[0].State != Closed {
+	if s.Open() || s.Failed != 0 || s.Channels[1].State != Withdrawn || s.Channels[2].State != Withdrawn || s.Channels[0].State != Closed {
 		t.Errorf("%+v", s)
 	}
 }

@@ -82,6 +82,9 @@ func Sentence(r Record) string {
 	case DataClosed:
 		return fmt.Sprintf("The data channel carried %s, %s in %s, and was closed.", cargo(r.Command), Bytes(r.Bytes), Took(r.Duration))
 	case DataFailed:
+		if r.Reason == ReasonNotTaken {
+			return "The offer of a data channel was taken back: nobody used it."
+		}
 		return "The data channel failed. " + flat(r.channel().dataFailure())
 	case OfferExpired:
 		if r.Reason == ReasonNotTaken {
