@@ -66,6 +66,9 @@ type ShareSettings struct {
 	Max          int                       `json:"passivePortMax"`
 	IPMode       localserver.PassiveIPMode `json:"passiveIPMode"`
 	IPValue      string                    `json:"passiveIP"`
+	// People and FilesEach are for how many people at once, moving how many files each at once, the range should do.
+	People    int `json:"peopleAtOnce"`
+	FilesEach int `json:"filesEach"`
 }
 
 // ConnectSettings is the address bar and the client's ways.
@@ -105,6 +108,7 @@ func DefaultSettings() Settings {
 		Share: ShareSettings{
 			Folder: folder, Port: 2121, Access: AccessAnonymous, User: "guest",
 			TLS: localserver.TLSExplicit, UseRange: true, Min: 21100, Max: 21199, IPMode: localserver.PassiveAuto,
+			People: 12, FilesEach: 4,
 		},
 		Connect: ConnectSettings{Mode: client.ModeAuto, LocalFolder: home, Parallel: 4},
 		Sites:   map[string]Site{},
@@ -138,6 +142,12 @@ func (s *Settings) mend() {
 	case localserver.PassiveAuto, localserver.PassiveFixed, localserver.PassiveHost:
 	default:
 		s.Share.IPMode = d.Share.IPMode
+	}
+	if s.Share.People < 1 || s.Share.People > 10_000 {
+		s.Share.People = d.Share.People
+	}
+	if s.Share.FilesEach < 1 || s.Share.FilesEach > 1000 {
+		s.Share.FilesEach = d.Share.FilesEach
 	}
 	switch s.Connect.Mode {
 	case client.ModeAuto, client.ModePassive, client.ModeActive:

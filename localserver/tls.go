@@ -87,6 +87,9 @@ const (
 	clockDifference = 24 * time.Hour // NotBefore lies that far back, for clients whose clock is slow
 )
 
+// CertificateFile is where the self-signed certificate is kept in CertDir: PEM, with its key.
+func CertificateFile(certDir string) string { return filepath.Join(certDir, selfSignedFile) }
+
 // certificate returns the certificate that c asks for: the person's, the kept one, or a new one.
 func (c *TLSConfig) certificate(now time.Time) (*tls.Certificate, error) {
 	if c.Certificate != nil {
@@ -97,7 +100,7 @@ func (c *TLSConfig) certificate(now time.Time) (*tls.Certificate, error) {
 		cert, _, err := selfSigned(now)
 		return cert, err
 	}
-	file := filepath.Join(c.CertDir, selfSignedFile)
+	file := CertificateFile(c.CertDir)
 	if pair, err := os.ReadFile(file); err == nil {
 		cert, err := tls.X509KeyPair(pair, pair)
 		if err != nil {
