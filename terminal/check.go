@@ -2,27 +2,33 @@ package terminal
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 
-	"portside/app"
+	"github.com/mitchellh/go-homedir"
+
 	"portside/client"
-	"portside/connlog"
+	"portside/doctor"
 )
 
-// tried is the outcome of one mode, for check --json.
-type tried struct {
-	Mode  client.Mode `json:"mode"`
-	Works bool        `json:"works"`
-	Error string      `json:"error,omitempty"`
-}
+// explicitClear is explicit TLS on the control connection with data connections in clear (PROT C).
+const explicitClear = "explicit-clear"
 
+// check examines a server (package doctor) and says what is wrong, on whose side, and what to type there.
 func check(ctx context.Context, c Console, args []string) error {
 	fs := flags(c)
 	asJSON := fs.Bool("json", false, "")
 	mode := fs.String("mode", "auto", "")
+	protection := fs.String("tls", "", "")
+	action := fs.String("action", string(doctor.ActionList), "")
+	path := fs.String("path", "", "")
+	ca := fs.String("ca", "", "")
+	consent := fs.Bool("consent-plain", false, "")
 	insecure := fs.Bool("insecure", false, "")
 	rest, err := parse(fs, args, "URL")
 	if err != nil {
@@ -31,195 +37,159 @@ func check(ctx context.Context, c Console, args []string) error {
 	if err := oneOf("mode", *mode, "auto", "passive", "active"); err != nil {
 		return err
 	}
-	target, err := target(c, rest[0])
-	if err != nil {
+	if err := oneOf("action", *action, string(doctor.ActionList), string(doctor.ActionGet), string(doctor.ActionResume)); err != nil {
 		return err
 	}
-	modes := []client.Mode{client.ModePassive, client.ModeActive}
-	if *mode != "auto" {
-		modes = []client.Mode{client.Mode(*mode)}
+	o := doctor.Options{
+		Mode: client.Mode(*mode), Action: doctor.Action(*action), ConsentPlain: *consent, Insecure: *insecure,
+		ClearData: *protection == explicitClear,
 	}
-	log := connlog.NewLog(0)
-	rec := connlog.Recorder(log)
+	if o.RootCAs, err = authorities(*ca); err != nil {
+		return err
+	}
+	t, err := client.ParseURL(rest[0])
+	if err != nil {
+		return usageError{err}
+	}
+	switch *protection {
+	case "":
+	case explicitClear:
+		t.TLS = client.TLSExplicit
+	default:
+		if err := oneOf("tls", *protection, "auto", "none", "explicit", explicitClear, "implicit"); err != nil {
+			return err
+		}
+		t.TLS = client.TLSMode(*protection)
+	}
+	if *path != "" {
+		t.Path = *path
+	}
+	if strings.ContainsAny(t.Path, "\r\n\x00") {
+		return misuse("--path holds a line break or a zero byte, which FTP can't carry")
+	}
+	if t.Path == "" && o.Action != doctor.ActionList {
+		return misuse("--action %s needs --path, or a path in the URL", *action)
+	}
+	if err := askPassword(c, &t); err != nil {
+		return err
+	}
 	if !*asJSON {
-		rec = connlog.Tee(log, connlog.RecorderFunc(func(r connlog.Record) {
-			switch r.Event {
-			case connlog.CommandSent, connlog.ReplySent, connlog.DataProgress, connlog.DataTLS:
-			default:
-				fmt.Fprintln(c.Out, r.Line())
+		fmt.Fprintf(c.Out, "Examining %s. Nothing is sent to any other host.\n\n", t.URL())
+		o.Progress = func(f doctor.Fact) {
+			if !f.Running {
+				fmt.Fprintln(c.Out, factLine(f))
 			}
-		}))
+		}
 	}
-	results, err := tryModes(ctx, client.Options{Target: target, Mode: modes[0], Insecure: *insecure, Recorder: rec}, modes)
+	report := doctor.Examine(ctx, t, o)
 	if *asJSON {
-		err = writeCheckJSON(c.Out, log, results, err)
+		err = json.NewEncoder(c.Out).Encode(report)
 	} else {
-		err = writeCheck(c.Out, log, results, err)
+		err = writeReport(c.Out, report)
+	}
+	if err == nil && report.Problem() {
+		err = errReported
 	}
 	return err
 }
 
-// tryModes signs in and lists the target's folder once in each mode.
-func tryModes(ctx context.Context, o client.Options, modes []client.Mode) ([]tried, error) {
-	s, err := client.Dial(ctx, o)
+// authorities returns the system's certificate authorities and those in a PEM file; nil means the system's alone.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	file, err := homedir.Expand(file)
 	if err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
-	defer func() { s.Close() }()
-	var out []tried
-	for _, m := range modes {
-		if s.Err() != nil { // the attempt before broke the control connection
-			s.Close()
-			if s, err = client.Dial(ctx, o); err != nil {
-				return out, err
-			}
-		}
-		s.SetMode(m)
-		_, err := s.List(ctx, o.Path)
-		t := tried{Mode: m, Works: err == nil}
-		if err != nil {
-			t.Error = err.Error()
-		}
-		out = append(out, t)
-		if ctx.Err() != nil {
-			return out, ctx.Err()
-		}
-	}
-	return out, nil
-}
-
-func writeCheck(w io.Writer, log *connlog.Log, results []tried, err error) error {
-	for _, s := range log.Sessions() {
-		fmt.Fprintf(w, "\n%s\n", s.Draw())
-		for _, ch := range s.Channels {
-			if ch.State == connlog.Failed || ch.Kind == connlog.Data {
-				e := ch.Explain()
-				e.Dialogue = nil
-				fmt.Fprintf(w, "\n%s\n", indent(e.String()))
-			}
-		}
-	}
-	fmt.Fprintln(w)
+	pem, err := os.ReadFile(file)
 	if err != nil {
-		fmt.Fprintln(w, err)
-		return errReported
+		return nil, usageError{err}
 	}
-	failed := false
-	for _, t := range results {
-		if t.Works {
-			fmt.Fprintf(w, "%s mode works.\n", t.Mode)
-			continue
-		}
-		failed = true
-		fmt.Fprintf(w, "%s mode does not work: %s\n", t.Mode, t.Error)
-	}
-	if failed {
-		return errReported
-	}
-	return nil
-}
-
-func indent(s string) string { return "  " + strings.ReplaceAll(s, "\n", "\n  ") }
-
-func writeCheckJSON(w io.Writer, log *connlog.Log, results []tried, err error) error {
-	out := struct {
-		Works   bool             `json:"works"`
-		Error   string           `json:"error,omitempty"`
-		Modes   []tried          `json:"modes"`
-		Records []connlog.Record `json:"records"`
-	}{Works: err == nil, Modes: results}
+	pool, err := x509.SystemCertPool()
 	if err != nil {
-		out.Error = err.Error()
+		pool = x509.NewCertPool()
 	}
-	for _, t := range results {
-		out.Works = out.Works && t.Works
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, misuse("%s holds no certificate in PEM format", file)
 	}
-	for _, n := range log.Records(0) {
-		out.Records = append(out.Records, n.Record)
-	}
-	if err := json.NewEncoder(w).Encode(out); err != nil {
-		return err
-	}
-	if !out.Works {
-		return errReported
-	}
-	return nil
+	return pool, nil
 }
 
-func demo(ctx context.Context, c Console, args []string) error {
-	if _, err := parse(flags(c), args); err != nil {
-		return err
+func factLine(f doctor.Fact) string {
+	mark := "FAIL"
+	switch {
+	case f.Note:
+		mark = "  - "
+	case f.OK:
+		mark = " ok "
 	}
-	log := connlog.NewLog(0)
-	err := app.Demo(ctx, log)
-	fmt.Fprint(c.Out, "A local server and a client on this computer: a listing and a file, in passive and then in active mode.\n")
-	fmt.Fprint(c.Out, "The tail \"o\" of each arrow is at the side that opened the channel.\n")
-	byPeer := map[string]connlog.Session{}
-	for _, s := range log.Sessions() {
-		if s.Side == connlog.Server {
-			byPeer[s.ID] = s
-		}
-	}
-	for _, s := range log.Sessions() {
-		if s.Side != connlog.Client {
-			continue
-		}
-		fmt.Fprintf(c.Out, "\n%s\n", s.Draw())
-		other := byPeer[s.Peer]
-		for i, ch := range s.Channels {
-			fmt.Fprintf(c.Out, "\n%s\n", ch.Label())
-			fmt.Fprint(c.Out, sideBySide("The client says", words(ch), "The server says", wordsAt(other.Channels, i)))
-		}
-	}
-	return err
+	return fmt.Sprintf("%s  %-46s  %s", mark, f.Title(), f.Result())
 }
 
-func words(c connlog.Channel) string {
-	var out []string
-	for _, p := range c.Explain().Paragraphs {
-		out = append(out, connlog.Text(p))
-	}
-	return strings.Join(out, " ")
-}
-
-func wordsAt(cs []connlog.Channel, i int) string {
-	if i >= len(cs) {
-		return "(no record)"
-	}
-	return words(cs[i])
-}
-
-// sideBySide sets two texts in two columns.
-func sideBySide(leftTitle, left, rightTitle, right string) string {
-	const width = 56
-	l := append([]string{leftTitle}, wrap(left, width)...)
-	r := append([]string{rightTitle}, wrap(right, width)...)
+func writeReport(w io.Writer, r doctor.Report) error {
 	var b strings.Builder
-	for i := range max(len(l), len(r)) {
-		var a, z string
-		if i < len(l) {
-			a = l[i]
+	if len(r.Arrows) > 0 {
+		b.WriteString("\n" + drawArrows(r.Arrows))
+	}
+	say := func(f doctor.Finding) {
+		fmt.Fprintf(&b, "\n%s\n", strings.Join(wrap(f.Sentence, 100), "\n"))
+		if f.Side != doctor.Nobody {
+			fmt.Fprintf(&b, "  %s; to be changed: %s. Evidence: %s.\n", f.Confidence, f.Side, f.Rule)
 		}
-		if i < len(r) {
-			z = r[i]
+	}
+	if r.Cancelled {
+		b.WriteString("\nThe examination was ended early; this is what the evidence so far allows.\n")
+	}
+	say(r.Finding)
+	if r.Second != nil {
+		say(*r.Second)
+	}
+	if r.Workaround != "" {
+		fmt.Fprintf(&b, "\nAt once: %s\n", r.Workaround)
+	}
+	if len(r.Fixes) > 0 {
+		b.WriteString("\nWhat to change:\n")
+	}
+	for i, f := range r.Fixes {
+		fmt.Fprintf(&b, "\n%d. %s  [%s]\n", i+1, f.Text, f.Side)
+		if f.Chosen >= len(f.Variants) {
+			continue
 		}
-		fmt.Fprintf(&b, "  %-*s | %s\n", width, a, z)
+		chosen := f.Variants[f.Chosen]
+		fmt.Fprintf(&b, "   %s:\n      %s\n", chosen.Name, strings.ReplaceAll(chosen.Command, "\n", "\n      "))
+		if chosen.Note != "" {
+			fmt.Fprintf(&b, "      (%s)\n", chosen.Note)
+		}
+		for _, v := range slices.Delete(slices.Clone(f.Variants), f.Chosen, f.Chosen+1) {
+			fmt.Fprintf(&b, "   or %s: %s\n", v.Name, strings.ReplaceAll(v.Command, "\n", " ; "))
+		}
+	}
+	fmt.Fprintf(&b, "\nverdict: %s\n", r.Verdict)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// drawArrows draws the channels between both ends, the tail "o" at the side that opens one, an "x" where it stops.
+func drawArrows(arrows []doctor.Arrow) string {
+	var b strings.Builder
+	for _, a := range arrows {
+		line, end := []rune(strings.Repeat("-", 44)), ""
+		label := " " + a.Label + " "
+		if !a.Works {
+			end = "   stops at " + a.Stop.String()
+		}
+		copy(line[(len(line)-len([]rune(label)))/2:], []rune(label))
+		first, last := "o", ">"
+		if a.Initiator != "client" {
+			first, last = "<", "o"
+		}
+		if !a.Works && a.Initiator == "client" {
+			last = "x"
+		} else if !a.Works {
+			first = "x"
+		}
+		fmt.Fprintf(&b, "  you %s%s%s server%s\n", first, string(line), last, end)
 	}
 	return b.String()
-}
-
-func wrap(s string, width int) []string {
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(s) {
-		if line != "" && len(line)+1+len(word) > width {
-			lines = append(lines, line)
-			line = ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
-	}
-	return append(lines, line)
 }

@@ -46,6 +46,8 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
       --tls off|explicit|required|implicit
                                 explicit, the default: TLS for clients that ask for it
       --log text|json           the connection log on standard output (default text)
+      --check                   does not share: says what would keep clients out (firewalls, router, ports,
+                                certificate) and the lines to type against it; exit code 1 when something is bad
   portside get [options] URL DEST   downloads a file or folder
   portside put [options] SRC URL    uploads a file or folder
       --mode auto|passive|active    who opens data channels (default auto: passive, then active)
@@ -53,10 +55,15 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
       --resume                      goes on where an earlier transfer stopped
       --insecure                    accepts any TLS certificate
       --log text|json               the connection log on standard output
-  portside check [--json] [--mode auto|passive|active] [--insecure] URL
-                                connects, lists in passive and in active mode, says what worked and why
-  portside explain [--html] LOG [LOG]
-                                explains a log saved as JSON lines; with the logs of both ends: what they prove together
+  portside check [options] URL  finds out why a server can't be used, on whose side, and what to type there
+      --mode auto|passive|active    whose faults are looked for (default auto: passive; the other is tried, too)
+      --tls auto|none|explicit|explicit-clear|implicit
+                                    in place of what the URL says; explicit-clear: data channels in clear
+      --action list|get|resume      what is done when a session stands (default list); --path P names on what
+      --ca FILE                     certificates in PEM that are trusted besides the system's
+      --consent-plain               allows a comparison in clear, in which the password can be read on the way
+      --insecure                    accepts any TLS certificate
+      --json                        one JSON object; without it the last line is "verdict: ID"
   portside demo                 a local server, a client, one file in each mode: every channel explained
   portside version
 

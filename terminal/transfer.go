@@ -29,20 +29,28 @@ func target(c Console, url string) (client.Target, error) {
 	if err != nil {
 		return t, usageError{err}
 	}
-	if t.Password == "" && t.User != "" && t.User != client.Anonymous {
+	return t, askPassword(c, &t)
+}
+
+// askPassword gets a password that is not in the URL from the environment, or from the person.
+func askPassword(c Console, t *client.Target) error {
+	if t.Password != "" {
+		return nil
+	}
+	if t.User != "" && t.User != client.Anonymous {
 		t.Password = c.Getenv(passwordVariable)
 	}
 	if t.Password != "" || t.User == "" || t.User == client.Anonymous {
-		return t, nil
+		return nil
 	}
 	if !term.IsTerminal(int(c.In.Fd())) {
-		return t, misuse("no password for %s: put it in the URL or in %s", t.User, passwordVariable)
+		return misuse("no password for %s: put it in the URL or in %s", t.User, passwordVariable)
 	}
 	fmt.Fprintf(c.Err, "Password of %s at %s: ", t.User, t.Host)
 	b, err := term.ReadPassword(int(c.In.Fd()))
 	fmt.Fprintln(c.Err)
 	t.Password = string(b)
-	return t, err
+	return err
 }
 
 func get(ctx context.Context, c Console, args []string) error {

@@ -1,0 +1,528 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"portside/client"
+	"portside/connlog"
+)
+
+// Fix is one thing to change, by one side.
+type Fix struct {
+	Side     Side      `json:"side"`
+	Text     string    `json:"text"`
+	Variants []Variant `json:"variants,omitempty"` // the same for different systems; empty when the text says it all
+	Chosen   int       `json:"chosen"`             // the variant that the evidence suggests
+}
+
+// Variant is a fix for one system: lines to type or a setting to make, ready to be copied.
+type Variant struct {
+	Name    string `json:"name"` // "ufw", "vsftpd", "Router"
+	Command string `json:"command"`
+	Note    string `json:"note,omitempty"`
+}
+
+// Arrow is a channel of the examination as a picture shows it.
+type Arrow struct {
+	Kind      connlog.ChannelKind `json:"channel"`
+	Mode      connlog.Mode        `json:"mode,omitempty"`
+	Initiator connlog.Side        `json:"initiator"`
+	Label     string              `json:"label"`
+	Works     bool                `json:"works"`
+	Stop      Place               `json:"-"` // where it stops, when it doesn't work
+	Stops     string              `json:"stops_at,omitempty"`
+}
+
+// proposal is the passive range that the fixes name. known says that the offers seen all lie in it; else the server seems
+// to use any port, and a range has to be set first.
+//
+// A server's range is seen in part only, so it is widened to whole hundreds; firewall, router and server setting are
+// then given the same one.
+func (e *Evidence) proposal() (lo, hi int, known bool) {
+	ports := e.Passive.offered()
+	for _, o := range []Offer{e.Comparison.EPSV, e.Comparison.PASV} {
+		if o.Port != 0 {
+			ports = append(ports, o.Port)
+		}
+	}
+	if len(ports) == 0 {
+		return 21100, 21199, false
+	}
+	lo, hi = int(slices.Min(ports)), int(slices.Max(ports))
+	if hi-lo > 2000 {
+		return 21100, 21199, false
+	}
+	return lo / 100 * 100, min(hi/100*100+99, 65535), true
+}
+
+// fill puts the real ports and addresses into a template.
+func (e *Evidence) fill(s string) string {
+	lo, hi, _ := e.proposal()
+	a := e.active().Announced
+	inside := "SERVER"
+	for _, o := range []Offer{e.Passive.PASV, e.Passive.Advertised, e.Comparison.PASV} {
+		if ip := o.Advertised.Addr(); ip.IsValid() && private(ip) && !ip.IsLoopback() && ip != e.Peer.Addr() {
+			inside = ip.String()
+		}
+	}
+	if private(e.Peer.Addr()) {
+		inside = e.Peer.Addr().String()
+	}
+	public := e.Peer.Addr().String()
+	if private(e.Peer.Addr()) && e.Passive.Advertised.Advertised.IsValid() {
+		public = e.Passive.Advertised.Advertised.Addr().String()
+	}
+	activePort := "50210"
+	if a.Port() != 0 {
+		activePort = itoa(int(a.Port()))
+	}
+	return strings.NewReplacer(
+		"{lo}", itoa(lo), "{hi}", itoa(hi), "{port}", itoa(int(e.Target.ControlPort())), "{public}", public, "{inside}", inside,
+		"{host}", e.Target.Host, "{user}", e.Target.User, "{active}", activePort, "{client}", e.Local.Addr().String(),
+	).Replace(s)
+}
+
+// choice builds a fix from a table of variants, the one named first being chosen when it is there.
+func (e *Evidence) choice(side Side, text string, table []Variant, prefer ...string) Fix {
+	f := Fix{Side: side, Text: e.fill(text)}
+	for _, v := range table {
+		f.Variants = append(f.Variants, Variant{v.Name, e.fill(v.Command), e.fill(v.Note)})
+	}
+	for _, p := range prefer {
+		if i := slices.IndexFunc(f.Variants, func(v Variant) bool { return v.Name == p }); i >= 0 {
+			f.Chosen = i
+			break
+		}
+	}
+	return f
+}
+
+func (e *Evidence) advice(side Side, text string) Fix { return Fix{Side: side, Text: e.fill(text)} }
+
+// firewallChoice is the firewall that a server's software suggests.
+func (e *Evidence) firewallChoice() string {
+	switch e.Software {
+	case IIS, FileZillaServer:
+		return "Windows Defender Firewall"
+	}
+	return "ufw"
+}
+
+var openRange = []Variant{
+	{"ufw", "sudo ufw allow {lo}:{hi}/tcp", ""},
+	{"firewalld", "sudo firewall-cmd --permanent --add-port={lo}-{hi}/tcp\nsudo firewall-cmd --reload", "The service \"ftp\" alone relies on a helper, which is blind under TLS."},
+	{"nftables", "sudo nft insert rule inet filter input tcp dport {lo}-{hi} accept", "See `nft list ruleset` for the names of table and chain; then save it in /etc/nftables.conf."},
+	{"iptables", "sudo iptables -I INPUT -p tcp --dport {lo}:{hi} -j ACCEPT", ""},
+	{"Windows Defender Firewall", `New-NetFirewallRule -DisplayName "FTP passive" -Direction Inbound -Protocol TCP -LocalPort {lo}-{hi} -Action Allow`, "In PowerShell as administrator."},
+	{"macOS", "sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add PROGRAM\nsudo /usr/libexec/ApplicationFirewall/socketfilterfw --unblockapp PROGRAM", "macOS lets programs in, not ports; \"Block all incoming connections\" must be off."},
+	{"Cloud security group", "Inbound rule: TCP {lo}-{hi} from the clients' addresses", "AWS, Azure and others: also the network's ACL."},
+	{"Docker", "docker run -p {port}:{port} -p {lo}-{hi}:{lo}-{hi} …", "A container's ports have to be published with the same numbers."},
+}
+
+var openControl = []Variant{
+	{"ufw", "sudo ufw allow {port}/tcp", ""},
+	{"firewalld", "sudo firewall-cmd --permanent --add-port={port}/tcp\nsudo firewall-cmd --reload", ""},
+	{"nftables", "sudo nft insert rule inet filter input tcp dport {port} accept", "See `nft list ruleset` for the names of table and chain."},
+	{"iptables", "sudo iptables -I INPUT -p tcp --dport {port} -j ACCEPT", ""},
+	{"Windows Defender Firewall", `New-NetFirewallRule -DisplayName "FTP" -Direction Inbound -Protocol TCP -LocalPort {port} -Action Allow`, "In PowerShell as administrator."},
+	{"macOS", "sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add PROGRAM\nsudo /usr/libexec/ApplicationFirewall/socketfilterfw --unblockapp PROGRAM", ""},
+	{"Cloud security group", "Inbound rule: TCP {port} from the clients' addresses", ""},
+}
+
+var forwardRange = []Variant{
+	{"Router", "Forward TCP {port} to {inside}:{port}\nForward TCP {lo}-{hi} to {inside}:{lo}-{hi}", "The same numbers inside and outside: the server names them to its clients. {inside} is the server's address in its own network."},
+	{"nftables", "sudo nft add rule ip nat prerouting tcp dport { {port}, {lo}-{hi} } dnat to {inside}\nsudo nft insert rule inet filter forward ip daddr {inside} tcp dport { {port}, {lo}-{hi} } accept", "On a Linux router; see `nft list ruleset` for the names of tables and chains."},
+	{"iptables", "sudo iptables -t nat -A PREROUTING -p tcp -m multiport --dports {port},{lo}:{hi} -j DNAT --to-destination {inside}\nsudo iptables -I FORWARD -p tcp -d {inside} -m multiport --dports {port},{lo}:{hi} -j ACCEPT", "On a Linux router."},
+	{"Cloud security group", "Inbound rule: TCP {lo}-{hi} from the clients' addresses", ""},
+}
+
+var forwardControl = []Variant{
+	{"Router", "Forward TCP {port} to {inside}:{port}", "{inside} is the server's address in its own network."},
+	{"Cloud security group", "Inbound rule: TCP {port} from the clients' addresses", ""},
+}
+
+// The passive range and the Passive IP in each server's own words.
+var setRange = []Variant{
+	{string(VSFTPD), "pasv_enable=YES\npasv_min_port={lo}\npasv_max_port={hi}", "/etc/vsftpd.conf, then restart vsftpd."},
+	{string(ProFTPD), "PassivePorts {lo} {hi}", "proftpd.conf, then restart."},
+	{string(PureFTPd), "PassivePortRange {lo} {hi}", "pure-ftpd.conf; on Debian: echo \"{lo} {hi}\" > /etc/pure-ftpd/conf/PassivePortRange."},
+	{string(FileZillaServer), "Server > Configure > Protocols settings > FTP and FTP over TLS > Passive mode: Use custom port range, {lo} to {hi}", ""},
+	{string(IIS), `appcmd set config -section:system.ftpServer/firewallSupport /lowDataChannelPort:{lo} /highDataChannelPort:{hi} /commit:apphost` + "\nnet stop ftpsvc && net start ftpsvc", "Or IIS Manager, the server's FTP Firewall Support: Data Channel Port Range {lo}-{hi}."},
+	{string(JSCAPE), "Services > Listeners > FTP/S > Passive port range: {lo} - {hi}", ""},
+	{string(SFTPGo), `"ftpd": { "passive_port_range": { "start": {lo}, "end": {hi} } }`, "sftpgo.json."},
+	{string(Portside), "Share > Settings > Use a passive port range: {lo} to {hi}", "Or: portside serve --passive-ports {lo}-{hi} …"},
+}
+
+var setPassiveIP = []Variant{
+	{string(VSFTPD), "pasv_address={public}", "/etc/vsftpd.conf. With a name in place of the address: pasv_addr_resolve=YES."},
+	{string(ProFTPD), "MasqueradeAddress {public}", "proftpd.conf; a name is allowed."},
+	{string(PureFTPd), "ForcePassiveIP {public}", "pure-ftpd.conf, or the option -P; a name is allowed."},
+	{string(FileZillaServer), "Server > Configure > Protocols settings > FTP and FTP over TLS > Passive mode: Use the following host: {public}", "With \"Use default host for local connections\" switched on."},
+	{string(IIS), "FTP Firewall Support of the site > External IP Address of Firewall: {public}", ""},
+	{string(JSCAPE), "Services > Listeners > FTP/S > Passive IP: {public}", ""},
+	{string(SFTPGo), `"ftpd": { "bindings": [ { "force_passive_ip": "{public}" } ] }`, "sftpgo.json."},
+	{string(Portside), "Share > Settings > Passive IP: {public}", "Or: portside serve --passive-ip {public} …"},
+}
+
+var localIP = []Variant{
+	{string(FileZillaServer), "Server > Configure > Protocols settings > FTP and FTP over TLS > Passive mode: Use default host for local connections", ""},
+	{string(ProFTPD), "<IfClass lan>\n  MasqueradeAddress {inside}\n</IfClass>", "With a Class of the local network, in proftpd.conf."},
+	{string(SFTPGo), `"passive_ip_overrides": [ { "networks": ["192.168.0.0/16", "10.0.0.0/8"], "ip": "" } ]`, "sftpgo.json, in the binding."},
+	{string(Portside), "Share > Settings > Passive IP: automatic", "It tells each client the address that it came by."},
+	{"Router", "Switch on NAT loopback (hairpin NAT) for TCP {port} and {lo}-{hi}", "Then the public address works inside, too."},
+	{"DNS", "Let {host} be {inside} for clients inside and the public address for all others", "Split DNS; the server's Passive IP then has to be given for each network."},
+}
+
+var moreClients = []Variant{
+	{string(VSFTPD), "max_clients=100\nmax_per_ip=10", "0 means no limit."},
+	{string(ProFTPD), "MaxInstances 100\nMaxClients 100\nMaxClientsPerHost 10", ""},
+	{string(PureFTPd), "MaxClientsNumber 100\nMaxClientsPerIP 10", ""},
+	{string(FileZillaServer), "Server > Configure > Server listeners and users: raise the limits of connections", ""},
+	{string(IIS), "FTP site > Advanced Settings > Connections > Max Connections", ""},
+	{string(Portside), "Share > Settings > clients at once", ""},
+}
+
+var noLookups = []Variant{
+	{string(VSFTPD), "reverse_lookup_enable=NO", "Newer than 3.0.3; else repair the name server in /etc/resolv.conf."},
+	{string(ProFTPD), "UseReverseDNS off\nIdentLookups off", ""},
+	{string(PureFTPd), "DontResolve yes", ""},
+}
+
+var noReuse = []Variant{
+	{string(VSFTPD), "require_ssl_reuse=NO", "/etc/vsftpd.conf"},
+	{string(ProFTPD), "TLSOptions NoSessionReuseRequired", "proftpd.conf"},
+	{string(FileZillaServer), "FTP over TLS settings: Require TLS session resumption on data connection: off", "In versions 0.9."},
+}
+
+var enableTLS = []Variant{
+	{string(VSFTPD), "ssl_enable=YES\nrsa_cert_file=/etc/ssl/certs/ftp.pem\nrsa_private_key_file=/etc/ssl/private/ftp.key", ""},
+	{string(ProFTPD), "TLSEngine on\nTLSRSACertificateFile /etc/ssl/certs/ftp.pem\nTLSRSACertificateKeyFile /etc/ssl/private/ftp.key", "mod_tls has to be loaded."},
+	{string(PureFTPd), "TLS 1", "With the certificate and key in /etc/ssl/private/pure-ftpd.pem."},
+	{string(FileZillaServer), "Server > Configure > Server listeners > Protocol: Explicit FTP over TLS and insecure plain FTP", ""},
+	{string(IIS), "FTP SSL Settings of the site: choose a certificate and Allow SSL connections", ""},
+	{string(Portside), "Share > Settings > TLS: explicit", ""},
+}
+
+var enableActive = []Variant{
+	{string(VSFTPD), "port_enable=YES\nconnect_from_port_20=YES", "/etc/vsftpd.conf"},
+	{string(SFTPGo), `"ftpd": { "disable_active_mode": false }`, "sftpgo.json"},
+	{string(PureFTPd), "Start it without -N's counterpart for active mode; see `man pure-ftpd`", ""},
+}
+
+var clientInbound = []Variant{
+	{"ufw", "sudo ufw allow from {public} to any port 50210:50219 proto tcp", ""},
+	{"firewalld", "sudo firewall-cmd --permanent --add-port=50210-50219/tcp\nsudo firewall-cmd --reload", ""},
+	{"nftables", "sudo nft insert rule inet filter input ip saddr {public} tcp dport 50210-50219 accept", "See `nft list ruleset` for the names of table and chain."},
+	{"Windows Defender Firewall", `New-NetFirewallRule -DisplayName "FTP active" -Direction Inbound -Protocol TCP -RemoteAddress {public} -LocalPort 50210-50219 -Action Allow`, "In PowerShell as administrator."},
+	{"macOS", "sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add PROGRAM\nsudo /usr/libexec/ApplicationFirewall/socketfilterfw --unblockapp PROGRAM", ""},
+}
+
+var clampMSS = []Variant{
+	{"Linux router", "sudo nft add rule inet filter forward tcp flags syn tcp option maxseg size set rt mtu", "On the router or VPN gateway before the smaller link."},
+	{"Linux server", "sudo sysctl -w net.ipv4.tcp_mtu_probing=1", "The server then finds the size out by itself."},
+	{"Firewall", "Let ICMP type 3 code 4 (fragmentation needed) and ICMPv6 type 2 (packet too big) through", ""},
+	{"VPN", "MTU 1280", "In the VPN's settings, on either side."},
+}
+
+var helperOff = []Variant{
+	{"Home router", "Switch the router's FTP helper (FTP ALG) off", ""},
+	{"Cisco ASA", "policy-map global_policy\n class inspection_default\n  no inspect ftp", ""},
+	{"MikroTik", "/ip firewall service-port disable ftp", ""},
+	{"Linux router", "Remove the rule with `ct helper set` for FTP; see `nft list ruleset`", ""},
+}
+
+// fixes says what to change, by whom, most useful first.
+func (e *Evidence) fixes(r Report) []Fix {
+	out := e.fixesFor(r.Finding)
+	if r.Second != nil {
+		for _, f := range e.fixesFor(*r.Second) {
+			if !slices.ContainsFunc(out, func(o Fix) bool { return o.Text == f.Text }) {
+				out = append(out, f)
+			}
+		}
+	}
+	if out == nil {
+		out = []Fix{}
+	}
+	return out
+}
+
+func (e *Evidence) fixesFor(f Finding) []Fix {
+	server := string(e.Software)
+	lo, hi, known := e.proposal()
+	rangeText := fmt.Sprintf("Set the server's passive range to %d–%d, the same as in firewall and router.", lo, hi)
+	if known {
+		rangeText = fmt.Sprintf("Check that the server's passive range is %d–%d (seen: %s); firewall, router and server have to name the same one.", lo, hi, portList(e.Passive.offered()))
+	}
+	setting := e.choice(ServerSettings, rangeText, setRange, server)
+	switch f.Verdict {
+	case NameUnresolved:
+		return []Fix{
+			e.advice(ClientComputer, "Check how {host} is spelled, or try the server's IP address."),
+			e.advice(ClientNetwork, "Check this computer's name server; `nslookup {host}` asks it."),
+		}
+	case ControlRefused:
+		if f.Side == ClientComputer || f.Side == ClientNetwork {
+			return []Fix{e.advice(f.Side, "Let TCP port {port} out to {public}, or use another network.")}
+		}
+		return []Fix{
+			e.advice(ServerComputer, "Start the FTP server, and check that it listens on port {port} and on an address that clients reach."),
+			e.choice(ServerComputer, "Let port {port} in on the server's computer.", openControl, e.firewallChoice()),
+			e.choice(ServerNetwork, "If a router stands before the server, forward port {port}.", forwardControl),
+		}
+	case ControlTimeout:
+		if f.Side == ClientNetwork {
+			return []Fix{e.advice(ClientNetwork, "Let outbound TCP port {port} through your router or firewall, or use another network.")}
+		}
+		return []Fix{
+			e.choice(ServerComputer, "Let port {port} in on the server's computer.", openControl, e.firewallChoice()),
+			e.choice(ServerNetwork, "Forward port {port} on the router before the server.", forwardControl),
+			e.advice(ServerComputer, "Check that the server's computer is on, and that {public} is its address."),
+		}
+	case ClientFirewallOutbound:
+		if e.unanswered() {
+			return nil
+		}
+		return []Fix{
+			e.advice(f.Side, "Let outbound TCP ports {port} and {lo}–{hi} through to {public}."),
+			e.advice(ServerSettings, "Or ask the server's admin for a passive range that your network lets out."),
+			e.advice(ClientNetwork, "Or use another network, or SFTP, which needs one port only."),
+		}
+	case TLSModeMismatch:
+		if e.TLSPlain {
+			return []Fix{e.advice(ClientComputer, "Choose explicit TLS: ftpes://{host}:{port}. Implicit TLS usually is on port 990.")}
+		}
+		return []Fix{e.advice(ClientComputer, "Choose implicit TLS: ftps://{host}:{port}. Explicit TLS usually is on port 21.")}
+	case NotFTP:
+		switch {
+		case f.Side == ClientNetwork:
+			return []Fix{e.advice(ClientNetwork, "Open a web page in your browser and sign in to the network, or use another network.")}
+		case e.Greeter == GreeterSSH:
+			return []Fix{e.advice(ClientComputer, "Use a program for SFTP, or ask on which port FTP is offered.")}
+		case e.Greeter == GreeterClosed || e.Greeter == GreeterSilent:
+			return []Fix{
+				e.advice(ServerComputer, "Check that the FTP server runs and has not stopped answering; restart it."),
+				e.advice(ServerComputer, "Check the rules of access: /etc/hosts.allow and /etc/hosts.deny, fail2ban, the server's IP filter."),
+				e.advice(ClientComputer, "Check the port number."),
+			}
+		}
+		return []Fix{e.advice(ClientComputer, "Check the host name and the port; FTP usually is on port 21.")}
+	case ServerSlowGreeting:
+		return []Fix{
+			e.choice(ServerSettings, "Switch the lookup of clients' names off, or repair the name server that the server's computer uses.", noLookups, server),
+			e.advice(ClientComputer, "Let your program wait longer for the greeting."),
+		}
+	case ServerFull:
+		return []Fix{
+			e.advice(ClientComputer, "Wait and try again; close other connections to this server, and transfer fewer files at once."),
+			e.choice(ServerSettings, "Raise the limit of clients.", moreClients, server),
+		}
+	case TLSRequired:
+		return []Fix{e.advice(ClientComputer, "Choose explicit TLS: ftpes://{host}.")}
+	case TLSUnsupported:
+		if e.TLSOld != "" {
+			return []Fix{e.advice(ServerSettings, "Switch TLS 1.2 and 1.3 on, and update the server.")}
+		}
+		return []Fix{
+			e.choice(ServerSettings, "Switch TLS on at the server.", enableTLS, server),
+			e.advice(ClientComputer, "Or choose plain FTP (ftp://), when it does not matter that the password and the files can be read on the way."),
+		}
+	case TLSCertificate:
+		fixes := []Fix{e.advice(ServerSettings, "Install a certificate for {host} from an authority that clients know, with its intermediate certificates.")}
+		if e.CertExpired {
+			fixes[0] = e.advice(ServerSettings, "Renew the server's certificate: it is not valid today.")
+		}
+		return append(fixes, e.advice(ClientComputer, "If you know this server, trust its certificate after you have compared the fingerprint with its admin: "+e.CertFingerprint))
+	case LoginRefused:
+		fixes := []Fix{e.advice(ClientComputer, "Check user name and password; too many tries may block your address.")}
+		if strings.Contains(e.Pass.Text, "writable root") {
+			fixes = []Fix{e.choice(ServerSettings, "Take the right to write from the user's root folder, or allow it.", []Variant{{string(VSFTPD), "allow_writeable_chroot=YES", "/etc/vsftpd.conf"}}, server)}
+		} else if e.Target.User == client.Anonymous {
+			fixes = append(fixes, e.choice(ServerSettings, "Or allow anonymous users.", []Variant{
+				{string(VSFTPD), "anonymous_enable=YES", "/etc/vsftpd.conf"}, {string(Portside), "Share > Settings > Anyone may come in", ""},
+			}, server))
+		} else {
+			fixes = append(fixes, e.advice(ServerSettings, "Check that the user {user} exists, may use FTP (shell in /etc/shells, user lists), and has a home folder."))
+		}
+		if e.ListsAuth && !e.TLSUp {
+			fixes = append(fixes, e.advice(ClientComputer, "The server offers TLS; some refuse users in clear without saying so. Try explicit TLS: ftpes://{host}."))
+		}
+		return fixes
+	case TLSSessionReuse:
+		return []Fix{
+			e.advice(ClientComputer, "Use a program that resumes the TLS session for data channels; Portside does."),
+			e.choice(ServerSettings, "Or don't require it at the server.", noReuse, server),
+		}
+	case TLSDataProtection:
+		if e.ClearData {
+			return []Fix{e.advice(ClientComputer, "Let your program encrypt data channels, too (PROT P).")}
+		}
+		return []Fix{e.advice(ServerSettings, "Allow protected data channels (PROT P) at the server, and see what it logs for them.")}
+	case ServerFirewallPassive:
+		return []Fix{
+			e.choice(ServerComputer, "Let the passive range in on the server's computer.", openRange, e.firewallChoice()),
+			setting,
+			e.choice(ServerNetwork, "If a router or a cloud filter stands before the server, let the range in there, too.", forwardRange),
+		}
+	case ServerForwardPassive:
+		return []Fix{
+			e.choice(ServerNetwork, "Forward the passive range on the router before the server, with the same numbers.", forwardRange),
+			setting,
+			e.choice(ServerComputer, "Let the passive range in on the server's computer, too.", openRange, e.firewallChoice()),
+		}
+	case ServerPassiveIP, OKWithFault:
+		return []Fix{
+			e.choice(ServerSettings, "Set the server's Passive IP to the address that clients reach, {public}.", setPassiveIP, server),
+			e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address."),
+		}
+	case ServerPassiveHairpin:
+		return []Fix{
+			e.choice(ServerSettings, "Tell clients inside the network the server's inside address.", localIP, server),
+			e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address."),
+		}
+	case ServerPassiveExhausted:
+		return []Fix{
+			e.choice(ServerSettings, "Make the passive range larger (100 ports serve most servers), outside the system's own range, with no other program on its ports.", setRange, server),
+			e.advice(ServerComputer, "See which program holds the ports: `ss -ltnp` (Linux), `netstat -ano` (Windows)."),
+		}
+	case EPSVBroken:
+		return []Fix{
+			e.advice(ServerNetwork, "Let the load balancer send all ports of one client to the same server, or update the firewall that does not know EPSV."),
+			e.advice(ClientComputer, "Meanwhile let your program use PASV in place of EPSV."),
+		}
+	case ClientMultiAddress:
+		return []Fix{
+			e.advice(ClientNetwork, "Let all connections to {public} leave by one line: pin FTP to one WAN, or give the NAT one address."),
+			e.advice(ServerSettings, "Or allow data connections from other addresses at the server (vsftpd: pasv_promiscuous=YES); that is less safe."),
+		}
+	case ClientFirewallActive:
+		if f.Side == ClientNetwork {
+			return []Fix{
+				e.advice(ClientComputer, "Use passive mode: then you open the data channels, and nothing has to be let in here."),
+				e.advice(ClientNetwork, "Or let TCP connections from {public} in to {client} on the firewall of your network."),
+			}
+		}
+		return []Fix{
+			e.advice(ClientComputer, "Use passive mode: then you open the data channels, and nothing has to be let in here."),
+			e.choice(ClientComputer, "Or use fixed active ports (50210–50219) and let the server in to them.", clientInbound, "ufw"),
+		}
+	case ClientNATActive:
+		return []Fix{
+			e.advice(ClientComputer, "Use passive mode: then you open the data channels, and the router does not matter."),
+			e.advice(ClientNetwork, "Or use fixed active ports (50210–50219), forward them on your router to {client}, and let your program announce your public address."),
+		}
+	case ServerEgressActive:
+		return []Fix{
+			e.advice(ClientComputer, "Use passive mode: then you open the data channels."),
+			e.advice(ServerNetwork, "Or let the server open outbound TCP connections, from port 20 or any, to ports above 1023."),
+		}
+	case ActiveDisabled:
+		return []Fix{
+			e.advice(ClientComputer, "Use passive mode."),
+			e.choice(ServerSettings, "Or switch active mode on at the server.", enableActive, server),
+		}
+	case IPv6Unsupported:
+		return []Fix{
+			e.advice(ClientComputer, "Connect by IPv4."),
+			e.advice(ServerSettings, "Allow EPSV and EPRT at the server, or update it; until then take its IPv6 address out of DNS."),
+		}
+	case ALGBlindTLS:
+		if f.Side == ClientNetwork {
+			return []Fix{
+				e.advice(ClientComputer, "Use passive mode under TLS."),
+				e.advice(ClientNetwork, "Or use fixed active ports (50210–50219), forward them on your router to {client}, and let your program announce your public address."),
+			}
+		}
+		return []Fix{
+			e.choice(ServerNetwork, "Forward the passive range on the router before the server: its FTP helper can't do it under TLS.", forwardRange),
+			setting,
+			e.choice(ServerSettings, "Set the server's Passive IP to the address that clients reach, {public}.", setPassiveIP, server),
+		}
+	case ALGTamper:
+		return []Fix{
+			e.choice(ThePath, "Switch the inspection of FTP off in the router or firewall that does it, on your side or on the server's.", helperOff),
+			e.advice(ClientComputer, "Meanwhile use FTP over TLS: a box on the way can't read it. If AUTH TLS itself is removed, use implicit TLS (port 990) or SFTP."),
+		}
+	case ControlIdleTimeout:
+		if f.Side == ServerSettings {
+			return []Fix{e.advice(ServerSettings, "Raise the server's idle timeout above the length of the longest transfer.")}
+		}
+		return []Fix{
+			e.advice(ClientComputer, "Let your program keep the control channel alive (TCP keep-alive every 30 to 60 s), or transfer smaller files."),
+			e.advice(ThePath, "Raise the idle timeout for TCP connections in the router, firewall or load balancer that forgets them."),
+		}
+	case DataCut:
+		return []Fix{
+			e.advice(ThePath, "Take FTP data connections out of what inspects or limits them: virus scanner, intrusion prevention, proxy, quota."),
+			e.advice(ClientComputer, "Try FTP over TLS or another network: if it works there, the box is on your side."),
+			e.advice(ServerSettings, "Look at the server's log for what it says about this transfer."),
+		}
+	case MTUBlackhole:
+		return []Fix{e.choice(ThePath, "Let the packets be small enough for the smallest link on the way.", clampMSS)}
+	case ListingEmpty:
+		return []Fix{e.advice(ServerSettings, "Check the user's home folder, its rights, and the server's rules for hidden files.")}
+	case RESTUnsupported:
+		return []Fix{
+			e.advice(ClientComputer, "Transfer the file from its begin."),
+			e.advice(ServerSettings, "Allow REST at the server (ProFTPD: AllowRetrieveRestart on)."),
+		}
+	case Charset:
+		return []Fix{
+			e.advice(ClientComputer, "Choose the server's character set in your program, usually Windows-1252 or Latin-1."),
+			e.choice(ServerSettings, "Let the server send names in UTF-8.", []Variant{
+				{string(VSFTPD), "utf8_filesystem=YES", ""}, {string(ProFTPD), "UseEncoding UTF-8 ISO-8859-1", ""}, {string(PureFTPd), "FileSystemCharset ISO-8859-1\nClientCharset UTF-8", ""},
+			}, server),
+		}
+	}
+	return nil
+}
+
+var places = map[Side]Place{
+	ClientComputer: AtClientFirewall, ClientNetwork: AtClientRouter, ThePath: OnTheWay,
+	ServerNetwork: AtServerRouter, ServerComputer: AtServerFirewall, ServerSettings: AtServer,
+}
+
+// arrows draws what was tried.
+func (e *Evidence) arrows(r Report) []Arrow {
+	var out []Arrow
+	add := func(a Arrow, stop Place) {
+		if !a.Works {
+			a.Stop, a.Stops = stop, stop.String()
+		}
+		out = append(out, a)
+	}
+	if e.Control == NotTried {
+		return nil
+	}
+	up := e.Control == Worked && !e.foreign()
+	add(Arrow{Kind: connlog.Control, Initiator: connlog.Client, Works: up, Label: "control → " + itoa(int(e.Target.ControlPort()))}, places[r.Side])
+	judged := e.mode()
+	if e.Passive.tried() {
+		_, blocked := e.Passive.ports()
+		ports := e.Passive.offered()
+		works := e.Passive.moved() && len(blocked) == 0
+		if !works && len(blocked) > 0 {
+			ports = blocked
+		}
+		stop := AtServerFirewall
+		if judged == client.ModePassive {
+			stop = places[r.Side]
+		}
+		add(Arrow{Kind: connlog.Data, Mode: connlog.Passive, Initiator: connlog.Client, Works: works, Label: "data → " + strings.TrimPrefix(portsText(ports), "ports ")}, stop)
+	}
+	if a := e.active(); a.Command != "" && (!a.Quick || a.works() || a.refused()) {
+		stop := AtClientFirewall
+		switch {
+		case judged == client.ModeActive:
+			stop = places[r.Side]
+		case a.refused():
+			stop = AtServer
+		case e.natted():
+			stop = AtClientRouter
+		}
+		add(Arrow{Kind: connlog.Data, Mode: connlog.Active, Initiator: connlog.Server, Works: a.works(), Label: "data ← " + itoa(int(a.Announced.Port()))}, stop)
+	}
+	return out
+}

@@ -1,0 +1,527 @@
+package doctor
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"portside/client"
+)
+
+// Rule says which verdict a piece of evidence leads to. Rules are looked at in their order, and the first that holds
+// gives the verdict; so a rule may take for granted that the ones before it don't hold.
+type Rule struct {
+	Verdict    Verdict
+	Confidence Confidence
+	Side       Side
+	// Evidence is what When looks for, in words.
+	Evidence string
+	When     func(*Evidence) bool
+	// Also says that the rule may give the second verdict, after another rule gave the first.
+	Also bool
+}
+
+// Judge says what the evidence means. It is a pure function: the report lacks only what the examination knows, the facts
+// and the times.
+func Judge(e Evidence) Report {
+	r := Report{URL: e.Target.URL(), Software: string(e.Software), Evidence: e}
+	found := false
+	for _, rule := range Rules {
+		switch {
+		case found && (!rule.Also || sameFault(r.Verdict, rule.Verdict)) || !rule.When(&e):
+			continue
+		case found:
+			second := e.finding(rule)
+			r.Second = &second
+		default:
+			r.Finding, found = e.finding(rule), true
+			continue
+		}
+		break
+	}
+	r.Workaround = e.workaround(r.Verdict)
+	r.Fixes = e.fixes(r)
+	r.Arrows = e.arrows(r)
+	return r
+}
+
+// sameFault says that b names no other fault than a does.
+func sameFault(a, b Verdict) bool {
+	switch a {
+	case OKWithFault, ServerPassiveHairpin, ALGTamper:
+		return b == a || b == ServerPassiveIP || b == ServerPassiveHairpin && a != OKWithFault
+	}
+	return a == b
+}
+
+func (e *Evidence) finding(rule Rule) Finding {
+	f := Finding{Verdict: rule.Verdict, Confidence: rule.Confidence, Side: rule.Side, Rule: rule.Evidence}
+	f.Sentence = e.sentence(rule)
+	return f
+}
+
+// What servers say, in the words that were read in their sources.
+var (
+	saysTLS       = regexp.MustCompile(`(?i)\b(ssl|tls|encrypt\w*|secure|cleartext|clear[ -]text|plain[ -]?text|use auth)\b`)
+	saysFull      = regexp.MustCompile(`(?i)too many|maximum|max(imum)? (number|clients|connections|users)|limit|user.* connected|server (is )?full|busy`)
+	saysNoPort    = regexp.MustCompile(`(?i)oops|no (free |available |more )?(passive )?port|ports? (are|is) (all )?(busy|in use|taken)|reserved tcp ports|cannot prepare|can't (open|create|prepare) (passive|data)|vsf_sysutil_bind|too many|exhaust|unable to (open|create|find|listen)|address already in use`)
+	saysReuse     = regexp.MustCompile(`(?i)reus|resum`)
+	saysProtect   = regexp.MustCompile(`(?i)encrypt|prot\b|protect|ssl|tls|secure`)
+	saysOtherPeer = regexp.MustCompile(`(?i)bad ip|differ|foreign|same (ip|address|host)|ip address|peer|hijack|not permitted|does not match|mismatch|security|unauthori`)
+	saysIllegal   = regexp.MustCompile(`(?i)illegal|address|security|won't open|will not open|not allowed to connect|bounce|private|routab|only to|your (own )?(ip|host)|invalid (port|host|ip)|bad port`)
+	saysNotActive = regexp.MustCompile(`(?i)permission denied|disabled|not (allowed|permitted|enabled|supported)|denied|passive only|active (mode )?(is )?not|use pasv|only passive|administrator`)
+	saysAltered   = regexp.MustCompile(`\b(X{3,4}|P@SW|XPSV|XPRT)\b`)
+)
+
+// Rules is the table.
+var Rules = []Rule{
+	// The control connection.
+	{NameUnresolved, Proved, ClientComputer, "the name service says that the name doesn't exist", func(e *Evidence) bool {
+		return e.NameError != "" && e.NoSuch
+	}, false},
+	{NameUnresolved, Likely, ClientNetwork, "the name service does not answer, or not with an address", func(e *Evidence) bool {
+		return e.NameError != ""
+	}, false},
+	{ControlRefused, Proved, ClientComputer, "a connection to the control port is forbidden on this computer, before any packet leaves", func(e *Evidence) bool {
+		return e.Control == Filtered
+	}, false},
+	{ControlRefused, Proved, ServerNetwork, "the control port is rejected by a router's rule (ICMP: prohibited)", func(e *Evidence) bool {
+		return e.Control == Unreachable && e.Hops.first(Filtered) != 0
+	}, false},
+	{ControlRefused, Likely, ClientNetwork, "the control port is reset by something one hop away, and the server is not in this network", func(e *Evidence) bool {
+		return e.Control == Refused && !e.OnLink && e.Hops.at(1) == Refused
+	}, false},
+	{ControlRefused, Proved, ServerComputer, "the control port answers with a reset", func(e *Evidence) bool {
+		return e.Control == Refused
+	}, false},
+	{ControlTimeout, Proved, ClientNetwork, "packets to the control port are lost within two hops, packets to another port of the same host come further",
+		func(e *Evidence) bool { return e.unanswered() && e.lostNear() && e.beyond() }, false},
+	{ControlTimeout, Likely, ClientNetwork, "packets to the control port are lost before the second hop", func(e *Evidence) bool {
+		last, _ := e.Hops.last()
+		return e.unanswered() && last == 1 && len(e.Hops) > 1
+	}, false},
+	{ControlTimeout, Likely, ServerNetwork, "packets to the control port are answered by routers on the way, and then no more", func(e *Evidence) bool {
+		last, _ := e.Hops.last()
+		return e.unanswered() && last > 1
+	}, false},
+	{ControlTimeout, Possible, ServerNetwork, "the control port does not answer, and no router on the way says where", func(e *Evidence) bool {
+		return e.unanswered()
+	}, false},
+	{ClientFirewallOutbound, Proved, ClientNetwork, "packets to another port of the same host come further than those to the control port",
+		func(e *Evidence) bool { return e.unanswered() && e.lostNear() && e.beyond() }, true},
+
+	// What answers on it.
+	{TLSModeMismatch, Proved, ServerSettings, "no greeting in clear, and a TLS handshake on the same port works", func(e *Evidence) bool {
+		return e.Greeter == GreeterTLS
+	}, false},
+	{TLSModeMismatch, Proved, ClientComputer, "implicit TLS was asked for, and a greeting in clear came", func(e *Evidence) bool {
+		return e.TLSPlain
+	}, false},
+	{NotFTP, Likely, ClientNetwork, "what answers is one hop away, the address is not, and it does not speak FTP", func(e *Evidence) bool {
+		return e.foreign() && e.Hops.at(1) == Worked && !e.OnLink
+	}, false},
+	{NotFTP, Proved, ServerSettings, "the first words are another protocol's", func(e *Evidence) bool {
+		return e.foreign() && e.Greeter != GreeterSilent && e.Greeter != GreeterClosed
+	}, false},
+	{NotFTP, Possible, ServerComputer, "it accepts the connection and closes it, or says nothing", func(e *Evidence) bool {
+		return e.foreign()
+	}, false},
+	{ServerFull, Proved, ServerSettings, "421 in place of a greeting, or a refusal that speaks of a limit", func(e *Evidence) bool {
+		return e.Greeting.Code == 421 && !saysTLS.MatchString(e.Greeting.Text) || e.Greeting.failed() && saysFull.MatchString(e.Greeting.Text)
+	}, false},
+	{TLSRequired, Likely, ServerSettings, "the greeting refuses clients without TLS", func(e *Evidence) bool {
+		return e.Greeting.failed() && saysTLS.MatchString(e.Greeting.Text)
+	}, false},
+	{LoginRefused, Likely, ServerSettings, "the greeting is a refusal", func(e *Evidence) bool { return e.Greeting.failed() }, false},
+
+	// TLS on it.
+	{MTUBlackhole, Proved, ThePath, "the TLS handshake stops, and with small segments it works", func(e *Evidence) bool {
+		return e.TLSStalled && e.TLSSmall
+	}, false},
+	{ALGTamper, Likely, ThePath, "FEAT lists AUTH, and AUTH TLS is not understood or ends the connection", func(e *Evidence) bool {
+		return e.Target.TLS != client.TLSNone && !e.TLSUp && e.ListsAuth && e.AuthAnswer.Code != 234 &&
+			(e.TLSError != "" || e.AuthAnswer.unknown() || e.AuthAnswer.Code == 501 || e.AuthAnswer.Code == 530 || e.AuthAnswer.Code == 503)
+	}, false},
+	{TLSUnsupported, Proved, ServerSettings, "the server refuses AUTH TLS", func(e *Evidence) bool {
+		return e.TLSAsked && e.AuthAnswer.failed()
+	}, false},
+	{TLSUnsupported, Proved, ServerSettings, "the server speaks only an old version of TLS", func(e *Evidence) bool { return e.TLSOld != "" }, false},
+	{ALGTamper, Possible, ThePath, "the TLS handshake was begun and then stopped or was cut, however small the segments", func(e *Evidence) bool {
+		return e.TLSStalled && e.AuthAnswer.Code == 234
+	}, false},
+	{TLSUnsupported, Likely, ServerSettings, "the TLS handshake fails", func(e *Evidence) bool { return e.TLSError != "" && !e.TLSUp }, false},
+	{TLSCertificate, Proved, ServerSettings, "the certificate is not trusted, expired, or for another name", func(e *Evidence) bool {
+		return e.CertError != ""
+	}, false},
+	{TLSUnsupported, Proved, ServerSettings, "the server has no TLS, and the password was not sent in clear without consent", func(e *Evidence) bool {
+		return e.HeldBack
+	}, false},
+
+	// Signing in.
+	{TLSRequired, Proved, ServerSettings, "USER or PASS is refused in clear with words about encryption", func(e *Evidence) bool {
+		return !e.TLSUp && (saysTLS.MatchString(e.User.Text) && e.User.failed() || saysTLS.MatchString(e.Pass.Text) && e.Pass.failed())
+	}, false},
+	{ServerFull, Proved, ServerSettings, "421 to USER or PASS, or a refusal that speaks of a limit", func(e *Evidence) bool {
+		return e.User.Code == 421 || e.Pass.Code == 421 || e.User.failed() && saysFull.MatchString(e.User.Text) || e.Pass.failed() && saysFull.MatchString(e.Pass.Text)
+	}, false},
+	{LoginRefused, Proved, ServerSettings, "USER or PASS is refused", func(e *Evidence) bool { return e.User.failed() || e.Pass.failed() }, false},
+	{LoginRefused, Possible, ServerSettings, "the session ends while signing in", func(e *Evidence) bool {
+		return e.Greeting.Code/100 == 2 && !e.SignedIn && (e.Lost != "" || e.User.Code != 0)
+	}, false},
+	{TLSDataProtection, Proved, ServerSettings, "PROT is refused", func(e *Evidence) bool { return e.ProtAnswer.failed() }, false},
+
+	// Data connections, passive mode.
+	{ALGTamper, Proved, ThePath, "PASV and EPSV fail in clear or name another address, and are right under TLS", func(e *Evidence) bool {
+		return e.passive() && !e.TLSUp && e.Comparison.Tried && (e.noOffer() && e.Comparison.offered() || e.changedAddress())
+	}, false},
+	{ALGTamper, Likely, ThePath, "the server says that it does not know a command that was not sent, or that its FEAT lists", func(e *Evidence) bool {
+		return e.passive() && e.altered()
+	}, false},
+	{IPv6Unsupported, Proved, ServerSettings, "the control connection uses IPv6, and EPSV is not known", func(e *Evidence) bool {
+		p := e.Passive.EPSV
+		return e.passive() && e.v6() && p.Refused() && !e.noPort(p) && (p.Answer.unknown() || p.Answer.Code == 522 || p.Answer.Code == 501)
+	}, false},
+	{ServerPassiveExhausted, Proved, ServerSettings, "the server says that it has no port, or ends the session at the offer", func(e *Evidence) bool {
+		return e.passive() && e.noOffer() && (e.noPort(e.Passive.EPSV) || e.noPort(e.Passive.PASV))
+	}, false},
+	{ServerPassiveExhausted, Likely, ServerSettings, "neither EPSV nor PASV gives a port", func(e *Evidence) bool {
+		return e.passive() && e.noOffer()
+	}, false},
+	{TLSSessionReuse, Proved, ServerSettings, "the data connection stands, and the server refuses it with words about reuse or resumption", func(e *Evidence) bool {
+		return e.refusedData(func(m Move) bool { return e.TLSUp && saysReuse.MatchString(m.Answer.Text) })
+	}, false},
+	{TLSDataProtection, Proved, ServerSettings, "the data connection is refused with 521, 522, 534 or 536, or with words about encryption", func(e *Evidence) bool {
+		return e.refusedData(func(m Move) bool {
+			switch m.Answer.Code {
+			case 521, 522, 533, 534, 536:
+				return true
+			}
+			return saysProtect.MatchString(m.Answer.Text)
+		})
+	}, false},
+	{TLSSessionReuse, Likely, ServerSettings, "the data connection stands under TLS without a resumed session, and is refused", func(e *Evidence) bool {
+		return e.refusedData(func(m Move) bool {
+			return e.TLSUp && !e.ClearData && m.Answer.Code/100 == 4 && !m.Resumed && m.Handshake == "" && m.Begun
+		})
+	}, false},
+	{ClientMultiAddress, Proved, ClientNetwork, "the data connection stands, and the server refuses it for the address that it comes from", func(e *Evidence) bool {
+		return e.refusedData(func(m Move) bool { return m.Answer.Code != 550 && saysOtherPeer.MatchString(m.Answer.Text) })
+	}, false},
+	{ClientMultiAddress, Likely, ClientNetwork, "the data connection stands, and the server says that none came, or closes it without a word", func(e *Evidence) bool {
+		return e.refusedData(func(m Move) bool { return m.Answer.Code == 425 || m.Answer.Code == 421 }) || e.closedData()
+	}, false},
+	{ListingEmpty, Likely, ServerSettings, "the data connection stands, and the server refuses the listing", func(e *Evidence) bool {
+		return e.refusedData(func(Move) bool { return true })
+	}, false},
+	{TLSDataProtection, Likely, ServerSettings, "the data connection stands, and its TLS handshake fails", func(e *Evidence) bool {
+		m := e.firstMove()
+		return m.Outcome == TLSFailed
+	}, false},
+
+	// A transfer that stops.
+	{MTUBlackhole, Proved, ThePath, "a data connection stands and no byte comes, and with small segments it works", func(e *Evidence) bool {
+		return e.Transfer.Outcome == Stalled && e.Transfer.Bytes == 0 && e.Small.Outcome == Worked
+	}, false},
+	{ControlIdleTimeout, Proved, ServerSettings, "every byte came, and the server closed the control connection because it was idle", func(e *Evidence) bool {
+		return e.Transfer.Outcome == NoEnd && e.LostText.Code == 421
+	}, false},
+	{ControlIdleTimeout, Proved, ThePath, "every byte came, the reply that ends the transfer did not, and the control connection is dead", func(e *Evidence) bool {
+		return e.Transfer.Outcome == NoEnd && e.Noop != Worked
+	}, false},
+	{ControlIdleTimeout, Possible, ThePath, "every byte came, and the reply that ends the transfer did not", func(e *Evidence) bool {
+		return e.Transfer.Outcome == NoEnd
+	}, false},
+	{DataCut, Proved, ThePath, "the transfer stops twice at about the same place", func(e *Evidence) bool {
+		return e.cut() && (e.Again.Outcome == Stalled || e.Again.Outcome == Broken) && near(e.Transfer.Bytes, e.Again.Bytes)
+	}, false},
+	{DataCut, Likely, ThePath, "the transfer stops twice", func(e *Evidence) bool {
+		return e.cut() && (e.Again.Outcome != NotTried && !e.Again.moved() || e.Small.Outcome != NotTried && !e.Small.moved())
+	}, false},
+	{DataCut, Possible, ThePath, "the transfer stopped, and went through when it was tried again", func(e *Evidence) bool { return e.cut() }, false},
+	{DataCut, Likely, ThePath, "the transfer ends well, and gives fewer bytes than SIZE says", func(e *Evidence) bool {
+		t, want := e.Transfer, e.Size
+		if e.Action == ActionResume {
+			want -= resumeAt
+		}
+		return t.Outcome == Worked && !t.Stopped && e.Size > 0 && t.Bytes < want
+	}, false},
+
+	// Passive ports that can't be reached.
+	{ALGBlindTLS, Proved, ServerNetwork, "no data connection comes about under TLS, and in clear it does", func(e *Evidence) bool {
+		return e.passive() && e.TLSUp && e.Passive.dead() && e.Comparison.Tried && (e.Comparison.EPSV.Works() || e.Comparison.PASV.Works())
+	}, false},
+	{EPSVBroken, Proved, ServerNetwork, "every offer of EPSV fails and every offer of PASV works, twice or more", func(e *Evidence) bool {
+		return e.passive() && e.epsvBroken(2)
+	}, false},
+	{ServerForwardPassive, Proved, ServerNetwork, "some offered ports can be reached and others can't", func(e *Evidence) bool {
+		open, blocked := e.Passive.ports()
+		return e.passive() && len(open) > 0 && len(blocked) > 0 && !e.epsvBroken(1)
+	}, false},
+	{EPSVBroken, Likely, ServerNetwork, "the offer of EPSV fails and the one of PASV works", func(e *Evidence) bool {
+		return e.passive() && e.epsvBroken(1)
+	}, false},
+	{ClientFirewallOutbound, Proved, ClientComputer, "packets to an offered port don't reach the first router, those to the control port do", func(e *Evidence) bool {
+		stop, exact := e.stop()
+		return e.passive() && e.Passive.dead() && stop == 1 && exact && e.Hops.distance() > 1
+	}, false},
+	{ClientFirewallOutbound, Proved, ClientNetwork, "packets to an offered port are lost within two hops, the server is further away", func(e *Evidence) bool {
+		stop, exact := e.stop()
+		return e.passive() && e.Passive.dead() && stop == 2 && exact && e.Hops.distance() > 3
+	}, false},
+	{ServerFirewallPassive, Likely, ServerComputer, "packets to an offered port pass every router and are lost at the server", func(e *Evidence) bool {
+		stop, _ := e.stop()
+		return e.passive() && e.Passive.dead() && stop != 0 && stop >= e.Hops.distance()
+	}, false},
+	{ServerForwardPassive, Proved, ServerNetwork, "packets to an offered port stop at the hop before the server, which has the server's own address", func(e *Evidence) bool {
+		stop, _ := e.stop()
+		return e.passive() && e.Passive.dead() && stop != 0 && stop == e.Hops.distance()-1 && e.ownerBeforeServer()
+	}, false},
+	{ServerForwardPassive, Likely, ServerNetwork, "packets to an offered port stop at the hop before the server", func(e *Evidence) bool {
+		stop, _ := e.stop()
+		return e.passive() && e.Passive.dead() && stop != 0 && stop == e.Hops.distance()-1
+	}, false},
+	{ServerForwardPassive, Likely, ServerNetwork, "packets to an offered port are lost in the half of the way that is nearer to the server", func(e *Evidence) bool {
+		stop, _ := e.stop()
+		return e.passive() && e.Passive.dead() && stop != 0 && stop > e.Hops.distance()/2
+	}, false},
+	{ClientFirewallOutbound, Likely, ClientNetwork, "packets to an offered port are lost in the half of the way that is nearer to this computer", func(e *Evidence) bool {
+		stop, _ := e.stop()
+		return e.passive() && e.Passive.dead() && stop != 0
+	}, false},
+	{ServerFirewallPassive, Possible, ServerComputer, "no offered port can be reached, and nothing says where packets are lost; they are reset", func(e *Evidence) bool {
+		return e.passive() && e.Passive.dead() && slices.ContainsFunc(e.Passive.all(), func(o Offer) bool { return o.Dial == Refused })
+	}, false},
+	{ServerForwardPassive, Possible, ServerNetwork, "no offered port can be reached, the server names a private address", func(e *Evidence) bool {
+		return e.passive() && e.Passive.dead() && e.privateOffer()
+	}, false},
+	{ServerFirewallPassive, Possible, ServerComputer, "no offered port can be reached, and nothing says where packets are lost", func(e *Evidence) bool {
+		return e.passive() && e.Passive.dead()
+	}, false},
+
+	// The address in the 227 reply.
+	{OKWithFault, Proved, ServerSettings, "EPSV works, and PASV names an address that can't be reached from here", func(e *Evidence) bool {
+		return e.passive() && e.wrongAddress() && e.Passive.EPSV.Works()
+	}, false},
+	{ServerPassiveHairpin, Likely, ServerSettings, "the server is reached at a private address, PASV names a public one that does not answer from here", func(e *Evidence) bool {
+		return e.hairpin()
+	}, true},
+	{ServerPassiveIP, Proved, ServerSettings, "PASV names an address that can't be reached from here", func(e *Evidence) bool {
+		return e.passive() && e.wrongAddress()
+	}, true},
+
+	// Data connections, active mode.
+	{ALGTamper, Likely, ThePath, "EPRT is taken and the same address is refused in PORT, or a command comes back that was not sent", func(e *Evidence) bool {
+		return e.wantsActive() && (e.EPRT.works() && e.PORT.refused() && !saysNotActive.MatchString(e.PORT.Answer.Text) && e.PORT.Answer.Code != 502 ||
+			saysAltered.MatchString(e.EPRT.Answer.Text) || saysAltered.MatchString(e.PORT.Answer.Text))
+	}, false},
+	{ALGBlindTLS, Proved, ClientNetwork, "active mode fails under TLS, and in clear it works", func(e *Evidence) bool {
+		return e.wantsActive() && e.TLSUp && !e.active().works() && e.Comparison.Tried && (e.Comparison.EPRT.works() || e.Comparison.PORT.works())
+	}, false},
+	{IPv6Unsupported, Proved, ServerSettings, "the control connection uses IPv6, and EPRT is not known", func(e *Evidence) bool {
+		return e.wantsActive() && e.v6() && e.EPRT.refused() && (e.EPRT.Answer.unknown() || e.EPRT.Answer.Code == 522 || e.EPRT.Answer.Code == 501)
+	}, false},
+	{ActiveDisabled, Proved, ServerSettings, "PORT and EPRT are refused with words about permission", func(e *Evidence) bool {
+		a := e.active()
+		return e.wantsActive() && a.refused() && !saysIllegal.MatchString(a.Answer.Text) && (saysNotActive.MatchString(a.Answer.Text) || !e.natted())
+	}, false},
+	{ClientNATActive, Proved, ClientNetwork, "this computer has a private address, and the server refuses it in PORT", func(e *Evidence) bool {
+		return e.wantsActive() && e.active().refused() && e.natted()
+	}, false},
+	{ClientNATActive, Likely, ClientNetwork, "the server refuses this computer's address in PORT: it sees another one", func(e *Evidence) bool {
+		return e.wantsActive() && e.active().refused()
+	}, false},
+	{ClientNATActive, Likely, ClientNetwork, "this computer has a private address, and the server's connection never comes", func(e *Evidence) bool {
+		return e.wantsActive() && e.active().nothing() && e.natted()
+	}, false},
+	{ClientFirewallActive, Proved, ClientComputer, "the server's packets reach this computer and no program", func(e *Evidence) bool {
+		a := e.active()
+		return e.wantsActive() && a.nothing() && a.eaten() && a.Noise == 0 && a.Dropped > 1
+	}, false},
+	{ClientFirewallActive, Proved, ClientComputer, "the server's connection comes only when this side was told to expect it, and its packets reached this computer before", func(e *Evidence) bool {
+		a := e.active()
+		return e.wantsActive() && a.Through && a.eaten()
+	}, false},
+	{ClientFirewallActive, Proved, ClientNetwork, "the server's connection comes only when this side was told to expect it", func(e *Evidence) bool {
+		return e.wantsActive() && e.active().Through
+	}, false},
+	{ClientFirewallActive, Likely, ClientComputer, "more packets than usual reach this computer and no program while the server dials", func(e *Evidence) bool {
+		return e.wantsActive() && e.active().nothing() && e.active().eaten()
+	}, false},
+	{ServerEgressActive, Likely, ServerNetwork, "the server takes PORT, and nothing arrives, even when this side expects it", func(e *Evidence) bool {
+		return e.wantsActive() && e.active().nothing() && e.active().Punched
+	}, false},
+	{ServerEgressActive, Possible, ServerNetwork, "the server takes PORT, and nothing arrives", func(e *Evidence) bool {
+		return e.wantsActive() && e.active().nothing()
+	}, false},
+
+	// It works; what else was seen?
+	{RESTUnsupported, Proved, ServerSettings, "REST is refused", func(e *Evidence) bool { return e.Action == ActionResume && e.Rest.failed() }, true},
+	{RESTUnsupported, Proved, ServerSettings, "REST is taken, and the file comes from its begin", func(e *Evidence) bool { return e.Ignored }, true},
+	{ServerSlowGreeting, Proved, ServerSettings, "the greeting takes 4 s or more", func(e *Evidence) bool {
+		return e.Greeting.Code/100 == 2 && e.GreetIn.Seconds() >= 4
+	}, true},
+	{ListingEmpty, Likely, ServerSettings, "the server refuses the path", func(e *Evidence) bool { return e.PathFail.failed() }, true},
+	{ListingEmpty, Proved, ServerSettings, "the listing ends well with zero bytes", func(e *Evidence) bool {
+		m := e.firstMove()
+		return e.Action != ActionGet && e.Action != ActionResume && m.Outcome == Worked && m.Bytes == 0
+	}, true},
+	{Charset, Proved, ServerSettings, "a name in the listing is not UTF-8", func(e *Evidence) bool { return e.strangeName() != "" }, true},
+	{OK, Proved, Nobody, "every channel that the mode needs came up and carried data", func(e *Evidence) bool { return e.worksAsAsked() }, false},
+	{NotFTP, Possible, ServerComputer, "the examination ended before anything was decided", func(*Evidence) bool { return true }, false},
+}
+
+func (e *Evidence) unanswered() bool {
+	return e.Control == Silence || e.Control == Unreachable || e.Control == Failed
+}
+
+func (e *Evidence) lostNear() bool {
+	last, _ := e.Hops.last()
+	return len(e.Hops) > 0 && last <= 2
+}
+
+func (e *Evidence) beyond() bool {
+	last, _ := e.Hops.last()
+	return e.Beyond > last
+}
+
+// foreign says that what answers does not speak FTP.
+func (e *Evidence) foreign() bool { return e.Greeter != "" && e.Greeter != GreeterFTP }
+
+// passive says that passive mode is what is judged, and that it was tried.
+func (e *Evidence) passive() bool { return e.mode() == client.ModePassive && e.Passive.tried() }
+
+func (e *Evidence) wantsActive() bool {
+	return e.mode() == client.ModeActive && (e.EPRT.Command != "" || e.PORT.Command != "")
+}
+
+// noOffer says that the server named no port at all.
+func (e *Evidence) noOffer() bool {
+	p := e.Passive
+	return p.EPSV.Refused() && (p.PASV.Command == "" && p.Advertised.Command == "" || p.PASV.Refused() && p.Advertised.Port == 0)
+}
+
+// noPort says that an offer was refused for want of a port.
+func (e *Evidence) noPort(o Offer) bool {
+	if !o.Refused() {
+		return false
+	}
+	if e.v6() && o.Command == "PASV" {
+		return false
+	}
+	return o.Answer.Code == 0 || saysNoPort.MatchString(o.Answer.Text) || o.Answer.Code == 421 || o.Answer.Code == 425 || o.Answer.Code == 450 || o.Answer.Code == 451
+}
+
+// altered says that a command of passive mode did not reach the server as it was sent.
+func (e *Evidence) altered() bool {
+	for _, o := range []Offer{e.Passive.EPSV, e.Passive.PASV} {
+		if !o.Refused() || e.noPort(o) {
+			continue
+		}
+		listed, _ := e.lists(o.Command)
+		if e.Comparison.Tried && o.Command == "EPSV" && e.Comparison.EPSV.Refused() {
+			continue // it is the same under TLS, where nothing can change it
+		}
+		if saysAltered.MatchString(o.Answer.Text) || listed && o.Answer.unknown() && !e.TLSUp {
+			return true
+		}
+	}
+	return false
+}
+
+func (c Comparison) offered() bool { return c.EPSV.Port != 0 || c.PASV.Port != 0 }
+
+// changedAddress says that the address in 227 is another one under TLS.
+func (e *Evidence) changedAddress() bool {
+	a, b := e.Passive.Advertised.Advertised.Addr(), e.Comparison.PASV.Advertised.Addr()
+	return e.wrongAddress() && a.IsValid() && b.IsValid() && a != b
+}
+
+func (e *Evidence) hairpin() bool {
+	a := e.Passive.Advertised.Advertised.Addr()
+	return e.passive() && e.wrongAddress() && private(e.Peer.Addr()) && !private(a)
+}
+
+func (e *Evidence) privateOffer() bool {
+	a := e.Passive.PASV.Advertised.Addr()
+	if !a.IsValid() {
+		a = e.Passive.Advertised.Advertised.Addr()
+	}
+	return a.IsValid() && private(a) && !private(e.Peer.Addr())
+}
+
+func (e *Evidence) epsvBroken(times int) bool {
+	var epsv, pasv int
+	for _, o := range e.Passive.all() {
+		switch {
+		case o.Command == "EPSV" && o.Dial == Worked, o.Command == "PASV" && o.Dial != Worked:
+			return false
+		case o.Command == "EPSV":
+			epsv++
+		default:
+			pasv++
+		}
+	}
+	return epsv >= times && pasv >= times
+}
+
+// firstMove returns the first transfer over a data connection of the mode that is judged.
+func (e *Evidence) firstMove() Move {
+	if e.mode() == client.ModeActive {
+		return e.active().Move
+	}
+	for _, o := range []Offer{e.Passive.EPSV, e.Passive.PASV, e.Passive.Advertised} {
+		if o.Move.Outcome != NotTried {
+			return o.Move
+		}
+	}
+	return Move{}
+}
+
+// refusedData says that a data connection stood and the server then refused to use it.
+func (e *Evidence) refusedData(when func(Move) bool) bool {
+	m := e.firstMove()
+	stood := e.mode() == client.ModePassive || e.active().Accepted || m.Answer.Code/100 == 5
+	return stood && m.Answer.failed() && (m.Outcome == Rejected || m.Outcome == TLSFailed || m.Outcome == Broken && m.Bytes == 0) && when(m)
+}
+
+// closedData says that the server closed a data connection that stood, without a word about it.
+func (e *Evidence) closedData() bool {
+	m := e.firstMove()
+	return e.mode() == client.ModePassive && m.Outcome == Broken && !m.Begun && m.Answer.Code == 0 && m.Handshake == ""
+}
+
+// cut says that a transfer came to a stop.
+func (e *Evidence) cut() bool {
+	return e.Transfer.Outcome == Stalled || e.Transfer.Outcome == Broken
+}
+
+func near(a, b int64) bool { return max(a, b)-min(a, b) <= max(a, b)/4+64<<10 }
+
+// eaten says that more packets came to this computer without reaching a program than usual.
+func (a Active) eaten() bool {
+	return a.Counted && a.Dropped > 0 && a.Dropped > 2*a.Noise+1 || a.Counted && a.Dropped == 1 && a.Noise == 0
+}
+
+func (e *Evidence) strangeName() string {
+	for _, m := range []Move{e.Passive.EPSV.Move, e.Passive.PASV.Move, e.Passive.Advertised.Move, e.EPRT.Move, e.PORT.Move} {
+		if m.NotUTF8 != "" {
+			return m.NotUTF8
+		}
+	}
+	return ""
+}
+
+func (e *Evidence) worksAsAsked() bool {
+	if e.mode() == client.ModeActive {
+		return e.active().works()
+	}
+	return e.Passive.moved() || e.Passive.Advertised.Works()
+}
+
+func (e *Evidence) offeredText() string {
+	var out []string
+	for _, p := range e.Passive.offered() {
+		out = append(out, itoa(int(p)))
+	}
+	return strings.Join(out, ", ")
+}
