@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,8 +38,9 @@ type Share struct {
 	Addresses   []Address // to type on another device
 	Fingerprint string    // SHA-256 of the certificate, while TLS is on
 	Sessions    []localserver.SessionInfo
-	Ports       []localserver.PortHolder
+	Ports       []PortHolder
 	PortsTotal  int // size of the passive range; 0 when the system picks ports
+	Shortage    PortShortage
 	Write       bool
 	Access      Access
 }
@@ -72,6 +74,11 @@ type share struct {
 	state  Share
 	server *localserver.Server
 	people int // at the last look
+	// ports and started belong to server: what its records say of its ports, and the accounts that it has.
+	ports   *portWatch
+	started []Account
+
+	check selfCheck
 }
 
 func newShare(a *App) *share { return &share{app: a, state: Share{Phase: Stopped}} }
@@ -80,11 +87,11 @@ func newShare(a *App) *share { return &share{app: a, state: Share{Phase: Stopped
 func (a *App) Share() Share {
 	s := a.share
 	s.mu.Lock()
-	state, server := s.state, s.server
+	state, server, ports := s.state, s.server, s.ports
 	s.mu.Unlock()
 	if server != nil && (state.Phase == Running || state.Phase == Stopping) {
 		state.Sessions = server.Sessions()
-		state.Ports = server.PortsInUse()
+		state.Ports, state.Shortage = ports.holders(server.PortsInUse())
 		state.PortsTotal = 0
 		if p := server.Passive(); p.UseRange {
 			state.PortsTotal = int(p.Max) - int(p.Min) + 1
@@ -110,34 +117,20 @@ func (s *share) busy() bool {
 func (s ShareSettings) PassiveConfig() localserver.PassiveConfig {
 	return localserver.PassiveConfig{
 		UseRange: s.UseRange, Min: uint16(s.Min), Max: uint16(s.Max),
-		IP: localserver.PassiveIP{Mode: s.IPMode, Value: s.IPValue},
+		IP: localserver.PassiveIP{Mode: s.IPMode, Value: s.IPValue, LocalNetworks: s.LocalNetworks},
 	}
 }
 
 // Config returns the server's configuration for these settings. Rights and folder are checked when it starts.
 func (s ShareSettings) Config(certDir string, rec connlog.Recorder) (localserver.Config, error) {
-	folder, err := expand(s.Folder)
+	folder, accounts, err := s.accounts()
 	if err != nil {
 		return localserver.Config{}, err
-	}
-	rights := localserver.ReadOnly
-	if s.Write {
-		rights = localserver.ReadWrite
-	}
-	account := localserver.Account{Name: "anonymous", Rights: rights}
-	if s.Access == AccessUser {
-		if s.User == "" {
-			return localserver.Config{}, errors.New("type a user name for the people who may come in")
-		}
-		if s.PasswordHash.IsZero() {
-			return localserver.Config{}, errors.New("type a password for the people who may come in, or let Portside make one")
-		}
-		account = localserver.Account{Name: s.User, Password: s.PasswordHash, Rights: rights}
 	}
 	return localserver.Config{
 		Listen:   net.JoinHostPort("", strconv.Itoa(s.Port)),
 		Root:     folder,
-		Accounts: []localserver.Account{account},
+		Accounts: accounts,
 		Passive:  s.PassiveConfig(),
 		TLS:      localserver.TLSConfig{Mode: s.TLS, CertDir: certDir},
 		Recorder: rec,
@@ -173,6 +166,8 @@ func (a *App) StartShare() {
 			s.mu.Lock()
 			s.state = Share{Phase: Stopped, Err: err.Error()}
 			s.mu.Unlock()
+		} else {
+			a.CheckSelf()
 		}
 		a.changed()
 	})
@@ -187,7 +182,8 @@ func (s *share) start(ctx context.Context) (*localserver.Server, Share, error) {
 	if s.app.dir != "" {
 		certDir = s.app.dir
 	}
-	cfg, err := set.Config(certDir, s.app.Log)
+	ports := newPortWatch(s.app.Log)
+	cfg, err := set.Config(certDir, ports)
 	if err != nil {
 		return nil, Share{}, err
 	}
@@ -198,9 +194,13 @@ func (s *share) start(ctx context.Context) (*localserver.Server, Share, error) {
 	if err := server.Start(ctx); err != nil {
 		return nil, Share{}, err
 	}
+	people, _ := set.people()
+	s.mu.Lock()
+	s.ports, s.started = ports, people
+	s.mu.Unlock()
 	return server, Share{
-		Phase: Running, Folder: cfg.Root, Addr: server.Addr(), Addresses: set.addresses(server.Addr()),
-		Fingerprint: server.Fingerprint(), Write: set.Write, Access: set.Access,
+		Phase: Running, Folder: cmp.Or(cfg.Root, cfg.Accounts[0].Root), Addr: server.Addr(), Addresses: set.addresses(server.Addr()),
+		Fingerprint: server.Fingerprint(), Write: set.writable(), Access: set.Access,
 	}, nil
 }
 
@@ -224,6 +224,7 @@ func (s *share) stop(ctx context.Context) error {
 	s.mu.Lock()
 	server := s.server
 	s.mu.Unlock()
+	s.app.releaseRouter()
 	var err error
 	if server != nil {
 		err = server.Stop(ctx)
@@ -266,7 +267,7 @@ func (a *App) ApplyPassive(set ShareSettings) (warnings []string, err error) {
 	}
 	a.keepSettings(func(s *Settings) {
 		s.Share.UseRange, s.Share.Min, s.Share.Max = set.UseRange, set.Min, set.Max
-		s.Share.IPMode, s.Share.IPValue = set.IPMode, set.IPValue
+		s.Share.IPMode, s.Share.IPValue, s.Share.LocalNetworks = set.IPMode, set.IPValue, set.LocalNetworks
 	})
 	a.share.mu.Lock()
 	server := a.share.server
@@ -275,6 +276,10 @@ func (a *App) ApplyPassive(set ShareSettings) (warnings []string, err error) {
 		if err := server.SetPassive(cfg); err != nil {
 			return warnings, err
 		}
+		a.releaseRouter() // it was asked for other ports
+	}
+	if !a.SelfCheck().Done.IsZero() {
+		a.CheckSelf()
 	}
 	a.changed()
 	return warnings, nil
@@ -374,8 +379,8 @@ func (s ShareSettings) addresses(at netip.AddrPort) []Address {
 		scheme = "ftps"
 	}
 	user := ""
-	if s.Access == AccessUser {
-		user = s.User + "@"
+	if name := s.loginName(); name != "" {
+		user = name + "@"
 	}
 	var out []Address
 	for _, i := range interfaceAddresses() {

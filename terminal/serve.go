@@ -3,6 +3,8 @@ package terminal
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 	"github.com/mitchellh/go-homedir"
 
 	"portside/app"
+	"portside/doctor"
 	"portside/localserver"
 )
 
@@ -29,6 +32,7 @@ func serve(ctx context.Context, c Console, args []string) error {
 	ip := fs.String("passive-ip", "auto", "")
 	tls := fs.String("tls", "explicit", "")
 	kind := fs.String("log", "text", "")
+	selfCheck := fs.Bool("check", false, "")
 	rest, err := parse(fs, args, "DIR, the folder to share,")
 	if err != nil {
 		return err
@@ -46,6 +50,16 @@ func serve(ctx context.Context, c Console, args []string) error {
 	}
 	if root, err = filepath.Abs(root); err != nil {
 		return err
+	}
+	if *selfCheck {
+		passive, err := passiveConfig(*ports, *ip)
+		if err != nil {
+			return err
+		}
+		if _, err := passive.Check(listenPort(*listen)); err != nil {
+			return usageError{err}
+		}
+		return checkSelf(ctx, c.Out, *listen, root, passive, localserver.TLSMode(*tls), doctor.System())
 	}
 	accounts, err := serveAccounts(c, *user, *password, *anonymous, *write)
 	if err != nil {
@@ -81,6 +95,46 @@ func serve(ctx context.Context, c Console, args []string) error {
 	end, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	return server.Stop(end)
+}
+
+// checkSelf prints what would keep clients from a server with these settings, and the lines to type against it.
+func checkSelf(ctx context.Context, out io.Writer, listen, root string, passive localserver.PassiveConfig, tls localserver.TLSMode, env doctor.SelfEnv) error {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return misuse("--listen is HOST:PORT, not %q", listen)
+	}
+	set := app.DefaultSettings().Share
+	t := doctor.SelfTarget{
+		Port: listenPort(listen), Passive: passive, TLS: tls, Root: root, People: set.People, FilesEach: set.FilesEach,
+	}
+	t.Listen, _ = netip.ParseAddr(host)
+	if dir, err := app.ConfigDir(); err == nil {
+		t.CertFile = localserver.CertificateFile(dir)
+	}
+	report := doctor.CheckSelf(ctx, t, env)
+	signs := map[doctor.SelfState]string{doctor.SelfGood: "ok", doctor.SelfWarn: "warning", doctor.SelfBad: "BAD", doctor.SelfUnknown: "unknown"}
+	count := map[doctor.SelfState]int{}
+	for _, f := range report.Findings {
+		count[f.State]++
+		fmt.Fprintf(out, "%-8s %s\n", signs[f.State], f.Sentence)
+		if f.State == doctor.SelfGood {
+			continue
+		}
+		for _, line := range []string{f.Detail, f.Fix} {
+			if line != "" {
+				fmt.Fprintf(out, "         %s\n", line)
+			}
+		}
+		if f.Side != doctor.Nobody {
+			fmt.Fprintf(out, "         To be changed: %s.\n", f.Side)
+		}
+	}
+	fmt.Fprintf(out, "\n%d bad, %d warnings, %d unknown, %d good.\n",
+		count[doctor.SelfBad], count[doctor.SelfWarn], count[doctor.SelfUnknown], count[doctor.SelfGood])
+	if report.Bad() {
+		return errReported
+	}
+	return ctx.Err()
 }
 
 func listenPort(listen string) uint16 {

@@ -64,6 +64,8 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
       --consent-plain               allows a comparison in clear, in which the password can be read on the way
       --insecure                    accepts any TLS certificate
       --json                        one JSON object; without it the last line is "verdict: ID"
+  portside explain [--html] LOG [LOG]
+                                explains a log saved as JSON lines; with the logs of both ends: what they prove together
   portside demo                 a local server, a client, one file in each mode: every channel explained
   portside version
 

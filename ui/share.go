@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"image/png"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -48,12 +47,12 @@ type share struct {
 	reach     *fyne.Container // code and addresses
 	addresses *fyne.Container
 	drawn     string // the addresses that are drawn
-	firewall  *fyne.Container
-	lines     []*kit.CodeLine
+	self      *selfCard
 
 	useRange *kit.Check
 	min, max *kit.Entry
 	rangeMsg *kit.FlowText
+	estimate *estimator
 	ipMode   *kit.Select
 	ip       *kit.Entry
 	ipBox    fyne.CanvasObject // around ip
@@ -74,8 +73,8 @@ var (
 )
 
 func newShare(w *Window) *share {
-	s := &share{w: w}
-	left := kit.VBox(12, s.sharingCard(), s.addressCard(), s.firewallCard())
+	s := &share{w: w, self: newSelfCard(w)}
+	left := kit.VBox(12, s.sharingCard(), s.addressCard(), s.self.card())
 	leftScroll := container.NewVScroll(kit.Pad(0, 8, 12, 0, left)) // the scroll bar stands in the gap
 
 	s.people = s.peopleTable()
@@ -152,11 +151,6 @@ func (s *share) addressCard() fyne.CanvasObject {
 	return kit.NewCard("Open on another device", s.reach)
 }
 
-func (s *share) firewallCard() fyne.CanvasObject {
-	s.firewall = kit.VBox(6)
-	return kit.NewCard("If others can't connect", s.firewall)
-}
-
 func (s *share) passiveCard() fyne.CanvasObject {
 	s.useRange = kit.NewCheck("Use a passive port range", func(bool) { s.applyPassive() })
 	s.min, s.max = kit.NewEntry(), kit.NewEntry()
@@ -166,6 +160,7 @@ func (s *share) passiveCard() fyne.CanvasObject {
 		e.OnEnter = func(string) { s.applyPassive() }
 	}
 	s.rangeMsg = kit.NewFlowText()
+	s.estimate = newEstimator(s)
 	s.ipMode = kit.NewSelect([]string{"Automatic", "Fixed IP", "Host name"}, func(int) { s.showIP(); s.applyPassive() })
 	s.ip = kit.NewEntry()
 	s.ip.OnFocus = s.onLeave(s.applyPassive)
@@ -175,7 +170,7 @@ func (s *share) passiveCard() fyne.CanvasObject {
 
 	rangeSide := kit.VBox(6, s.useRange,
 		kit.HBox(6, kit.NewMutedLabel("Min"), kit.FixedWidth(64, s.min), kit.NewMutedLabel("Max"), kit.FixedWidth(64, s.max), kit.Space()),
-		s.rangeMsg)
+		s.rangeMsg, s.estimate.object)
 	ipSide := kit.VBox(6, kit.FixedHeight(kit.RowHeight, kit.NewLabel("Passive IP")),
 		newReflow(func() float32 { return 250 }, 6, 6, kit.FixedWidth(116, s.ipMode), s.ipBox), s.ipMsg)
 	card := kit.NewCard("Passive mode", container.New(&sideBySide{gap: 16, share: 0.5, least: 190, most: 420}, rangeSide, ipSide))
@@ -308,8 +303,9 @@ func (s *share) fill() {
 	s.ip.SetText(set.IPValue)
 	s.showLogin()
 	s.showIP()
+	s.estimate.fill()
 	s.checkRange()
-	s.showFirewall(set)
+	s.self.refresh()
 }
 
 func (s *share) showLogin() {
@@ -391,7 +387,6 @@ func (s *share) keep() {
 	if err != nil {
 		s.problem(sentence(err))
 	}
-	s.showFirewall(s.w.app.Settings().Share)
 }
 
 func (s *share) problem(text string) { s.say(text, kit.ColorBad) }
@@ -468,6 +463,7 @@ func (s *share) checkRange() {
 	set, err := s.typedPassive()
 	enable(s.min, s.useRange.Checked)
 	enable(s.max, s.useRange.Checked)
+	s.estimate.show()
 	if !s.useRange.Checked {
 		s.rangeMsg.SetSpans(kit.Span{Text: "The system picks any free port for each file. Through a firewall or a router that can't work: nobody knows which port to open.", Color: kit.ColorMuted})
 		return
@@ -480,7 +476,7 @@ func (s *share) checkRange() {
 		return
 	}
 	s.rangeMsg.SetSpans(kit.Span{Text: count(set.Max-set.Min+1, "port", "ports"), Bold: true},
-		kit.Span{Text: ", one for each file being moved. Open them in your firewall, and forward them in your router for people outside.", Color: kit.ColorMuted})
+		kit.Span{Text: ", one for each file being moved.", Color: kit.ColorMuted})
 }
 
 // applyPassive checks the passive fields, keeps them, and applies them to the running server.
@@ -507,7 +503,6 @@ func (s *share) applyPassive() {
 	if len(warnings) > 0 {
 		s.rangeMsg.SetSpans(kit.Span{Text: sentence(fmt.Errorf("%s", strings.Join(warnings, " "))), Color: kit.ColorWarn})
 	}
-	s.showFirewall(s.w.app.Settings().Share)
 	s.object.Refresh()
 }
 
@@ -536,34 +531,6 @@ func told(local, value string) string {
 		value = "this address"
 	}
 	return "People on your network are told " + local + ", everyone else " + value + "."
-}
-
-// showFirewall lists the lines that let the server's ports in.
-func (s *share) showFirewall(set app.ShareSettings) {
-	text := fmt.Sprintf("A firewall on this computer must let TCP port %d in", set.Port)
-	ports := []string{strconv.Itoa(set.Port)}
-	if set.UseRange {
-		text += fmt.Sprintf(", and the passive ports %d to %d", set.Min, set.Max)
-		ports = append(ports, fmt.Sprintf("%d-%d", set.Min, set.Max))
-	}
-	text += ". For people outside your network, the router must forward the same ports to this computer."
-	s.firewall.RemoveAll()
-	s.firewall.Add(kit.NewMutedParagraph(text))
-	for _, p := range ports {
-		s.firewall.Add(kit.NewCodeLine(allow(p)))
-	}
-	s.firewall.Refresh()
-}
-
-// allow is the command that lets ports in on this system.
-func allow(ports string) string {
-	switch runtime.GOOS {
-	case "windows":
-		return `netsh advfirewall firewall add rule name="Portside" dir=in action=allow protocol=TCP localport=` + ports
-	case "linux":
-		return "sudo ufw allow " + strings.ReplaceAll(ports, "-", ":") + "/tcp"
-	}
-	return "TCP " + ports
 }
 
 // refresh brings the screen in line with the application.
@@ -608,6 +575,7 @@ func (s *share) refresh() {
 		s.problem("")
 	}
 	s.showAddresses(st)
+	s.self.refresh()
 	s.sessions = st.Sessions
 	s.people.Refresh()
 	badge := ""

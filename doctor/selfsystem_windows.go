@@ -1,0 +1,16 @@
+package doctor
+
+import (
+	"errors"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/windows"
+)
+
+// hideWindow keeps a console from flashing up when the window's program runs a command.
+func hideWindow(c *exec.Cmd) { c.SysProcAttr = &syscall.SysProcAttr{HideWindow: true} }
+
+func addressTaken(err error) bool { return errors.Is(err, windows.WSAEADDRINUSE) }
+
+func fileLimit() (uint64, bool) { return 0, false } // Windows has none that matters
