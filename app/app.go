@@ -11,6 +11,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,9 @@ type App struct {
 	remote *remote
 	queue  *transfers
 	local  local
-	demo   *sampleServer
+
+	examination examination
+	demo        *sampleServer
 }
 
 // Notice is something that a person should read once: a warning or an error that has no place of its own.
@@ -141,6 +144,8 @@ func (s Settings) clone() Settings {
 		sites[k] = v
 	}
 	s.Sites = sites
+	s.Share.Accounts = slices.Clone(s.Share.Accounts)
+	s.Share.LocalNetworks = slices.Clone(s.Share.LocalNetworks)
 	return s
 }
 

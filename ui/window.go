@@ -44,8 +44,8 @@ type Window struct {
 
 	connect  *connect
 	share    *share
-	doctor   *empty
-	learn    *empty
+	doctor   *doctorScreen
+	learn    *learn
 	settings *settings
 }
 
@@ -216,6 +216,7 @@ func (w *Window) addCommands() {
 	)
 	w.registry.Add(w.connect.commands()...)
 	w.registry.Add(w.share.commands()...)
+	w.registry.Add(w.doctor.commands()...)
 	w.registry.Add(go1("connect", "Connect", "Ctrl+1"), go1("share", "Share", "Ctrl+2"), go1("doctor", "Doctor", "Ctrl+3"),
 		go1("learn", "Learn", "Ctrl+4"), go1("settings", "Settings", "Ctrl+,"))
 }

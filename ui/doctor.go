@@ -1,0 +1,410 @@
+package ui
+
+import (
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+
+	"portside/app"
+	"portside/client"
+	"portside/connlog"
+	"portside/doctor"
+	"portside/ui/kit"
+)
+
+// doctorScreen is the Doctor screen: the probes as they run, and then what is wrong, where, and what to change.
+type doctorScreen struct {
+	w *Window
+
+	address  *kit.Entry
+	user     *kit.Entry
+	password *kit.Entry
+	mode     *kit.Select
+	button   *kit.Button
+	consent  *kit.Check
+
+	facts   *fyne.Container
+	note    *kit.FlowText
+	verdict *kit.Card
+	side    *kit.FlowText
+	title   *kit.FlowText
+	words   *kit.FlowText
+	picture *picture
+	fixes   *fyne.Container
+	fixCard *kit.Card
+	body    *fyne.Container
+	idle    fyne.CanvasObject
+	object  fyne.CanvasObject
+
+	lines  []*factLine
+	report *doctor.Report
+}
+
+func newDoctor(w *Window) *doctorScreen {
+	d := &doctorScreen{w: w}
+	set := w.app.Settings().Connect
+	d.address, d.user, d.password = kit.NewEntry(), kit.NewEntry(), kit.NewPasswordEntry()
+	d.address.SetPlaceHolder("The server to examine: host name or URL")
+	d.address.SetText(set.URL)
+	d.address.SelectOnFocus = true
+	d.user.SetPlaceHolder("anonymous")
+	d.user.SetText(set.User)
+	d.password.SetPlaceHolder("password")
+	for _, e := range []*kit.Entry{d.address, d.user, d.password} {
+		e.OnEnter = func(string) { d.examine() }
+	}
+	d.mode = kit.NewSelect([]string{"Auto", "Passive", "Active"}, nil)
+	d.mode.Prefix = "Mode: "
+	d.button = kit.NewPrimaryButton("Examine", d.examineOrCancel)
+	d.consent = kit.NewCheck("Also compare without TLS: the password is then readable on the way", nil)
+
+	d.facts = kit.VBox(2)
+	d.note = kit.NewMutedParagraph("")
+	tried := kit.NewCard("What was tried", container.NewBorder(nil, kit.VBox(8, d.consent, d.note), nil, nil, container.NewVScroll(d.facts)))
+
+	d.side, d.title, d.words = kit.NewFlowText(), kit.NewFlowText(), kit.NewFlowText()
+	d.title.TextSize, d.title.Bold = kit.HeadlineSize, true
+	d.verdict = kit.NewCard("", kit.VBox(4, d.side, d.title, d.words))
+	d.picture = newPicture(fyne.NewSize(420, 150))
+	d.fixes = kit.VBox(8)
+	d.fixCard = kit.NewCard("What to change", d.fixes)
+	d.body = kit.VBox(12, d.verdict, kit.NewCard("", d.picture), d.fixCard)
+	d.idle = invitation(kit.IconDoctor, "Why can't a server be reached?",
+		"The doctor examines it step by step: name, control channel, TLS, sign-in, passive and active mode. Then it says which firewall or setting has to change, and the line to type.")
+
+	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, kit.HBox(kit.Gap,
+		kit.Grow(d.address), kit.FixedWidth(112, d.user), kit.FixedWidth(120, d.password), kit.FixedWidth(122, d.mode), d.button))))
+	right := container.NewStack(container.NewVScroll(kit.Pad(0, 6, 0, 0, d.body)), d.idle)
+	columns := &columns{first: 0.34, gap: 12}
+	d.object = container.NewBorder(bar, nil, nil, nil, kit.Pad(12, 12, 12, 12, container.New(columns, tried, right)))
+	d.refresh()
+	return d
+}
+
+// invitation says what will be in an empty place.
+func invitation(icon kit.IconName, title, text string) fyne.CanvasObject {
+	head := kit.NewBoldLabel(title)
+	head.TextSize, head.Align = kit.HeadlineSize, fyne.TextAlignCenter
+	sign := kit.NewIcon(icon, kit.ColorMuted)
+	sign.Side = 32
+	p := kit.NewMutedParagraph(text)
+	p.Center, p.Width = true, 420
+	return container.NewCenter(kit.FixedWidth(420, kit.VBox(12, kit.FixedHeight(40, sign), head, p)))
+}
+
+// columns lays two things side by side: the first gets its share of the width.
+type columns struct{ first, gap float32 }
+
+func (c *columns) Layout(objects []fyne.CanvasObject, size fyne.Size) {
+	w := max(objects[0].MinSize().Width, (size.Width-c.gap)*c.first)
+	objects[0].Resize(fyne.NewSize(w, size.Height))
+	objects[1].Move(fyne.NewPos(w+c.gap, 0))
+	objects[1].Resize(fyne.NewSize(size.Width-w-c.gap, size.Height))
+}
+
+func (c *columns) MinSize(objects []fyne.CanvasObject) fyne.Size {
+	a, b := objects[0].MinSize(), objects[1].MinSize()
+	return fyne.NewSize(a.Width+c.gap+b.Width, max(a.Height, b.Height))
+}
+
+// factLine is a probe: a sign, what is tried, how it ended.
+type factLine struct {
+	fact   doctor.Fact
+	sign   *kit.IconImage
+	title  *kit.Label
+	result *kit.Label
+	object fyne.CanvasObject
+}
+
+func newFactLine() *factLine {
+	l := &factLine{sign: kit.NewIcon(kit.IconClock, kit.ColorMuted), title: kit.NewLabel(""), result: kit.NewMutedLabel("")}
+	l.title.Shrink, l.result.Shrink = true, true
+	l.result.Align = fyne.TextAlignTrailing
+	l.object = kit.FixedHeight(26, kit.HBox(6, kit.FixedWidth(16, l.sign), container.New(&columns{first: 0.66, gap: 4}, l.title, l.result)))
+	return l
+}
+
+func (l *factLine) show(f doctor.Fact) {
+	if l.fact == f {
+		return
+	}
+	l.fact = f
+	l.title.SetText(plainArrows(f.Title()))
+	switch {
+	case f.Running:
+		l.sign.Set(kit.IconClock, kit.ColorMuted)
+		l.result.SetText("…")
+	case f.OK:
+		l.sign.Set(kit.IconCheck, kit.ColorGood)
+		l.result.SetText(f.Result())
+	case f.Note:
+		l.sign.Set(kit.IconInfo, kit.ColorMuted)
+		l.result.SetText(f.Result())
+	default:
+		l.sign.Set(kit.IconCross, kit.ColorBad)
+		l.result.SetText(f.Result())
+	}
+}
+
+// plainArrows writes the arrows of a text as words: the toolkit's fonts can't be relied on for them.
+func plainArrows(s string) string {
+	return strings.NewReplacer(" → ", " to ", " ← to ", " back to ", " ← ", " back to ").Replace(s)
+}
+
+func (d *doctorScreen) examineOrCancel() {
+	if d.w.app.Examination().Running {
+		d.w.app.CancelExamination()
+		return
+	}
+	d.examine()
+}
+
+func (d *doctorScreen) examine() {
+	t, err := client.ParseURL(d.address.Text)
+	if err != nil {
+		d.note.SetSpans(kit.Span{Text: sentence(err), Color: kit.ColorBad})
+		kit.FocusOn(d.address)
+		return
+	}
+	if d.user.Text != "" {
+		t.User = d.user.Text
+	}
+	if d.password.Text != "" {
+		t.Password = d.password.Text
+	}
+	d.start(t, modes[d.mode.Selected])
+}
+
+// start examines a target, for instance the one that Connect just failed with.
+func (d *doctorScreen) start(t client.Target, mode client.Mode) {
+	d.facts.RemoveAll()
+	d.lines, d.report = nil, nil
+	d.w.app.Examine(t, mode, d.consent.Checked)
+	d.refresh()
+}
+
+// examineTarget fills the fields and examines: the way here from another screen.
+func (d *doctorScreen) examineTarget(t client.Target, mode client.Mode) {
+	shown := t
+	shown.User, shown.Password = "", ""
+	d.address.SetText(shown.URL())
+	d.user.SetText(t.User)
+	d.password.SetText(t.Password)
+	d.mode.ShowSelected(max(0, slices.Index(modes, mode)))
+	d.start(t, mode)
+}
+
+func (d *doctorScreen) refresh() {
+	e := d.w.app.Examination()
+	began := e.Running || e.Report != nil
+	switch {
+	case e.Running:
+		d.button.Style = kit.Plain
+		d.button.SetText("Cancel")
+	case began:
+		d.button.Style = kit.Primary
+		d.button.SetText("Examine again")
+	default:
+		d.button.Style = kit.Primary
+		d.button.SetText("Examine")
+	}
+	for i, f := range e.Facts {
+		if i == len(d.lines) {
+			d.lines = append(d.lines, newFactLine())
+			d.facts.Add(d.lines[i].object)
+		}
+		d.lines[i].show(f)
+	}
+	if began {
+		d.note.SetText("Nothing left this computer except to " + e.Target.Host + ". No outside service was asked.")
+	}
+	if e.Report != d.report {
+		d.report = e.Report
+		d.showReport(e)
+	}
+	if e.Report != nil {
+		d.idle.Hide()
+		d.body.Show()
+	} else {
+		d.body.Hide()
+		d.idle.Show()
+	}
+}
+
+func (d *doctorScreen) showReport(e app.Examination) {
+	r := e.Report
+	if r == nil {
+		return
+	}
+	color, head := kit.ColorBad, "Who has to act: "+sideWords(r.Side)
+	switch {
+	case r.Verdict == doctor.OK:
+		color, head = kit.ColorGood, "All well"
+	case r.Verdict == doctor.OKWithFault:
+		color, head = kit.ColorWarn, "Works here, but not for everyone"
+	}
+	if r.Cancelled {
+		head = "Cancelled: this is what the evidence so far allows. " + head
+	}
+	if r.Problem() {
+		head += " · " + string(r.Confidence)
+	}
+	d.verdict.SetBorder(color)
+	d.side.SetSpans(kit.Span{Text: head, Bold: true, Color: color})
+	first, rest := firstSentence(r.Sentence)
+	d.title.SetText(plainArrows(first))
+	spans := []kit.Span{{Text: plainArrows(rest)}}
+	if r.Second != nil {
+		spans = append(spans, kit.Span{Text: "\nAnd also: " + plainArrows(r.Second.Sentence)})
+	}
+	if r.Workaround != "" {
+		spans = append(spans, kit.Span{Text: "\nWhat helps at once: ", Bold: true}, kit.Span{Text: plainArrows(r.Workaround)})
+	}
+	spans = append(spans, kit.Span{Text: "\nVerdict: " + string(r.Verdict) + ", examined in " + connlog.Took(time.Duration(r.Took)) + ".", Color: kit.ColorMuted})
+	d.words.SetSpans(spans...)
+	d.picture.show(figureOfReport(r), nil)
+	d.picture.draw(float32(len(r.Arrows)))
+	d.showFixes(r)
+	d.body.Refresh()
+}
+
+// firstSentence splits a text after its first sentence.
+func firstSentence(s string) (first, rest string) {
+	for i := 0; i+1 < len(s); i++ {
+		if (s[i] == '.' || s[i] == ':' && i > 40) && s[i+1] == ' ' {
+			return s[:i+1], s[i+2:]
+		}
+	}
+	return s, ""
+}
+
+func sideWords(s doctor.Side) string {
+	switch s {
+	case doctor.ClientComputer:
+		return "you, on this computer"
+	case doctor.ClientNetwork:
+		return "you, in your network"
+	case doctor.ThePath:
+		return "somebody on the way"
+	case doctor.Nobody:
+		return "nobody"
+	}
+	return "the " + string(s)
+}
+
+// figureOfReport is the picture of an examination: both ends, both firewalls, routers where something stopped, and
+// each channel as far as it came.
+func figureOfReport(r *doctor.Report) figure {
+	f := figure{client: [2]string{"You", ""}, server: [2]string{"Server", ""}}
+	for _, fact := range r.Facts {
+		if fact.Probe == doctor.ProbeControl && fact.To.IsValid() {
+			f.server[1] = fact.To.Addr().Unmap().String()
+			if fact.From.IsValid() {
+				f.client[1] = fact.From.Addr().Unmap().String()
+			}
+		}
+	}
+	routers := map[doctor.Place]bool{}
+	for _, a := range r.Arrows {
+		if !a.Works && (a.Stop == doctor.AtClientRouter || a.Stop == doctor.AtServerRouter) {
+			routers[a.Stop] = true
+		}
+		line := arrow{by: a.Initiator, labels: []string{plainArrows(a.Label)}, stopped: !a.Works, at: a.Stop}
+		if !a.Works {
+			line.word = "stopped"
+		}
+		f.arrows = append(f.arrows, line)
+	}
+	f.walls = append(f.walls, wall{at: doctor.AtClientFirewall, name: "Your firewall"})
+	if routers[doctor.AtClientRouter] {
+		f.walls = append(f.walls, wall{at: doctor.AtClientRouter, name: "Your router", router: true})
+	}
+	if routers[doctor.AtServerRouter] {
+		f.walls = append(f.walls, wall{at: doctor.AtServerRouter, name: "Server's router", router: true})
+	}
+	f.walls = append(f.walls, wall{at: doctor.AtServerFirewall, name: "Server's firewall"})
+	return f
+}
+
+func (d *doctorScreen) showFixes(r *doctor.Report) {
+	d.fixes.RemoveAll()
+	if len(r.Fixes) == 0 {
+		d.fixes.Add(kit.NewMutedParagraph("Nothing has to change."))
+	}
+	for i, f := range r.Fixes {
+		d.fixes.Add(kit.NewFlowText(kit.Span{Text: strconv.Itoa(i+1) + ". ", Bold: true}, kit.Span{Text: plainArrows(f.Text) + " "},
+			kit.Span{Text: "(" + sideWords(f.Side) + ")", Color: kit.ColorMuted}))
+		if len(f.Variants) > 0 {
+			d.fixes.Add(d.variants(f))
+		}
+	}
+	buttons := kit.HBox(kit.Gap)
+	if r.Problem() {
+		buttons.Add(kit.NewButton("Copy a report for the server's admin", func() { kit.Copy(d.fixes, r.ForAdmin()) }))
+	}
+	buttons.Add(kit.NewButton("Save report…", func() {
+		d.w.saveLog("portside-report.txt", func(w io.Writer) error {
+			_, err := io.WriteString(w, r.ForAdmin())
+			return err
+		})
+	}))
+	d.fixes.Add(buttons)
+}
+
+// variants shows a fix for one system, with the choice of the others.
+func (d *doctorScreen) variants(f doctor.Fix) fyne.CanvasObject {
+	box := kit.VBox(4)
+	var choose *kit.Select
+	show := func(i int) {
+		v := f.Variants[i]
+		box.RemoveAll()
+		for n, line := range strings.Split(v.Command, "\n") {
+			if n == 0 && choose != nil {
+				box.Add(kit.NewCodeLine(line, kit.FixedWidth(150, choose)))
+				continue
+			}
+			box.Add(kit.NewCodeLine(line))
+		}
+		if v.Note != "" {
+			box.Add(kit.NewMutedParagraph(plainArrows(v.Note)))
+		}
+		d.fixes.Refresh()
+	}
+	if len(f.Variants) > 1 {
+		names := make([]string, len(f.Variants))
+		for i, v := range f.Variants {
+			names[i] = v.Name
+		}
+		choose = kit.NewSelect(names, show)
+		choose.ShowSelected(f.Chosen)
+	}
+	show(min(max(f.Chosen, 0), len(f.Variants)-1))
+	return box
+}
+
+func (d *doctorScreen) view() fyne.CanvasObject { return d.object }
+func (d *doctorScreen) shown(bool)              {}
+func (d *doctorScreen) focus()                  { kit.FocusOn(d.address) }
+
+func (d *doctorScreen) status() (left, right []string) {
+	e := d.w.app.Examination()
+	if e.Running {
+		return []string{"Examining " + e.Target.Host}, nil
+	}
+	return nil, nil
+}
+
+func (d *doctorScreen) commands() []kit.Command {
+	on := func() bool { return d.w.screen == "doctor" }
+	return []kit.Command{
+		{ID: "doctor.address", Title: "Address of the server to examine", Keys: []string{"Ctrl+L"}, Group: "Doctor", Enabled: on, Run: func() { kit.FocusOn(d.address) }},
+		{ID: "doctor.examine", Title: "Examine", Keys: []string{"F5"}, Group: "Doctor", Enabled: on, Run: d.examine},
+		{ID: "doctor.cancel", Title: "Cancel the examination", Keys: []string{"Escape"}, Group: "Doctor", Hidden: true,
+			Enabled: func() bool { return on() && d.w.app.Examination().Running }, Run: d.w.app.CancelExamination},
+	}
+}
