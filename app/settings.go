@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -32,6 +33,7 @@ type Access string
 const (
 	AccessAnonymous Access = "anonymous" // anyone who can reach this computer
 	AccessUser      Access = "user"      // one user with a password
+	AccessAccounts  Access = "accounts"  // those of the list, each with rights of its own
 )
 
 // Settings is what Portside remembers between two starts. It holds no password in clear.
@@ -60,12 +62,15 @@ type ShareSettings struct {
 	User         string                    `json:"user"`
 	PasswordHash localserver.Password      `json:"passwordHash,omitzero"` // argon2id; the password itself is never stored
 	Write        bool                      `json:"write"`
+	Accounts     []Account                 `json:"accounts,omitempty"`
 	TLS          localserver.TLSMode       `json:"tls"`
 	UseRange     bool                      `json:"usePassivePortRange"`
 	Min          int                       `json:"passivePortMin"`
 	Max          int                       `json:"passivePortMax"`
 	IPMode       localserver.PassiveIPMode `json:"passiveIPMode"`
 	IPValue      string                    `json:"passiveIP"`
+	// LocalNetworks are told the address that they came to, whatever the passive IP is; nil: the default.
+	LocalNetworks []netip.Prefix `json:"localNetworks,omitzero"`
 	// People and FilesEach are for how many people at once, moving how many files each at once, the range should do.
 	People    int `json:"peopleAtOnce"`
 	FilesEach int `json:"filesEach"`
@@ -130,8 +135,15 @@ func (s *Settings) mend() {
 	if s.Share.Port < 0 || s.Share.Port > 65535 {
 		s.Share.Port = d.Share.Port
 	}
-	if s.Share.Access != AccessUser {
+	if s.Share.Access != AccessUser && s.Share.Access != AccessAccounts {
 		s.Share.Access = AccessAnonymous
+	}
+	for i := range s.Share.Accounts {
+		one := &s.Share.Accounts[i]
+		one.MaxSessions = max(0, one.MaxSessions)
+		if one.Rights == 0 {
+			one.Rights = ReadOnly
+		}
 	}
 	switch s.Share.TLS {
 	case localserver.TLSOff, localserver.TLSExplicit, localserver.TLSRequired, localserver.TLSImplicit:

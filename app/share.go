@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -375,12 +376,16 @@ func (s ShareSettings) addresses(at netip.AddrPort) []Address {
 	switch s.TLS {
 	case localserver.TLSRequired:
 		scheme = "ftpes"
+	case localserver.TLSExplicit:
+		if s.overTLSOnly() {
+			scheme = "ftpes"
+		}
 	case localserver.TLSImplicit:
 		scheme = "ftps"
 	}
 	user := ""
 	if name := s.loginName(); name != "" {
-		user = name + "@"
+		user = url.User(name).String() + "@"
 	}
 	var out []Address
 	for _, i := range interfaceAddresses() {
