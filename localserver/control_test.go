@@ -696,6 +696,50 @@ func TestRow15CertificateIsKeptRenewedAndChecked(t *testing.T) {
 	}
 }
 
+func TestRow15CertificateIsRenewedWhileTheServerRuns(t *testing.T) {
+	dir := t.TempDir()
+	r := start(t, func(c *Config) { c.TLS = TLSConfig{Mode: TLSExplicit, CertDir: dir} })
+	shown := func() string {
+		c := r.connect()
+		c.startTLS()
+		return fingerprint(&tls.Certificate{Certificate: [][]byte{c.c.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw}})
+	}
+	first := r.srv.Fingerprint()
+	if got := shown(); got != first {
+		t.Errorf("shows %s, told %s", got, first)
+	}
+	stands := r.login()
+	near, _, err := selfSigned(time.Now().Add(renewBeforeEnd - selfSignedFor - time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.srv.certMu.Lock()
+	r.srv.cert = near
+	r.srv.certMu.Unlock()
+	if err := os.Remove(CertificateFile(dir)); err != nil {
+		t.Fatal(err)
+	}
+	os.Mkdir(CertificateFile(dir), 0o700) // it can't be kept: the old one serves on, and the record says why
+	if got := shown(); got != fingerprint(near) {
+		t.Error("a certificate that can't be kept is shown")
+	}
+	if x := r.rec.wait(t, connlog.ServerFault, 1); !strings.Contains(x.Err, "renewing the TLS certificate") {
+		t.Errorf("recorded %q", x.Err)
+	}
+	os.Remove(CertificateFile(dir))
+	r.srv.certMu.Lock()
+	r.srv.renewNext = time.Time{}
+	r.srv.certMu.Unlock()
+	renewed := shown()
+	if renewed == fingerprint(near) || renewed == first || renewed != r.srv.Fingerprint() || renewed != shown() {
+		t.Errorf("shows %s", renewed)
+	}
+	if kept, err := (&TLSConfig{CertDir: dir}).certificate(time.Now()); err != nil || fingerprint(kept) != renewed {
+		t.Errorf("the renewed one is not kept: %v", err)
+	}
+	stands.cmd(200, "NOOP")
+}
+
 func mustRead(t *testing.T, file string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(file)

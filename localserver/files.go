@@ -83,20 +83,49 @@ func relative(cwd, arg string) (virtual, rel string, err error) {
 	if rel == "" {
 		return virtual, ".", nil
 	}
-	// On Windows a backslash is a separator and a colon names a stream; neither may mean more than FTP's "/".
-	if runtime.GOOS == "windows" && strings.ContainsAny(rel, `\:`) {
-		return virtual, "", fs.ErrNotExist
+	for part := range strings.SplitSeq(rel, "/") {
+		if isTemp(part) || runtime.GOOS == "windows" && meansMoreOnWindows(part) {
+			return virtual, "", fs.ErrNotExist
+		}
 	}
 	rel = filepath.FromSlash(rel)
 	if !filepath.IsLocal(rel) {
 		return virtual, "", fs.ErrNotExist
 	}
-	for part := range strings.SplitSeq(virtual, "/") {
-		if strings.HasPrefix(part, tempPrefix) {
-			return virtual, "", fs.ErrNotExist
-		}
-	}
 	return virtual, rel, nil
+}
+
+// isTemp reports whether a name is an upload's, also where the file system takes "A" and "a" for the same letter.
+func isTemp(name string) bool {
+	n := 0
+	for i := range name {
+		if n == len(tempPrefix) {
+			return strings.EqualFold(name[:i], tempPrefix)
+		}
+		n++
+	}
+	return strings.EqualFold(name, tempPrefix)
+}
+
+// meansMoreOnWindows reports whether Windows takes a name for something else than a file of that name: a backslash is
+// a separator, a colon names a drive or a stream, dots and spaces at the end are dropped ("a.txt." is "a.txt", ".. "
+// leads up), and some names are devices in every folder, with any extension.
+func meansMoreOnWindows(name string) bool {
+	if strings.ContainsAny(name, `\:`) || strings.HasSuffix(name, ".") || strings.HasSuffix(name, " ") {
+		return true
+	}
+	base, _, _ := strings.Cut(name, ".")
+	base = strings.ToUpper(strings.TrimRight(base, " "))
+	switch base {
+	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$":
+		return true
+	}
+	port, found := strings.CutPrefix(base, "COM")
+	if !found {
+		port, found = strings.CutPrefix(base, "LPT")
+	}
+	digit := []rune(port)
+	return found && len(digit) == 1 && strings.ContainsRune("0123456789¹²³", digit[0])
 }
 
 // openFile opens a regular file and nothing else. O_NONBLOCK keeps the open of a FIFO that took the file's place
@@ -203,6 +232,7 @@ func newUpload(root *os.Root, target string, offset int64, appending bool, live 
 		live.remove(name)
 		return nil, err
 	}
+	lock(u.file)
 	return u, nil
 }
 
@@ -284,16 +314,50 @@ func (l *liveTemps) has(name string) bool {
 	return has
 }
 
-// A temporary file is stale when nothing was written to it for staleAfter: longer than any stall time, so the upload
-// of another server on the same folder is safe. sweepAtMost bounds what a start costs in a huge tree.
+// A temporary file belongs to an upload that runs, of this server or of another one on the same folder, as long as a
+// process holds its lock: the lock ends with the process, however that ended. For a moment it has none, between its
+// making and its lock and between its close and its name: youngFor is far longer. (After a stall it may be older. Then the
+// server that starts at that very moment takes it, and the client is told that the upload failed.) Where the system has no
+// locks, a file is stale when nothing was written to it for staleAfter, which is longer than any stall time. sweepAtMost
+// bounds what a start costs in a huge tree.
 const (
 	staleAfter  = time.Hour
+	youngFor    = 2 * time.Second
 	sweepAtMost = 200_000
 )
 
-// sweep removes temporary files that a crash left in root.
-func sweep(ctx context.Context, root *os.Root, live *liveTemps, now time.Time) {
+// clean removes temporary files that a crash left in root. It looks again at those that were too young to judge.
+func clean(ctx context.Context, root *os.Root, live *liveTemps) {
+	if sweep(ctx, root, live, time.Now()) == 0 {
+		return
+	}
+	select {
+	case <-time.After(youngFor + youngFor/10):
+		sweep(ctx, root, live, time.Now())
+	case <-ctx.Done():
+	}
+}
+
+// sweep removes the temporary files in root that no process holds and returns how many were too young to judge.
+func sweep(ctx context.Context, root *os.Root, live *liveTemps, now time.Time) (young int) {
 	seen := 0
+	look := func(path string, age time.Duration) {
+		if age < youngFor {
+			young++
+			return
+		}
+		if age <= staleAfter {
+			f, err := root.OpenFile(path, os.O_RDWR|openNonblock, 0)
+			if err != nil {
+				return
+			}
+			defer f.Close()
+			if !lock(f) {
+				return
+			}
+		}
+		root.Remove(path)
+	}
 	var walk func(dir string, depth int)
 	walk = func(dir string, depth int) {
 		d, err := root.Open(dir)
@@ -310,8 +374,8 @@ func sweep(ctx context.Context, root *os.Root, live *liveTemps, now time.Time) {
 				case e.IsDir():
 					folders = append(folders, filepath.Join(dir, name))
 				case e.Type().IsRegular() && strings.HasPrefix(name, tempPrefix) && !live.has(name):
-					if st, err := e.Info(); err == nil && now.Sub(st.ModTime()) > staleAfter {
-						root.Remove(filepath.Join(dir, name))
+					if st, err := e.Info(); err == nil {
+						look(filepath.Join(dir, name), now.Sub(st.ModTime()))
 					}
 				}
 			}
@@ -327,6 +391,7 @@ func sweep(ctx context.Context, root *os.Root, live *liveTemps, now time.Time) {
 		}
 	}
 	walk(".", 0)
+	return young
 }
 
 // fileReply turns an error of the file system into a reply. The reply names what the client asked for and never a

@@ -260,18 +260,81 @@ func TestRow27LostClientsUploadIsBroken(t *testing.T) {
 }
 
 func TestRow27StaleTemporaryFilesAreSweptAtTheStart(t *testing.T) {
-	root := t.TempDir()
-	stale, fresh := filepath.Join(root, "d", tempPrefix+"00"), filepath.Join(root, tempPrefix+"01")
-	os.Mkdir(filepath.Join(root, "d"), 0o755)
-	for _, f := range []string{stale, fresh} {
-		os.WriteFile(f, nil, 0o600)
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	old := time.Now().Add(-2 * staleAfter)
-	os.Chtimes(stale, old, old)
-	start(t, func(c *Config) { c.Root = root })
-	until(t, "the stale one is gone", func() bool { _, err := os.Stat(stale); return err != nil })
-	if _, err := os.Stat(fresh); err != nil {
-		t.Error("another server's running upload was removed")
+	defer root.Close()
+	root.Mkdir("d", 0o755)
+	file := func(name string, age time.Duration) string {
+		root.WriteFile(name, nil, 0o600)
+		then := time.Now().Add(-age)
+		if err := root.Chtimes(name, then, then); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	stale, young, target := file(filepath.Join("d", tempPrefix+"00"), 2*staleAfter), file(tempPrefix+"01", 0), file("kept", 2*staleAfter)
+	crashed := file(tempPrefix+"02", youngFor+time.Second)
+	running, err := newUpload(root, "up", 0, false, &liveTemps{names: map[string]struct{}{}}) // another server's
+	if err != nil {
+		t.Fatal(err)
+	}
+	file(running.temp, staleAfter/2) // stalled
+	if n := sweep(t.Context(), root, &liveTemps{}, time.Now()); n != 1 {
+		t.Errorf("%d are too young, want 1", n)
+	}
+	left := map[string]bool{young: true, target: true, running.temp: true, stale: false, crashed: !locks(root)}
+	for name, want := range left {
+		if _, err := root.Stat(name); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", name, err == nil, want)
+		}
+	}
+	if err := running.done(); err != nil {
+		t.Errorf("the running upload: %v", err)
+	}
+	root.Remove(target)
+	file(filepath.Join("d", tempPrefix+"03"), 2*staleAfter)
+	start(t, func(c *Config) { c.Root = dir })
+	until(t, "the start has swept", func() bool { _, err := root.Stat(filepath.Join("d", tempPrefix+"03")); return err != nil })
+}
+
+// locks reports whether the file system and the system under it have locks.
+func locks(root *os.Root) bool {
+	f, err := root.OpenFile("lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return false
+	}
+	defer root.Remove("lock")
+	defer f.Close()
+	return lock(f)
+}
+
+func TestRow25NamesThatMeanMoreOnWindowsAreKnown(t *testing.T) {
+	for _, name := range []string{"CON", "con", "aux.txt", "Nul.tar.gz", "PRN ", "nul .txt", "COM1", "com9.log", "LPT¹", "COM0", "CONIN$", "conout$.x",
+		"a.", "a ", "...", ".. ", ". ", `a\b`, `..\..\x`, "a:b", "a.txt::$DATA", "C:", `\`} {
+		if !meansMoreOnWindows(name) {
+			t.Errorf("%q is taken for a plain name", name)
+		}
+	}
+	for _, name := range []string{"a", ".a", "console", "com", "COM10", "COMA", "LPT", "auxiliary.txt", "nul_", "a.nul", "x con", "a b", "ä", "COM⁴"} {
+		if meansMoreOnWindows(name) {
+			t.Errorf("%q is refused", name)
+		}
+	}
+}
+
+func TestRow27NamesOfUploadsAreReachedInNoSpelling(t *testing.T) {
+	for _, arg := range []string{tempPrefix + "01", strings.ToUpper(tempPrefix) + "01", ".portside-upload-", "d/" + tempPrefix + "/x", ".portſide-upload-01"} {
+		if _, _, err := relative("/", arg); err == nil {
+			t.Errorf("%q is reached", arg)
+		}
+	}
+	for _, arg := range []string{".portside-uploa", "x.portside-upload-1", ".portside-uploads", "ä"} {
+		if _, _, err := relative("/", arg); err != nil {
+			t.Errorf("%q is refused", arg)
+		}
 	}
 }
 

@@ -1,10 +1,13 @@
 package localserver
 
 import (
+	"context"
 	"io"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"portside/wire"
 )
@@ -111,6 +114,52 @@ func FuzzTextConversion(f *testing.F) {
 		w.flush()
 		if want := strings.ReplaceAll(string(whole), "\r\n", "\n"); b.String() != want {
 			t.Fatalf("%q comes back as %q", want, b.String())
+		}
+	})
+}
+
+// FuzzSession: whatever a signed-in client sends, every reply is well formed, and the server is there for the next one.
+func FuzzSession(f *testing.F) {
+	for _, s := range []string{
+		"PASV\r\nLIST -la /\r\nABOR", "EPRT |1|127.0.0.1|99999|\r\nRETR a", "OPTS MLST size;type;;UNIQUE\r\nMLST a", "REST 5\r\nSTAT a\r\nSITE CHMOD 777 a",
+		"RNFR a\r\nRNTO ../b\r\nMKD \"x\"\r\nPWD", "TYPE L 8\r\nALLO 5 R 5\r\nMFMT 20200101000000 a", "\xff\xf4\xff\xf2ABOR\r\nEPSV ALL\r\nPASV", "USER u\r\nPASS \x00\nREIN",
+		"AVBL /\r\nHOST x\r\nCLNT \x1b[0m\r\nFEAT\r\nHELP RETR", "CWD " + strings.Repeat("../", 2000) + "\r\nAUTH TLS",
+	} {
+		f.Add(s)
+	}
+	root := f.TempDir()
+	srv, err := New(Config{Listen: "127.0.0.1:0", Root: root, Accounts: []Account{{Name: "u", Password: testPassword(), Rights: ReadWrite}},
+		Limits: Limits{OfferTimeout: 20 * time.Millisecond, DialTimeout: 20 * time.Millisecond, StopGrace: time.Millisecond, WrongPasswordDelay: time.Microsecond,
+			ShutOutAfter: -1}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := srv.Start(context.Background()); err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { srv.Stop(context.Background()) })
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := net.Dial("tcp", srv.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(patience))
+		// A server may close while the rest is sent.
+		go io.WriteString(c, "USER u\r\nPASS pw\r\n"+text+"\r\nQUIT\r\n")
+		said, lost := io.ReadAll(c)
+		if ne, ok := lost.(net.Error); ok && ne.Timeout() {
+			t.Fatalf("no end to %q", text)
+		}
+		for rest := said; len(rest) > 0; {
+			_, more, err := wire.ParseReply(rest)
+			if err == wire.ErrIncomplete && lost != nil {
+				break // a close with commands unread takes replies along (RFC 1122 section 4.2.2.13)
+			}
+			if err != nil {
+				t.Fatalf("%q: reply %q: %v", text, rest, err)
+			}
+			rest = more
 		}
 	})
 }

@@ -39,7 +39,6 @@ import (
 type Server struct {
 	config    Config
 	recorder  connlog.Recorder
-	cert      *tls.Certificate
 	commands  map[string]command
 	accounts  map[string]*account
 	clearOnly map[string]bool // with any RequireTLS account: the names that may sign in in clear
@@ -47,6 +46,10 @@ type Server struct {
 	guard     *guard
 	temps     *liveTemps
 	folders   map[string]*folder
+
+	certMu    sync.Mutex
+	cert      *tls.Certificate
+	renewNext time.Time // not before
 
 	settings atomic.Pointer[settings]
 	resolved atomic.Pointer[netip.Addr] // last good answer for the passive host name
@@ -170,7 +173,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.state = stateRunning
 	s.startResolver()
 	for _, f := range s.folders {
-		s.work.Go(func() { sweep(s.life, f.current(), s.temps, time.Now()) })
+		s.work.Go(func() { clean(s.life, f.current(), s.temps) })
 	}
 	for _, l := range s.listeners {
 		s.work.Go(func() { s.serve(l) })
@@ -491,12 +494,32 @@ func (s *Server) startResolver() {
 	})
 }
 
-// Fingerprint returns the SHA-256 of the certificate in the form "AB:CD:…", "" without TLS.
+// Fingerprint returns the SHA-256 of the certificate in the form "AB:CD:…", "" without TLS. It changes when a
+// self-signed certificate is renewed, 30 days before its end.
 func (s *Server) Fingerprint() string {
-	if s.cert == nil {
+	cert := s.certificate(time.Now())
+	if cert == nil {
 		return ""
 	}
-	return fingerprint(s.cert)
+	return fingerprint(cert)
+}
+
+// certificate returns the certificate for a session that begins now, nil without TLS. The self-signed one is renewed
+// here when its end comes near, so that a server that runs for years shows none that has ended.
+func (s *Server) certificate(now time.Time) *tls.Certificate {
+	s.certMu.Lock()
+	defer s.certMu.Unlock()
+	if s.cert == nil || s.config.TLS.Certificate != nil || now.Before(s.cert.Leaf.NotAfter.Add(-renewBeforeEnd)) || now.Before(s.renewNext) {
+		return s.cert
+	}
+	cert, err := s.config.TLS.certificate(now)
+	if err != nil {
+		s.renewNext = now.Add(time.Hour)
+		s.record(connlog.Record{Event: connlog.ServerFault, Reason: connlog.ReasonLocal, Err: "renewing the TLS certificate: " + err.Error()})
+		return s.cert
+	}
+	s.cert = cert
+	return cert
 }
 
 // SessionInfo is a session at one moment.

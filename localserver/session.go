@@ -433,7 +433,7 @@ func (s *session) next() bool {
 // (CVE-2011-0411).
 func (s *session) startTLS() bool {
 	s.lines.any = true
-	config := sessionTLS(s.srv.cert, s.srv.config.TLS.Resume)
+	config := sessionTLS(s.srv.certificate(time.Now()), s.srv.config.TLS.Resume)
 	s.tcp.SetDeadline(time.Time{})
 	ctx, cancel := context.WithTimeout(s.ctx, s.srv.limits().LoginTimeout)
 	defer cancel()

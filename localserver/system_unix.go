@@ -34,6 +34,17 @@ func diskFull(err error) bool {
 
 func readOnlyDisk(err error) bool { return errors.Is(err, unix.EROFS) }
 
+// lock takes the lock of a file, until it is closed, and reports whether nobody else had it. A file system without locks
+// reports false.
+func lock(f *os.File) (ok bool) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Control(func(fd uintptr) { ok = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) == nil })
+	return ok && err == nil
+}
+
 // fileID returns what tells a file from all others of the computer, for MLSD's unique fact.
 func fileID(st fs.FileInfo) string {
 	sys, ok := st.Sys().(*syscall.Stat_t)

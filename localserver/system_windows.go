@@ -35,6 +35,9 @@ func diskFull(err error) bool {
 
 func readOnlyDisk(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
 
+// lock says no: an upload's file could not take its name while it is locked and open.
+func lock(*os.File) bool { return false }
+
 // fileID is empty: the identity of a file takes an open of it on Windows, too much for each line of a listing.
 func fileID(fs.FileInfo) string { return "" }
 
