@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"image/png"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,7 +12,6 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/container"
-	"github.com/sethvargo/go-diceware/diceware"
 	"rsc.io/qr"
 
 	"portside/app"
@@ -38,6 +38,8 @@ type share struct {
 	password *kit.Entry
 	generate *kit.Button
 	login    *fyne.Container
+	rightBox *fyne.Container // around rights
+	accounts *accountsRow
 	port     *kit.Entry
 	tls      *kit.Select
 	saved    string // the password that the saved hash is of, when this run knows it
@@ -57,9 +59,11 @@ type share struct {
 	ip       *kit.Entry
 	ipBox    fyne.CanvasObject // around ip
 	ipMsg    *kit.FlowText
+	networks *kit.Button
 
 	people   *kit.Table
 	sessions []localserver.SessionInfo
+	ports    *ports
 	drawer   *channels.Drawer
 	state    app.Share
 	filling  bool // the fields are being filled, not typed in
@@ -78,9 +82,11 @@ func newShare(w *Window) *share {
 	leftScroll := container.NewVScroll(kit.Pad(0, 8, 12, 0, left)) // the scroll bar stands in the gap
 
 	s.people = s.peopleTable()
+	s.ports = newPorts(s)
 	s.drawer = channels.NewDrawer(channels.Options{
 		Side: connlog.Server, Log: w.app.Log, Post: w.post, Save: w.saveLog, Compare: w.compareLogs,
 		Before: []channels.Tab{{ID: "people", Title: "People", Content: s.people}},
+		After:  []channels.Tab{{ID: tabPorts, Title: "Ports", Content: s.ports.object}},
 		Empty:  "Start sharing: as soon as somebody connects, each channel stands here as an arrow.",
 	})
 	s.drawer.SelectTab("people")
@@ -112,7 +118,7 @@ func (s *share) sharingCard() fyne.CanvasObject {
 			s.keep()
 		})
 	})
-	s.access = kit.NewSelect([]string{"Anyone on this network", "One user, password"}, func(int) { s.keep(); s.showLogin() })
+	s.access = kit.NewSelect(accessChoices(accessAnyone), s.chooseAccess)
 	s.rights = kit.NewSelect([]string{"Read only", "Read and write"}, func(i int) { s.allowWrite(i == 1) })
 	s.user = kit.NewEntry()
 	s.user.SetPlaceHolder("User name")
@@ -122,6 +128,8 @@ func (s *share) sharingCard() fyne.CanvasObject {
 	s.password.OnFocus = s.onLeave(func() { s.keepPassword() })
 	s.generate = kit.NewIconButton(kit.IconRefresh, "Make a new password", s.newPassword)
 	s.login = kit.VBox(6, s.user, kit.HBox(6, kit.Grow(s.password), s.generate))
+	s.rightBox = kit.FixedWidth(136, s.rights)
+	s.accounts = newAccountsRow(s.w, s.showLogin)
 	s.port = kit.NewEntry()
 	s.port.OnFocus = s.onLeave(s.keep)
 	s.tls = kit.NewSelect([]string{"TLS if asked for", "TLS required", "Implicit TLS", "No TLS"}, func(int) { s.keep() })
@@ -131,7 +139,7 @@ func (s *share) sharingCard() fyne.CanvasObject {
 	return kit.NewCard("", kit.VBox(6,
 		head, s.err,
 		kit.NewMutedLabel("Folder"), kit.HBox(6, kit.Grow(s.folder), s.choose),
-		kit.NewMutedLabel("Who may come in"), s.rows(kit.Grow(s.access), kit.FixedWidth(136, s.rights)), s.login,
+		kit.NewMutedLabel("Who may come in"), s.rows(kit.Grow(s.access), s.rightBox), s.login, s.accounts.object,
 		kit.NewMutedLabel("Port and protection"), kit.HBox(6, kit.FixedWidth(80, s.port), kit.Grow(s.tls)),
 	))
 }
@@ -167,11 +175,13 @@ func (s *share) passiveCard() fyne.CanvasObject {
 	s.ip.OnEnter = func(string) { s.applyPassive() }
 	s.ipBox = kit.Grow(s.ip)
 	s.ipMsg = kit.NewFlowText()
+	s.networks = kit.NewButton("Local networks…", func() { editNetworks(s.w, s.showIP) })
+	s.networks.Style = kit.Quiet
 
 	rangeSide := kit.VBox(6, s.useRange,
 		kit.HBox(6, kit.NewMutedLabel("Min"), kit.FixedWidth(64, s.min), kit.NewMutedLabel("Max"), kit.FixedWidth(64, s.max), kit.Space()),
 		s.rangeMsg, s.estimate.object)
-	ipSide := kit.VBox(6, kit.FixedHeight(kit.RowHeight, kit.NewLabel("Passive IP")),
+	ipSide := kit.VBox(6, kit.FixedHeight(kit.RowHeight, kit.HBox(6, kit.NewLabel("Passive IP"), kit.Space(), s.networks)),
 		newReflow(func() float32 { return 250 }, 6, 6, kit.FixedWidth(116, s.ipMode), s.ipBox), s.ipMsg)
 	card := kit.NewCard("Passive mode", container.New(&sideBySide{gap: 16, share: 0.5, least: 190, most: 420}, rangeSide, ipSide))
 	card.SetNote("clients open the data channel to you")
@@ -275,10 +285,7 @@ func (s *share) fill() {
 	set := s.w.app.Settings().Share
 	s.folder.SetText(set.Folder)
 	s.port.SetText(strconv.Itoa(set.Port))
-	s.access.ShowSelected(0)
-	if set.Access == app.AccessUser {
-		s.access.ShowSelected(1)
-	}
+	s.access.ShowSelected(slices.Index(accesses, set.Access))
 	s.rights.ShowSelected(0)
 	if set.Write {
 		s.rights.ShowSelected(1)
@@ -309,7 +316,14 @@ func (s *share) fill() {
 }
 
 func (s *share) showLogin() {
-	if s.access.Selected == 1 {
+	list := s.access.Selected == accessList
+	s.access.SetOptions(accessChoices(s.access.Selected), s.access.Selected)
+	s.accounts.show(list)
+	s.rightBox.Show()
+	if list {
+		s.rightBox.Hide()
+	}
+	if s.access.Selected == accessUser {
 		s.login.Show()
 		if s.password.Text == "" && s.w.app.Settings().Share.PasswordHash.IsZero() {
 			s.newPassword()
@@ -323,12 +337,12 @@ func (s *share) showLogin() {
 }
 
 func (s *share) newPassword() {
-	words, err := diceware.GenerateWithWordList(3, diceware.WordListEffSmall())
+	text, err := newPassword()
 	if err != nil {
 		s.problem(sentence(err))
 		return
 	}
-	s.password.SetText(strings.Join(words, "-"))
+	s.password.SetText(text)
 	s.keepPassword()
 }
 
@@ -348,7 +362,7 @@ func (s *share) keepPassword() {
 
 // allowWrite asks twice before anonymous people may change files.
 func (s *share) allowWrite(on bool) {
-	if !on || s.access.Selected == 1 {
+	if !on || s.access.Selected == accessUser {
 		s.keep()
 		return
 	}
@@ -372,14 +386,10 @@ func (s *share) keep() {
 		return
 	}
 	s.problem("")
-	access := app.AccessAnonymous
-	if s.access.Selected == 1 {
-		access = app.AccessUser
-	}
 	err = s.w.app.ChangeSettings(func(set *app.Settings) {
 		set.Share.Folder = strings.TrimSpace(s.folder.Text)
 		set.Share.Port = port
-		set.Share.Access = access
+		set.Share.Access = accesses[s.access.Selected]
 		set.Share.Write = s.rights.Selected == 1
 		set.Share.User = strings.TrimSpace(s.user.Text)
 		set.Share.TLS = tlsModes[s.tls.Selected]
@@ -422,7 +432,7 @@ func (s *share) start() {
 	if s.err.Visible() {
 		return
 	}
-	if s.access.Selected == 1 && s.password.Text != "" {
+	if s.access.Selected == accessUser && s.password.Text != "" {
 		s.saved = s.password.Text
 		s.w.app.SetSharePassword(s.password.Text, func(err error) {
 			if err != nil {
@@ -511,26 +521,22 @@ func (s *share) showIP() {
 	mode := ipModes[s.ipMode.Selected]
 	local, _ := s.w.app.PassiveAddresses()
 	value := strings.TrimSpace(s.ip.Text)
+	set := s.w.app.Settings().Share
+	s.networks.Show()
 	switch mode {
 	case localserver.PassiveAuto:
 		s.ipBox.Hide()
+		s.networks.Hide() // everyone is told the same way
 		s.ipMsg.SetSpans(kit.Span{Text: "Everyone is told the address that they reached you at (" + local.String() + " on your network). Behind a router, people outside need your public address: set it here.", Color: kit.ColorMuted})
 	case localserver.PassiveFixed:
 		s.ipBox.Show()
 		s.ip.SetPlaceHolder("Public IP address")
-		s.ipMsg.SetSpans(kit.Span{Text: told(local.String(), value), Color: kit.ColorMuted})
+		s.ipMsg.SetSpans(kit.Span{Text: told(set, local.String(), value), Color: kit.ColorMuted})
 	case localserver.PassiveHost:
 		s.ipBox.Show()
 		s.ip.SetPlaceHolder("Host name, such as home.example.org")
-		s.ipMsg.SetSpans(kit.Span{Text: told(local.String(), value) + " The name is looked up again and again, so a changing address is followed.", Color: kit.ColorMuted})
+		s.ipMsg.SetSpans(kit.Span{Text: told(set, local.String(), value) + " The name is looked up again and again, so a changing address is followed.", Color: kit.ColorMuted})
 	}
-}
-
-func told(local, value string) string {
-	if value == "" {
-		value = "this address"
-	}
-	return "People on your network are told " + local + ", everyone else " + value + "."
 }
 
 // refresh brings the screen in line with the application.
@@ -583,6 +589,8 @@ func (s *share) refresh() {
 		badge = strconv.Itoa(len(s.sessions))
 	}
 	s.drawer.SetBadge("people", badge)
+	s.ports.show(st)
+	s.drawer.SetBadge(tabPorts, s.ports.badge())
 }
 
 // maxAddresses is how many addresses are listed: more only confuse.
@@ -697,11 +705,7 @@ func (s *share) status() (left, right []string) {
 	}
 	left = append(left, "Sharing "+shorten(connlog.Printable(st.Folder), 50), count(len(st.Sessions), "person", "people"))
 	if st.PortsTotal > 0 {
-		used := map[uint16]bool{} // several people may share a port
-		for _, p := range st.Ports {
-			used[p.Port] = true
-		}
-		left = append(left, fmt.Sprintf("%d of %d passive ports in use", len(used), st.PortsTotal))
+		left = append(left, portsTaken(st))
 	}
 	var up, down int64
 	for _, p := range st.Sessions {

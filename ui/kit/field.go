@@ -135,6 +135,9 @@ func (e *Entry) TypedShortcut(s fyne.Shortcut) {
 	e.Entry.TypedShortcut(s)
 }
 
+// AcceptsTab is called by Fyne. Tab goes on to the next field, also from a field of several lines.
+func (e *Entry) AcceptsTab() bool { return false }
+
 // SetInvalid shows a red border, or the usual one. Say beside the field what is wrong.
 func (e *Entry) SetInvalid(invalid bool) {
 	if e.invalid != invalid {
