@@ -380,6 +380,7 @@ func (c *connect) commands() []kit.Command {
 	return []kit.Command{
 		{ID: "connect.address", Title: "Address bar", Keys: []string{"Ctrl+L"}, Group: "Connection", Enabled: on, Run: c.toAddress},
 		{ID: "connect.connect", Title: "Connect or disconnect", Keys: []string{"Ctrl+K"}, Group: "Connection", Enabled: on, Run: c.connectOrNot},
+		{ID: "connect.try", Title: "Try it on this computer", Keys: []string{"Ctrl+T"}, Group: "Connection", Run: c.tryIt},
 		{ID: "connect.cancel", Title: "Cancel what is under way", Keys: []string{"Escape"}, Group: "Connection", Hidden: true,
 			Enabled: func() bool { return on() && c.w.app.Remote().Doing != "" }, Run: c.w.app.Cancel},
 		{ID: "pane.copy", Title: "Copy to the other side", Keys: []string{"F6"}, Group: "Files", Icon: kit.IconDownload,

@@ -41,6 +41,7 @@ type Window struct {
 	body   *fyne.Container
 	status *kit.StatusBar
 	screen string
+	asked  *kit.Dialog // whether to quit
 
 	connect  *connect
 	share    *share
@@ -223,6 +224,9 @@ func (w *Window) addCommands() {
 
 // closing asks when something would be cut off, keeps the window's size, and quits.
 func (w *Window) closing() {
+	if w.asked != nil && w.asked.Open() {
+		return // the window's own button, a second time
+	}
 	size := w.Canvas().Size()
 	err := w.app.ChangeSettings(func(s *app.Settings) {
 		s.Window.Width, s.Window.Height, s.Window.Screen = size.Width, size.Height, w.screen
@@ -233,11 +237,11 @@ func (w *Window) closing() {
 	moving := w.app.TransfersRunning()
 	switch {
 	case moving > 0:
-		kit.Confirm(w, "Quit Portside?", capital(count(moving, "transfer is", "transfers are"))+" under way. Quitting ends them; downloads can be resumed later.", "Quit", true, quit)
+		w.asked = kit.Confirm(w, "Quit Portside?", capital(count(moving, "transfer is", "transfers are"))+" under way. Quitting ends them; downloads can be resumed later.", "Quit", true, quit)
 	case people > 0:
-		kit.Confirm(w, "Quit Portside?", capital(count(people, "person is", "people are"))+" connected to your shared folder. Quitting ends sharing.", "Quit", true, quit)
+		w.asked = kit.Confirm(w, "Quit Portside?", capital(count(people, "person is", "people are"))+" connected to your shared folder. Quitting ends sharing.", "Quit", true, quit)
 	case err != nil:
-		kit.Confirm(w, "Quit Portside?", sentence(err), "Quit anyway", false, quit)
+		w.asked = kit.Confirm(w, "Quit Portside?", sentence(err), "Quit anyway", false, quit)
 	default:
 		quit()
 	}

@@ -1,0 +1,407 @@
+//go:build e2e && linux
+
+package window
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// patience is how long an effect may take on a slow, busy machine.
+	patience = 40 * time.Second
+	// pollEvery is how often an effect is looked for.
+	pollEvery = 40 * time.Millisecond
+)
+
+// artifacts is the folder of the pictures, which git ignores.
+const artifacts = "../artifacts"
+
+// programs are what the tests need besides Go, with their packages in Debian.
+var programs = [][2]string{{"Xvfb", "xvfb"}, {"openbox", "openbox"}, {"xdotool", "xdotool"}, {"import", "imagemagick"}}
+
+// need skips the test when a program is missing.
+func need(t *testing.T) {
+	t.Helper()
+	var missing []string
+	for _, p := range programs {
+		if _, err := exec.LookPath(p[0]); err != nil {
+			missing = append(missing, fmt.Sprintf("%s (package %s)", p[0], p[1]))
+		}
+	}
+	if len(missing) > 0 {
+		t.Skipf("the real window is not tested: %s not installed", strings.Join(missing, ", "))
+	}
+}
+
+// built is the program under test, built once.
+var built = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("PORTSIDE_CHECKED_BIN"); path != "" {
+		return filepath.Abs(path)
+	}
+	dir, err := os.MkdirTemp("", "portside-window-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "portside")
+	// Not migrated_fynedo: without it Fyne looks at each call's goroutine.
+	cmd := exec.Command("go", "build", "-tags", "no_emoji", "-o", path, "portside")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if os.Getenv("PORTSIDE_CHECKED_BIN") == "" {
+		if path, err := built(); err == nil {
+			os.RemoveAll(filepath.Dir(path))
+		}
+	}
+	os.Exit(code)
+}
+
+// desk is a display with a window manager and Portside's window on it.
+type desk struct {
+	t       *testing.T
+	home    string
+	display string
+	window  string // X's id
+	ended   <-chan struct{}
+	state   error // of the ended program
+	stderr  *output
+	logged  []record    // the log as it was saved last
+	plain   color.Color // of a spot of the rail where nothing stands; behind a dialog it is darker
+}
+
+// output collects what a program writes while it runs.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// newDesk starts a display and a window manager, with a new home folder.
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	need(t)
+	d := &desk{t: t, home: t.TempDir()}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	server := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", "1500x1000x24", "-nolisten", "tcp", "-noreset")
+	server.ExtraFiles = []*os.File{write}
+	d.start(server, new(error))
+	write.Close()
+	read.SetReadDeadline(time.Now().Add(patience))
+	number := make([]byte, 16)
+	n, err := read.Read(number)
+	if err != nil {
+		t.Fatalf("Xvfb names no display: %v", err)
+	}
+	d.display = ":" + strings.TrimSpace(string(number[:n]))
+	d.await("the display", func() bool {
+		_, err := d.xdotool("getdisplaygeometry")
+		return err == nil
+	})
+	manager := exec.Command("openbox", "--sm-disable")
+	manager.Env = d.env()
+	d.start(manager, new(error))
+	return d
+}
+
+// start runs a program in a process group of its own until the test ends, or the process of the tests. What it returns is
+// closed when the program has ended, with its outcome in state.
+func (d *desk) start(cmd *exec.Cmd, state *error) <-chan struct{} {
+	d.t.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	began, gone := make(chan error), make(chan struct{})
+	go func() {
+		defer close(gone)
+		runtime.LockOSThread() // Pdeathsig means the death of the thread
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		began <- err
+		if err == nil {
+			*state = cmd.Wait()
+		}
+	}()
+	if err := <-began; err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		<-gone
+	})
+	return gone
+}
+
+func (d *desk) env() []string {
+	return append(os.Environ(),
+		"DISPLAY="+d.display, "HOME="+d.home, "XDG_CONFIG_HOME="+d.path(".config"), "XDG_CACHE_HOME="+d.path(".cache"),
+		"XDG_RUNTIME_DIR="+d.home, "XDG_DATA_HOME="+d.path(".local"), "WAYLAND_DISPLAY=", "XDG_SESSION_TYPE=x11",
+		"LANG=C.UTF-8", "FYNE_SCALE=1", "FYNE_THEME=dark", "LIBGL_ALWAYS_SOFTWARE=1")
+}
+
+// path returns a path in the home folder.
+func (d *desk) path(name string) string { return filepath.Join(d.home, filepath.FromSlash(name)) }
+
+func (d *desk) settings() string { return d.path(".config/portside/settings.json") }
+
+// open starts Portside and waits for its window, with the given size. At the test's end nothing must be wrong with what it
+// wrote to its standard error.
+func (d *desk) open(width, height int, args ...string) {
+	d.t.Helper()
+	program, err := built()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	// A session bus of its own, so that the desktop of whoever runs the test has no say.
+	if _, err := exec.LookPath("dbus-run-session"); err == nil {
+		args = append([]string{"--", program}, args...)
+		program = "dbus-run-session"
+	}
+	cmd := exec.Command(program, args...)
+	d.stderr = &output{}
+	cmd.Stderr, cmd.Stdout, cmd.Env, cmd.Dir = d.stderr, d.stderr, d.env(), d.home
+	test := d.t
+	test.Cleanup(d.complaints)
+	d.ended = d.start(cmd, &d.state)
+	test.Cleanup(func() {
+		if test.Failed() {
+			d.picture("failed-" + strings.ReplaceAll(test.Name(), "/", "-"))
+		}
+	})
+	d.await("the window", func() bool {
+		out, _ := d.xdotool("search", "--onlyvisible", "--name", "^Portside$")
+		d.window, _, _ = strings.Cut(strings.TrimSpace(out), "\n")
+		return d.window != ""
+	})
+	d.must("windowfocus", "--sync", d.window)
+	d.resize(width, height)
+	d.settled("the window is drawn", func(img image.Image) bool { return colors(img) > 20 })
+	d.samplePlain()
+}
+
+// complaints fails the test for whatever Fyne or the program complained of.
+func (d *desk) complaints() {
+	d.t.Helper()
+	for _, line := range strings.Split(d.stderr.String(), "\n") {
+		for _, bad := range []string{"Error in Fyne call thread", "Fyne error", "panic:", "DATA RACE", "fatal error"} {
+			if strings.Contains(line, bad) {
+				d.t.Errorf("the program complains:\n%s", d.stderr.String())
+				return
+			}
+		}
+	}
+}
+
+// closed waits for the program's end and returns its outcome.
+func (d *desk) closed() error {
+	d.t.Helper()
+	select {
+	case <-d.ended:
+		return d.state
+	case <-time.After(patience):
+		d.t.Fatal("the program doesn't end")
+		return nil
+	}
+}
+
+func (d *desk) xdotool(args ...string) (string, error) {
+	cmd := exec.Command("xdotool", args...)
+	cmd.Env = d.env()
+	out, err := cmd.Output()
+	return string(out), err
+}
+
+func (d *desk) must(args ...string) string {
+	d.t.Helper()
+	out, err := d.xdotool(args...)
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		d.t.Fatalf("xdotool %s: %v\n%s", strings.Join(args, " "), err, d.stderr.String())
+	}
+	return out
+}
+
+// keys presses keys in turn: "ctrl+l", "Tab", "Return". The window hears them in this order, each after what the one before
+// it did on the screen.
+func (d *desk) keys(keys ...string) {
+	d.t.Helper()
+	d.must(append([]string{"key", "--clearmodifiers", "--delay", "15"}, keys...)...)
+}
+
+// typed types text.
+func (d *desk) typed(text string) {
+	d.t.Helper()
+	d.must("type", "--clearmodifiers", "--delay", "8", "--", text)
+}
+
+// click presses the left button at a place of the window; times 2 is a double click.
+func (d *desk) click(x, y, times int) {
+	d.t.Helper()
+	d.must("mousemove", "--sync", "--window", d.window, strconv.Itoa(x), strconv.Itoa(y))
+	d.must("click", "--repeat", strconv.Itoa(times), "--delay", "60", "1")
+}
+
+// resize gives the window a size and waits until it has exactly that: a screen that needs more room would refuse.
+func (d *desk) resize(width, height int) {
+	d.t.Helper()
+	d.must("windowsize", d.window, strconv.Itoa(width), strconv.Itoa(height))
+	d.await(fmt.Sprintf("the window is %dx%d", width, height), func() bool {
+		out := d.must("getwindowgeometry", "--shell", d.window)
+		return strings.Contains(out, fmt.Sprintf("WIDTH=%d\nHEIGHT=%d\n", width, height))
+	})
+	d.settled("the window is drawn at its size", func(img image.Image) bool {
+		b := img.Bounds()
+		return b.Dx() == width && b.Dy() == height
+	})
+}
+
+// await waits for an effect.
+func (d *desk) await(what string, there func() bool) {
+	d.t.Helper()
+	deadline := time.Now().Add(patience)
+	for !there() {
+		if d.ended != nil {
+			select {
+			case <-d.ended:
+				d.t.Fatalf("the program ended (%v) while this was waited for: %s\n%s", d.state, what, d.stderr.String())
+			default:
+			}
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatalf("waited %v for: %s\n%s", patience, what, d.stderr.String())
+		}
+		time.Sleep(pollEvery)
+	}
+}
+
+// look returns what the window shows.
+func (d *desk) look() (image.Image, []byte) {
+	d.t.Helper()
+	cmd := exec.Command("import", "-window", d.window, "png:-")
+	cmd.Env = d.env()
+	out, err := cmd.Output()
+	if err != nil {
+		return image.NewGray(image.Rect(0, 0, 1, 1)), nil
+	}
+	img, err := png.Decode(bytes.NewReader(out))
+	if err != nil {
+		d.t.Fatalf("import: %v", err)
+	}
+	return img, out
+}
+
+// settled waits until the window shows what is wanted and two looks in a row are the same, and returns the picture.
+func (d *desk) settled(what string, want func(image.Image) bool) []byte {
+	d.t.Helper()
+	var last, now []byte
+	d.await(what, func() bool {
+		var img image.Image
+		last = now
+		img, now = d.look()
+		return now != nil && want(img) && samePixels(last, now)
+	})
+	return now
+}
+
+// samePixels compares two pictures as they were written: the same pixels, bar the time in the file.
+func samePixels(a, b []byte) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	x, err := png.Decode(bytes.NewReader(a))
+	if err != nil {
+		return false
+	}
+	y, err := png.Decode(bytes.NewReader(b))
+	if err != nil || x.Bounds() != y.Bounds() {
+		return false
+	}
+	for py := x.Bounds().Min.Y; py < x.Bounds().Max.Y; py += 2 {
+		for px := x.Bounds().Min.X; px < x.Bounds().Max.X; px += 2 {
+			if x.At(px, py) != y.At(px, py) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// colors counts the colours of a picture, up to 100: an empty window has few.
+func colors(img image.Image) int {
+	seen := map[color.Color]bool{}
+	b := img.Bounds()
+	for y := b.Min.Y; y < b.Max.Y && len(seen) < 100; y += 3 {
+		for x := b.Min.X; x < b.Max.X; x += 3 {
+			seen[img.At(x, y)] = true
+		}
+	}
+	return len(seen)
+}
+
+// plainSpot is a place of the rail where nothing stands.
+var plainSpot = image.Pt(4, 300)
+
+func (d *desk) samplePlain() {
+	img, _ := d.look()
+	d.plain = img.At(plainSpot.X, plainSpot.Y)
+}
+
+// dialog waits until a dialog holds the window back, or until none does.
+func (d *desk) dialog(open bool) {
+	d.t.Helper()
+	d.await(fmt.Sprintf("a dialog is open: %v", open), func() bool {
+		img, _ := d.look()
+		return (img.At(plainSpot.X, plainSpot.Y) != d.plain) == open
+	})
+}
+
+// picture keeps what the window shows as an artefact.
+func (d *desk) picture(name string) {
+	_, b := d.look()
+	d.keep(name, b)
+}
+
+func (d *desk) keep(name string, png []byte) {
+	if err := os.MkdirAll(artifacts, 0o755); err != nil {
+		d.t.Error(err)
+		return
+	}
+	if err := os.WriteFile(filepath.Join(artifacts, "window-"+name+".png"), png, 0o644); err != nil {
+		d.t.Error(err)
+	}
+}
