@@ -144,12 +144,6 @@ func (s *fwRuleset) ask(p fwPacket) fwAnswer {
 	steps := 200_000 // a rule set of jumps to jumps may be exponential; none that people write comes near
 	for _, base := range s.bases(p.family()) {
 		v, rule := s.walk(base, 0, p, 0, &steps)
-		if v == fwFell {
-			v, rule = fwOpen, ""
-			if base.drop {
-				v, rule = fwClosed, base.key()+": policy drop"
-			}
-		}
 		a := fwAnswer{v, rule, base}
 		switch {
 		case v == fwClosed:
@@ -164,6 +158,17 @@ func (s *fwRuleset) ask(p fwPacket) fwAnswer {
 		return *unsure
 	}
 	return open
+}
+
+// end is what becomes of a packet at the end of c: a base chain has a policy, any other goes back to where it was called.
+func (c *fwChain) end(depth int) (fwVerdict, string) {
+	switch {
+	case depth > 0:
+		return fwFell, ""
+	case c.drop:
+		return fwClosed, c.key() + ": policy drop"
+	}
+	return fwOpen, ""
 }
 
 // walk follows the packet through the rules of c from number i on.
@@ -204,6 +209,9 @@ func (s *fwRuleset) walk(c *fwChain, i int, p fwPacket, depth int, steps *int) (
 				continue
 			}
 		}
+		if v == fwFell {
+			v, rule = c.end(depth)
+		}
 		if m == fwYes {
 			return v, rule
 		}
@@ -214,7 +222,7 @@ func (s *fwRuleset) walk(c *fwChain, i int, p fwPacket, depth int, steps *int) (
 		}
 		return fwUnsure, rule
 	}
-	return fwFell, ""
+	return c.end(depth)
 }
 
 // fwSpan is a run of ports that fare alike.
