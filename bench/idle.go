@@ -102,7 +102,7 @@ func idleWindow(ctx context.Context, o options, work string) (use, error) {
 	w.Close()
 	display, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil {
-		return use{}, fmt.Errorf("Xvfb named no display: %w", err)
+		return use{}, fmt.Errorf("the X server named no display: %w", err)
 	}
 	env := []string{"DISPLAY=:" + strings.TrimSpace(display), "WAYLAND_DISPLAY=", "HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_CACHE_HOME=" + filepath.Join(home, "cache"),
 		"XDG_RUNTIME_DIR=" + home, "FYNE_THEME=light", "FYNE_SCALE=1", "LANG=C.UTF-8"}
