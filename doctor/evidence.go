@@ -188,7 +188,9 @@ type Active struct {
 }
 
 func (a Active) refused() bool { return a.Command != "" && a.Answer.failed() }
-func (a Active) works() bool   { return a.Accepted && a.Move.moved() }
+
+// works says that the server's connection came by itself and carried what it was for.
+func (a Active) works() bool { return a.Accepted && !a.Through && a.Move.moved() }
 
 // nothing says that the server took the command and its connection never came.
 func (a Active) nothing() bool { return a.Command != "" && !a.refused() && !a.Accepted }
@@ -265,6 +267,7 @@ type Evidence struct {
 	Small    Move // the same with small segments
 	Size     int64
 	Noop     Outcome // after a transfer that did not end
+	Reuse    Answer  // the refusal of a data connection that did not resume the TLS session, made on purpose
 	Rest     Answer  // the answer to REST
 	Ignored  bool    // REST was taken and not obeyed
 	PathFail Answer  // the answer that refused the path

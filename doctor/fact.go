@@ -25,6 +25,7 @@ const (
 	ProbeEPSV       Probe = "epsv"         //
 	ProbePASV       Probe = "pasv"         // at the control connection's address
 	ProbeAdvertised Probe = "advertised"   // at the address that the 227 reply names
+	ProbeReuse      Probe = "reuse"        // a data connection without a resumed TLS session
 	ProbeRange      Probe = "range"        // further offers, connection only
 	ProbeTransfer   Probe = "transfer"     //
 	ProbeSmall      Probe = "small"        // the transfer again, with small segments

@@ -52,7 +52,15 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 	out = Move{Command: m.command, MSS: m.mss}
 	verb, _, _ := strings.Cut(m.command, " ")
 	start := s.x.now()
-	defer func() { out.Took, out.Bytes = s.x.now().Sub(start), m.bytes.Load() }()
+	var (
+		final              *wire.Reply
+		finalAt, endAt     time.Time
+		brokeAt            time.Time
+		broke              error
+		ended, controlLost bool
+		last               = start
+		lastBytes          int64
+	)
 
 	dctx, cancel := context.WithCancel(ctx)
 	events := make(chan dataEvent, 4)
@@ -60,6 +68,10 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 	defer func() {
 		both.Wait()
 		s.halted.Store(false)
+		out.Took, out.Bytes = s.x.now().Sub(start), m.bytes.Load()
+		if ended {
+			out.Took = endAt.Sub(start) // without the wait for the reply
+		}
 		if out.Answer.Code == 0 && out.Outcome != NoEnd && s.dead == nil {
 			s.dead = errSilent // its reply is still to come, and would be taken for another command's
 		}
@@ -101,15 +113,6 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 		_ = s.tcp.SetReadDeadline(time.Unix(1, 0))
 	}()
 
-	var (
-		final              *wire.Reply
-		finalAt, endAt     time.Time
-		brokeAt            time.Time
-		broke              error
-		ended, controlLost bool
-		last               = start
-		lastBytes          int64
-	)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	success := func() {

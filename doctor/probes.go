@@ -55,10 +55,44 @@ func (x *examination) passive(ctx context.Context, s *controlConn, full bool) *c
 	if full && ctx.Err() == nil {
 		s = x.more(ctx, s)
 	}
+	if full && ctx.Err() == nil && p.moved() && !x.e.wrongAddress() {
+		s = x.withoutResuming(ctx, s)
+	}
 	if full && p.dead() && ctx.Err() == nil {
 		x.localise(ctx, p.all()[0].Dialled)
 	}
 	return s
+}
+
+// withoutResuming makes one data connection that does not resume the control connection's TLS session, to see whether
+// the server insists on it: other programs may not do it.
+func (x *examination) withoutResuming(ctx context.Context, s *controlConn) *controlConn {
+	if !usable(s) || s.tls == nil || !s.protect {
+		return s
+	}
+	kind := "EPSV"
+	if !x.e.Passive.EPSV.Move.Resumed {
+		kind = "PASV"
+		if !x.e.Passive.PASV.Move.Resumed {
+			return s
+		}
+	}
+	usual := s.tls
+	fresh := usual.Clone()
+	fresh.ClientSessionCache = nil
+	s.tls = fresh
+	defer func() { s.tls = usual }()
+	done := x.begin(Fact{Probe: ProbeReuse, By: connlog.Client, Command: kind, Note: true})
+	o := s.offer(kind)
+	x.useOffer(ctx, s, &o, x.limits.DialNext, false)
+	if m := o.Move; m.Answer.failed() || m.Outcome == TLSFailed {
+		x.e.Reuse = m.Answer
+		if m.Answer.Code == 0 {
+			x.e.Reuse = Answer{Code: 522, Text: m.Handshake}
+		}
+	}
+	done(Fact{Note: true, OK: o.Works(), Outcome: o.Move.Outcome, Detail: x.e.Reuse.String(), To: o.Dialled})
+	return x.like(ctx, s)
 }
 
 // nextWait is for dials after one that was silent: long enough for a second packet.
@@ -148,17 +182,18 @@ func (x *examination) more(ctx context.Context, s *controlConn) *controlConn {
 	if len(kinds) == 0 {
 		return s
 	}
-	n, reserve := 6, 2
+	_, blocked := p.ports()
+	healthy := len(blocked) == 0 // then it is not worth a person's time to go on for long
+	n, reserve := 6, 3
 	if p.dead() {
 		n = 3
 	} else if !x.listing() {
-		n, reserve = 3, 4
+		n, reserve = 3, 5
 	}
 	done := x.begin(Fact{Probe: ProbeRange, By: connlog.Client, Note: true})
 	var ok, bad []string
-	slow := false
 	for i := range n {
-		if x.offers+reserve >= maxOffers || ctx.Err() != nil || x.now().Sub(x.started) > 3*time.Second && !slow && len(bad) == 0 && !p.dead() {
+		if x.offers+reserve >= maxOffers || ctx.Err() != nil || healthy && len(bad) == 0 && x.now().Sub(x.started) > 3*time.Second {
 			break
 		}
 		if s = x.like(ctx, s); !usable(s) {
@@ -168,17 +203,23 @@ func (x *examination) more(ctx context.Context, s *controlConn) *controlConn {
 		if o.Port == 0 {
 			break
 		}
-		conn := s.dialOffer(ctx, &o, netip.AddrPortFrom(s.peer.Addr(), o.Port), x.nextWait(s), 0)
+		wait := x.nextWait(s)
+		if p.dead() {
+			wait = wait * 3 / 4 // still long enough for a second packet
+		}
+		conn := s.dialOffer(ctx, &o, netip.AddrPortFrom(s.peer.Addr(), o.Port), wait, 0)
 		if conn != nil {
 			ok = append(ok, itoa(int(o.Port)))
 			conn.Close()
 		} else {
 			bad = append(bad, itoa(int(o.Port)))
-			slow = true
 		}
 		p.More = append(p.More, o)
 	}
 	f := Fact{OK: len(bad) == 0 && len(ok) > 0, Outcome: Worked, Detail: strings.Join(ok, ", ")}
+	if len(ok)+len(bad) == 0 {
+		f.Note, f.Outcome, f.Detail = true, NotTried, "not tried"
+	}
 	if len(bad) > 0 {
 		f.Outcome, f.Detail = p.More[len(p.More)-1].Dial, strings.Join(bad, ", ")
 		if len(ok) > 0 {
@@ -313,7 +354,7 @@ func (x *examination) active(ctx context.Context, s *controlConn, wait time.Dura
 		wait = min(wait, x.limits.Dial)
 	}
 	x.e.EPRT = x.activeOnce(ctx, s, "EPRT", "LIST", wait, quick, 0)
-	if x.e.v6() || x.e.EPRT.nothing() || ctx.Err() != nil {
+	if x.e.v6() || x.e.EPRT.nothing() || x.e.EPRT.Through || ctx.Err() != nil {
 		return s
 	}
 	if m := x.e.EPRT.Move; x.e.EPRT.Accepted && !m.moved() {
@@ -323,6 +364,9 @@ func (x *examination) active(ctx context.Context, s *controlConn, wait time.Dura
 		return s
 	}
 	x.e.PORT = x.activeOnce(ctx, s, "PORT", "LIST", wait, quick, 0)
+	if !quick && x.e.PORT.refused() && !x.e.natted() && saysIllegal.MatchString(x.e.PORT.Answer.Text) {
+		x.nearby(ctx) // the server sees another address than this computer's: is there a proxy?
+	}
 	return s
 }
 
@@ -344,6 +388,9 @@ func (x *examination) activeOnce(ctx context.Context, s *controlConn, verb, comm
 			if a.Counted && a.Dropped > 0 {
 				f.Detail = strings.TrimPrefix(fmt.Sprintf("%s; %d packets reached this computer and no program", f.Detail, a.Dropped), "; ")
 			}
+		}
+		if a.Through {
+			f.Outcome, f.Detail = Silence, "it came only when this side was told to expect it"
 		}
 		if quick && !f.OK {
 			f.Note = true
@@ -515,7 +562,7 @@ func (x *examination) stalled(ctx context.Context, s *controlConn, m Move) *cont
 			e.Noop = Silence
 			if err := s.send("NOOP"); err != nil {
 				e.Noop = Broken
-			} else if r, err := s.next(x.limits.Stall); err == nil {
+			} else if r, err := s.next(x.limits.Stall * 5 / 6); err == nil {
 				e.Noop, e.LostText = Worked, answer(r)
 			} else if err == errClosed {
 				e.Noop = Broken

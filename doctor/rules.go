@@ -111,7 +111,7 @@ var Rules = []Rule{
 		func(e *Evidence) bool { return e.unanswered() && e.lostNear() && e.beyond() }, true},
 
 	// What answers on it.
-	{TLSModeMismatch, Proved, ServerSettings, "no greeting in clear, and a TLS handshake on the same port works", func(e *Evidence) bool {
+	{TLSModeMismatch, Proved, ClientComputer, "no greeting in clear, and a TLS handshake on the same port works", func(e *Evidence) bool {
 		return e.Greeter == GreeterTLS
 	}, false},
 	{TLSModeMismatch, Proved, ClientComputer, "implicit TLS was asked for, and a greeting in clear came", func(e *Evidence) bool {
@@ -192,11 +192,7 @@ var Rules = []Rule{
 	}, false},
 	{TLSDataProtection, Proved, ServerSettings, "the data connection is refused with 521, 522, 534 or 536, or with words about encryption", func(e *Evidence) bool {
 		return e.refusedData(func(m Move) bool {
-			switch m.Answer.Code {
-			case 521, 522, 533, 534, 536:
-				return true
-			}
-			return saysProtect.MatchString(m.Answer.Text)
+			return protectionCode(m.Answer.Code) || saysProtect.MatchString(m.Answer.Text)
 		})
 	}, false},
 	{TLSSessionReuse, Likely, ServerSettings, "the data connection stands under TLS without a resumed session, and is refused", func(e *Evidence) bool {
@@ -260,11 +256,11 @@ var Rules = []Rule{
 	{EPSVBroken, Likely, ServerNetwork, "the offer of EPSV fails and the one of PASV works", func(e *Evidence) bool {
 		return e.passive() && e.epsvBroken(1)
 	}, false},
-	{ClientFirewallOutbound, Proved, ClientComputer, "packets to an offered port don't reach the first router, those to the control port do", func(e *Evidence) bool {
+	{ClientFirewallOutbound, Likely, ClientComputer, "packets to an offered port don't reach the first router, those to the control port do", func(e *Evidence) bool {
 		stop, exact := e.stop()
 		return e.passive() && e.Passive.dead() && stop == 1 && exact && e.Hops.distance() > 1
 	}, false},
-	{ClientFirewallOutbound, Proved, ClientNetwork, "packets to an offered port are lost within two hops, the server is further away", func(e *Evidence) bool {
+	{ClientFirewallOutbound, Likely, ClientNetwork, "packets to an offered port are lost within two hops, the server is further away", func(e *Evidence) bool {
 		stop, exact := e.stop()
 		return e.passive() && e.Passive.dead() && stop == 2 && exact && e.Hops.distance() > 3
 	}, false},
@@ -272,7 +268,7 @@ var Rules = []Rule{
 		stop, _ := e.stop()
 		return e.passive() && e.Passive.dead() && stop != 0 && stop >= e.Hops.distance()
 	}, false},
-	{ServerForwardPassive, Proved, ServerNetwork, "packets to an offered port stop at the hop before the server, which has the server's own address", func(e *Evidence) bool {
+	{ServerForwardPassive, Likely, ServerNetwork, "packets to an offered port stop at the hop before the server, which has the server's own address", func(e *Evidence) bool {
 		stop, _ := e.stop()
 		return e.passive() && e.Passive.dead() && stop != 0 && stop == e.Hops.distance()-1 && e.ownerBeforeServer()
 	}, false},
@@ -314,6 +310,10 @@ var Rules = []Rule{
 		return e.wantsActive() && (e.EPRT.works() && e.PORT.refused() && !saysNotActive.MatchString(e.PORT.Answer.Text) && e.PORT.Answer.Code != 502 ||
 			saysAltered.MatchString(e.EPRT.Answer.Text) || saysAltered.MatchString(e.PORT.Answer.Text))
 	}, false},
+	{ALGTamper, Likely, ClientNetwork, "this computer's public address is refused in PORT, and the control port answers one hop away though the server is not in this network",
+		func(e *Evidence) bool {
+			return e.wantsActive() && e.active().refused() && !e.natted() && !e.OnLink && e.Hops.at(1) == Worked
+		}, false},
 	{ALGBlindTLS, Proved, ClientNetwork, "active mode fails under TLS, and in clear it works", func(e *Evidence) bool {
 		return e.wantsActive() && e.TLSUp && !e.active().works() && e.Comparison.Tried && (e.Comparison.EPRT.works() || e.Comparison.PORT.works())
 	}, false},
@@ -367,6 +367,9 @@ var Rules = []Rule{
 	}, true},
 	{Charset, Proved, ServerSettings, "a name in the listing is not UTF-8", func(e *Evidence) bool { return e.strangeName() != "" }, true},
 	{OK, Proved, Nobody, "every channel that the mode needs came up and carried data", func(e *Evidence) bool { return e.worksAsAsked() }, false},
+	{TLSSessionReuse, Proved, Nobody, "a data connection that does not resume the TLS session is refused, one that does works", func(e *Evidence) bool {
+		return e.Reuse.failed()
+	}, true},
 	{NotFTP, Possible, ServerComputer, "the examination ended before anything was decided", func(*Evidence) bool { return true }, false},
 }
 
@@ -480,8 +483,13 @@ func (e *Evidence) firstMove() Move {
 // refusedData says that a data connection stood and the server then refused to use it.
 func (e *Evidence) refusedData(when func(Move) bool) bool {
 	m := e.firstMove()
-	stood := e.mode() == client.ModePassive || e.active().Accepted || m.Answer.Code/100 == 5
+	stood := e.mode() == client.ModePassive || e.active().Accepted || protectionCode(m.Answer.Code)
 	return stood && m.Answer.failed() && (m.Outcome == Rejected || m.Outcome == TLSFailed || m.Outcome == Broken && m.Bytes == 0) && when(m)
+}
+
+// protectionCode says that a code is about the protection of data connections: RFC 4217 section 10 and what servers use.
+func protectionCode(code int) bool {
+	return code == 521 || code == 522 || code == 533 || code == 534 || code == 536
 }
 
 // closedData says that the server closed a data connection that stood, without a word about it.

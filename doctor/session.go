@@ -290,6 +290,10 @@ func (s *controlConn) signIn(user, password string) (userAnswer, passAnswer Answ
 // offer asks for passive mode with EPSV or PASV.
 func (s *controlConn) offer(command string) Offer {
 	o := Offer{Command: command}
+	if s.x.offers >= maxOffers {
+		o.Answer.Text = "enough offers were asked for"
+		return o
+	}
 	s.x.offers++
 	a, err := s.ask(command)
 	o.Answer = a

@@ -43,6 +43,8 @@ func (f Fact) Title() string {
 		return "Passive (PASV)" + arrow(f)
 	case ProbeAdvertised:
 		return "Passive, at the address that the server names" + arrow(f)
+	case ProbeReuse:
+		return "Must data channels resume the TLS session?"
 	case ProbeRange:
 		return "More passive ports"
 	case ProbeTransfer:
@@ -115,6 +117,11 @@ func (f Fact) Result() string {
 			at += ", which says " + string(f.Outcome)
 		}
 		return at
+	case ProbeReuse:
+		if f.OK {
+			return "no"
+		}
+		return "yes: " + firstOf(f.Detail, string(f.Outcome))
 	case ProbeNotClear:
 		return "not sent: it would go in clear"
 	}
@@ -294,6 +301,9 @@ func (e *Evidence) sentence(rule Rule) string {
 		}
 		return fmt.Sprintf("The server refuses the data channel because of its protection: %q.", m.Answer)
 	case TLSSessionReuse:
+		if rule.Side == Nobody {
+			return fmt.Sprintf("The server insists that data channels resume the control channel's TLS session (%q). Portside does; programs that don't are refused.", e.Reuse)
+		}
 		return fmt.Sprintf("The server wants the data channel to resume the control channel's TLS session, and was not content: %q.", e.firstMove().Answer)
 	case ClientMultiAddress:
 		m := e.firstMove()
@@ -313,8 +323,8 @@ func (e *Evidence) sentence(rule Rule) string {
 		switch {
 		case len(open) > 0:
 			return fmt.Sprintf("Only a part of the passive ports gets through: %s can be reached, %s can't. The range in the router or firewall is not the server's.", portList(open), portList(blocked))
-		case rule.Confidence == Proved:
-			return fmt.Sprintf("The router at %s forwards port %s to the server, and not the passive %s.", peer.Addr(), port, dead)
+		case e.ownerBeforeServer():
+			return fmt.Sprintf("The router at %s forwards port %s to the server, and not the passive %s; or a filter right before it stops them.", peer.Addr(), port, dead)
 		}
 		return fmt.Sprintf("Port %s answers and the passive %s are lost right before the server: its router does not forward them, or filters them.", port, dead)
 	case ServerPassiveIP:
@@ -348,6 +358,8 @@ func (e *Evidence) sentence(rule Rule) string {
 			return fmt.Sprintf("The server offers TLS, but the command for it does not come through as it was sent: %s. A firewall on the way interferes with FTP.", quoteOr(e.AuthAnswer.String(), e.TLSError))
 		case e.changedAddress():
 			return fmt.Sprintf("A box on the way changes what the server says: in clear its reply names %s, under TLS %s.", advertised, e.Comparison.PASV.Advertised.Addr())
+		case e.mode() == client.ModeActive && e.Hops.at(1) == Worked:
+			return fmt.Sprintf("A box one hop away answers in place of %s and speaks FTP with it, so the server sees that box and refuses your address in PORT: %q.", peer.Addr(), active.Answer)
 		case e.mode() == client.ModeActive:
 			return fmt.Sprintf("A box on the way changes FTP commands: the server refuses PORT with an address that it takes in EPRT: %q.", e.PORT.Answer)
 		}
@@ -456,7 +468,13 @@ func (e *Evidence) workaround(v Verdict) string {
 	active := e.active()
 	switch v {
 	case ServerFirewallPassive, ServerForwardPassive, ClientFirewallOutbound, ServerPassiveExhausted, ServerPassiveIP, ServerPassiveHairpin, ALGBlindTLS, ALGTamper:
-		if e.mode() == client.ModePassive && active.works() {
+		if e.mode() == client.ModeActive {
+			if e.Passive.moved() {
+				return "Passive mode works here: choose it."
+			}
+			return ""
+		}
+		if active.works() {
 			return "Active mode works here: choose it until that is put right."
 		}
 		if e.Passive.moved() {
