@@ -69,7 +69,7 @@ func (f *FlowText) SetSpans(spans ...Span) {
 		return
 	}
 	f.spans = spans
-	f.laid = -1
+	f.laid, f.parts = -1, nil // the parts name spans by number
 	f.Refresh()
 }
 

@@ -203,3 +203,14 @@ func TestColoursFollowTheThemeWhenItChanges(t *testing.T) {
 		t.Error("the button is still dark")
 	}
 }
+
+func TestAParagraphThatHasNoRoomYetCanGetShorter(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	f := kit.NewFlowText(kit.Span{Text: "one"}, kit.Span{Text: "two", Bold: true})
+	test.WidgetRenderer(f) // as on a tab that was never shown: it is asked for its size, and gets none
+	f.MinSize()
+	f.SetSpans(kit.Span{Text: "one"})
+	if f.String() != "one" {
+		t.Error(f.String())
+	}
+}
