@@ -158,7 +158,7 @@ func Simulate(s Setup) Run {
 		// Going over to passive mode is a step ahead even if the server's side has to change next: that side has to do
 		// it once, for everybody. Another way round it has to work at once.
 		onward := after.Verdict != r.Verdict && (after.Setup.Mode == s.Mode || after.Works ||
-			after.Setup.Mode == connlog.Passive && after.Stop >= AtServerRouter)
+			after.Setup.Mode == connlog.Passive && after.Stop != AtClientFirewall)
 		if onward {
 			r.Changes = append(r.Changes, c)
 		}

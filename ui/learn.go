@@ -25,7 +25,7 @@ type learn struct {
 	switches []learnSwitch
 
 	passive, active *kit.Button
-	more            *fyne.Container
+	bars            []*fyne.Container // the rows of switches, and what they are in
 	picture         *picture
 	player          *player
 	play            *kit.Button
@@ -66,10 +66,10 @@ func newLearn(w *Window) *learn {
 			more = append(more, check)
 		}
 	}
-	l.more = container.New(&wrap{gap: kit.Gap, line: 6}, more...)
-	bars := kit.VBox(6, container.New(&wrap{gap: kit.Gap, line: 6}, first...), l.more)
+	second := container.New(&wrap{gap: kit.Gap, line: 6}, more...)
+	bars := kit.VBox(6, container.New(&wrap{gap: kit.Gap, line: 6}, first...), second)
 
-	l.picture = newPicture(fyne.NewSize(560, 216))
+	l.picture = newPicture(fyne.NewSize(560, 190))
 	l.player = &player{moved: l.moved, animated: func() bool { return w.driver.Settings().ShowAnimations() }}
 	l.play = kit.NewButton("Play", l.toggle)
 	l.back = kit.NewIconButton(kit.IconBack, "One step back  Left", func() { l.player.step(-1) })
@@ -87,7 +87,9 @@ func newLearn(w *Window) *learn {
 		l.cards[i] = kit.NewCard(c.title, container.NewVScroll(kit.Pad(0, 10, 0, 0, kit.VBox(0, c.text))))
 	}
 	cards := container.New(&evenRow{gap: 12}, l.cards[0], l.cards[1], l.cards[2])
-	l.table = kit.Pad(12, 12, 12, 12, kit.VBox(12, bars, kit.Grow(container.New(&twoRows{gap: 12, share: 0.6, least: 150}, stage, cards))))
+	all := kit.VBox(12, bars, kit.Grow(container.New(&twoRows{gap: 12, share: 0.6, least: 140}, stage, cards)))
+	l.table = kit.Pad(12, 12, 12, 12, all)
+	l.bars = []*fyne.Container{second, bars, all}
 	l.pages = newLearnPages(l)
 	l.object = container.NewStack(l.table)
 	l.showSetup()
@@ -208,7 +210,9 @@ func (l *learn) showSetup() {
 			sw.check.Hidden = !sw.Matters(l.setup)
 		}
 	}
-	l.more.Refresh()
+	for _, box := range l.bars { // the second row may be in more or fewer lines now
+		box.Refresh()
+	}
 
 	var fix *kit.Button
 	if !l.run.Works && len(l.run.Changes) > 0 {

@@ -237,9 +237,9 @@ func (p *picture) stage() *stage {
 	for _, w := range p.fig.walls {
 		d := step
 		if counts[w.at < doctor.OnTheWay] > 1 {
-			d = step * 0.8
+			d = step * 0.95
 			if w.router {
-				d = step * 1.7
+				d = step * 1.75
 			}
 		}
 		if w.at < doctor.OnTheWay {
@@ -466,9 +466,9 @@ func (s *stage) ports(a arrow, y, shown float32) {
 	if a.by == connlog.Server {
 		own, far = 1, 0
 	}
-	for i, x := range []float32{s.left + 10, s.right - 10} {
+	for i, x := range []float32{s.left + 7, s.right - 7} {
 		if a.ports[i] != "" && (i == own || i == far && shown == 1) {
-			s.p.text(a.ports[i], kit.CaptionSize, fyne.TextStyle{}, muted, x, y+7, float32(i))
+			s.p.text(a.ports[i], kit.CaptionSize-1, fyne.TextStyle{}, muted, x, y+7, float32(i))
 		}
 	}
 }
@@ -487,30 +487,31 @@ func (s *stage) stop(a arrow, y, at, to, dir float32) {
 		l.Position1, l.Position2 = fyne.NewPos(at-arm, y-dy), fyne.NewPos(at+arm, y+dy)
 		s.p.objects = append(s.p.objects, l)
 	}
-	// The word stands before the wall, within the clear middle when the wall is at its edge.
-	align := float32(1)
-	x := at + 4
-	if dir < 0 {
-		align, x = 0, at-4
-	}
-	if a.at == doctor.AtServer || a.at == doctor.AtClient { // it never left: the words have the way before them
-		align, x = 1-align, at-14*dir
-	}
-	if a.at == doctor.OnTheWay {
+	// The word stands before the wall and in the clear middle, the button below it, or beside it where it is too low.
+	align, x := float32(1), min(at+4, s.clear[1])
+	switch {
+	case a.at == doctor.OnTheWay:
 		align, x = 0.5, at
+	case a.at == doctor.AtServer:
+		x = s.clear[1]
+	case dir < 0:
+		align, x = 0, max(at-4, s.clear[0])
 	}
 	word := s.p.text(a.word, kit.TextSize, fyne.TextStyle{Bold: true}, ink, x, y+9, align)
 	if s.p.fix == nil {
 		return
 	}
-	m := s.p.fix.MinSize()
-	left := min(max(x-align*m.Width, s.left+4), s.right-4-m.Width)
-	top := min(word.Position().Y+word.MinSize().Height+4, s.bottom-m.Height)
-	if top < word.Position().Y+word.MinSize().Height { // no room below: beside the word
-		left, top = word.Position().X-8-m.Width, word.Position().Y-4
-		if align < 0.5 {
-			left = word.Position().X + word.MinSize().Width + 8
+	const apart = 8
+	size, m := word.MinSize(), s.p.fix.MinSize()
+	left, top := x-align*m.Width, y+9+size.Height+4
+	if top+m.Height > s.bottom+4 {
+		top = y + 9 + (size.Height-m.Height)/2
+		both := min(max(x-align*(size.Width+apart+m.Width), s.clear[0]), s.clear[1]-size.Width-apart-m.Width)
+		left = both + size.Width + apart
+		if align == 1 {
+			left, both = both, both+m.Width+apart
 		}
+		word.Move(fyne.NewPos(both, y+9))
 	}
 	s.p.fix.Move(fyne.NewPos(left, top))
 	s.p.fix.Resize(m)
