@@ -296,12 +296,7 @@ func (c *client) epsv() string {
 // data opens a passive data connection.
 func (c *client) data() net.Conn {
 	c.t.Helper()
-	d, err := net.Dial("tcp", c.epsv())
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(func() { d.Close() })
-	return d
+	return dial(c.t, c.epsv(), c.from).c
 }
 
 // fetch does a passive transfer of the server's and returns its last code and what came.

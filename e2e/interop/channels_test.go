@@ -39,6 +39,17 @@ func (c *count) report(t *testing.T) {
 	}
 }
 
+// hosts are the servers' addresses. The client's end of an IPv4 connection is 127.0.0.1.
+var hosts = []string{"127.0.0.2", "::1"}
+
+func watchKernel(t *testing.T) *peers.Kernel {
+	var ends []netip.Addr
+	for _, h := range hosts {
+		ends = append(ends, netip.MustParseAddr(h))
+	}
+	return peers.WatchKernel(t, ends...)
+}
+
 // ends are a connection's two ends, from being the initiator's.
 type ends struct{ from, to netip.AddrPort }
 

@@ -15,12 +15,12 @@ import (
 )
 
 func TestClientMovesFilesAndFoldersWithEveryServer(t *testing.T) {
-	k := peers.WatchKernel(t)
+	k := watchKernel(t)
 	var n count
 	t.Cleanup(func() { n.report(t) })
 	for _, kind := range peers.Kinds {
 		for _, tls := range []peers.TLS{peers.Off, peers.Required, peers.Implicit} {
-			for _, host := range []string{"127.0.0.2", "::1"} {
+			for _, host := range hosts {
 				t.Run(fmt.Sprintf("%s/%s/%s", kind, tls, host), func(t *testing.T) {
 					t.Parallel()
 					// The servers that can insist that data connections resume the TLS session do.

@@ -15,12 +15,12 @@ import (
 )
 
 func TestServerServesEveryClient(t *testing.T) {
-	k := peers.WatchKernel(t)
+	k := watchKernel(t)
 	var n count
 	t.Cleanup(func() { n.report(t) })
 	ports := 24100
 	for _, tls := range []peers.TLS{peers.Off, peers.Explicit, peers.Required, peers.Implicit} {
-		for _, host := range []string{"127.0.0.2", "::1"} {
+		for _, host := range hosts {
 			low := uint16(ports)
 			high := low + 49
 			ports += 50

@@ -3,10 +3,8 @@
 package peers
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -41,9 +39,10 @@ func (o Opening) String() string { return fmt.Sprintf("%s -> %s (owner %v)", o.F
 // OwnedBy says whether the process pid or one that it started opened the connection.
 func (o Opening) OwnedBy(pid int) bool { return slices.Contains(o.Owner, pid) }
 
-// Kernel notes every connection that is opened over loopback while it runs.
+// Kernel notes the connections that are opened over loopback while it runs.
 type Kernel struct {
 	socket int
+	ends   []netip.Addr // only connections with one of these at an end
 	stop   chan struct{}
 	done   sync.WaitGroup
 
@@ -53,10 +52,11 @@ type Kernel struct {
 	more     chan struct{}
 }
 
-// WatchKernel starts to note openings until the test ends. Without the right to (CAP_NET_RAW) it returns nil and says so.
-func WatchKernel(t testing.TB) *Kernel {
+// WatchKernel notes openings from or to one of the addresses, until the test ends. Without the right to (CAP_NET_RAW) it
+// returns nil and says so.
+func WatchKernel(t testing.TB, ends ...netip.Addr) *Kernel {
 	t.Helper()
-	k, err := watchKernel()
+	k, err := watchKernel(ends)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		t.Log("the kernel's own view of the connections needs CAP_NET_RAW: not checked")
 		return nil
@@ -68,7 +68,7 @@ func WatchKernel(t testing.TB) *Kernel {
 	return k
 }
 
-func watchKernel() (*Kernel, error) {
+func watchKernel(ends []netip.Addr) (*Kernel, error) {
 	all := uint16(unix.ETH_P_ALL)<<8 | uint16(unix.ETH_P_ALL)>>8 // network order
 	s, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(all))
 	if err != nil {
@@ -91,7 +91,7 @@ func watchKernel() (*Kernel, error) {
 		unix.Close(s)
 		return nil, fmt.Errorf("listening to loopback: %w", err)
 	}
-	k := &Kernel{socket: s, stop: make(chan struct{}), more: make(chan struct{}, 1)}
+	k := &Kernel{socket: s, ends: ends, stop: make(chan struct{}), more: make(chan struct{}, 1)}
 	k.done.Add(2)
 	go k.capture()
 	go k.askOwners()
@@ -151,7 +151,7 @@ func (k *Kernel) capture() {
 			continue // loopback shows every packet on its way out and on its way in
 		}
 		o, ok := parseSYN(packet[:n])
-		if !ok {
+		if !ok || !slices.Contains(k.ends, o.From.Addr()) && !slices.Contains(k.ends, o.To.Addr()) {
 			continue
 		}
 		o.Time = stamp(control[:c])
@@ -166,12 +166,15 @@ func (k *Kernel) capture() {
 	}
 }
 
+// askWithin is the age from which an opening is too old to ask whose it is: it is most likely over.
+const askWithin = time.Second
+
 // askOwners finds out whose the openings are, the latest first, since whose a socket is can be asked only while it is open.
 func (k *Kernel) askOwners() {
 	defer k.done.Done()
 	// This thread goes before the others, where that is allowed. It stays locked, and so ends with this goroutine.
 	runtime.LockOSThread()
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -15)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -5)
 	for {
 		k.mu.Lock()
 		next, o := -1, Opening{}
@@ -188,7 +191,10 @@ func (k *Kernel) askOwners() {
 			}
 			continue
 		}
-		owner := lineage(inodeOf(o.From, o.To))
+		var owner []int
+		if time.Since(o.Time) < askWithin {
+			owner = lineage(inodeOf(o.From, o.To))
+		}
 		k.mu.Lock()
 		k.openings[next].Owner, k.openings[next].Asked = owner, true
 		k.mu.Unlock()
@@ -233,45 +239,52 @@ func parseSYN(b []byte) (o Opening, ok bool) {
 	return o, true
 }
 
-// inodeOf finds the socket local -> remote in the kernel's tables; "" when it is gone.
-func inodeOf(local, remote netip.AddrPort) string {
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		data, err := os.ReadFile(table)
-		if err != nil {
-			continue
-		}
-		lines := bufio.NewScanner(bytes.NewReader(data))
-		for lines.Scan() {
-			f := strings.Fields(lines.Text())
-			if len(f) > 9 && tableAddr(f[1]) == local && tableAddr(f[2]) == remote {
-				return f[9]
-			}
-		}
+// inodeOf asks the kernel (sock_diag(7)) for the socket local -> remote; 0 when it is gone.
+func inodeOf(local, remote netip.AddrPort) uint32 {
+	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_INET_DIAG)
+	if err != nil {
+		return 0
 	}
-	return ""
-}
-
-// tableAddr reads an address of /proc/net/tcp: words in the machine's byte order, then the port.
-func tableAddr(s string) netip.AddrPort {
-	host, port, _ := strings.Cut(s, ":")
-	b, err := hex.DecodeString(host)
-	p, errPort := strconv.ParseUint(port, 16, 16)
-	if err != nil || errPort != nil || len(b)%4 != 0 {
-		return netip.AddrPort{}
+	defer unix.Close(s)
+	const sockDiagByFamily = 20
+	family := byte(unix.AF_INET)
+	if local.Addr().Is6() {
+		family = unix.AF_INET6
 	}
-	for i := 0; i < len(b); i += 4 {
-		binary.NativeEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
+	// nlmsghdr, then inet_diag_req_v2: family, protocol, two bytes, states, and the socket's ports, addresses, interface
+	// and cookie (all ones: none).
+	b := make([]byte, 0, 72)
+	b = binary.NativeEndian.AppendUint32(b, 72)
+	b = binary.NativeEndian.AppendUint16(b, sockDiagByFamily)
+	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST)
+	b = append(b, make([]byte, 8)...)
+	b = append(b, family, unix.IPPROTO_TCP, 0, 0, 0xff, 0xff, 0xff, 0xff)
+	b = binary.BigEndian.AppendUint16(b, local.Port())
+	b = binary.BigEndian.AppendUint16(b, remote.Port())
+	for _, end := range []netip.AddrPort{local, remote} {
+		var full [16]byte
+		copy(full[:], end.Addr().AsSlice())
+		b = append(b, full[:]...)
 	}
-	a, _ := netip.AddrFromSlice(b)
-	return netip.AddrPortFrom(a.Unmap(), uint16(p))
+	b = append(b, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
+	if unix.Sendto(s, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}) != nil {
+		return 0
+	}
+	answer := make([]byte, 1024)
+	n, _, err := unix.Recvfrom(s, answer, 0)
+	// nlmsghdr, then inet_diag_msg: 4 bytes, the socket (48), and five words, the last of them the inode.
+	if err != nil || n < 16+4+48+20 || binary.NativeEndian.Uint16(answer[4:]) != sockDiagByFamily {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(answer[16+4+48+16:])
 }
 
 // lineage is the process that has the socket, and its ancestors; nil when nobody has it.
-func lineage(inode string) (pids []int) {
-	if inode == "" || inode == "0" {
+func lineage(inode uint32) (pids []int) {
+	if inode == 0 {
 		return nil
 	}
-	want := "socket:[" + inode + "]"
+	want := fmt.Sprintf("socket:[%d]", inode)
 	for _, pid := range slices.Backward(processes()) { // the youngest first: it is most likely one of the test's
 		dir := fmt.Sprintf("/proc/%d/fd/", pid)
 		files, _ := os.ReadDir(dir)

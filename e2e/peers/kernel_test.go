@@ -4,6 +4,7 @@ package peers_test
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 func TestTheKernelNamesInitiatorAndEndsOfAConnection(t *testing.T) {
 	for _, host := range []string{"127.0.0.2", "::1"} {
 		t.Run(host, func(t *testing.T) {
-			k := peers.WatchKernel(t)
+			k := peers.WatchKernel(t, netip.MustParseAddr(host))
 			if k == nil {
 				t.Skip("not allowed to listen to loopback")
 			}

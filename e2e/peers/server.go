@@ -100,7 +100,7 @@ type Server struct {
 const watchdog = `("$@"; echo "exit status $?" >&2; kill -KILL 0) </dev/null & read -r line; kill -KILL 0`
 
 // ready is how long a server may take to greet.
-const ready = 10 * time.Second
+const ready = 30 * time.Second
 
 // ForTest starts a server for one test, and skips the test when the program is missing.
 func ForTest(t testing.TB, c Config) *Server {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,7 +87,6 @@ type desk struct {
 	state   error // of the ended program
 	stderr  *output
 	logged  []record    // the log as it was saved last
-	plain   color.Color // of a spot of the rail where nothing stands; behind a dialog it is darker
 }
 
 // output collects what a program writes while it runs.
@@ -208,7 +208,6 @@ func (d *desk) open(width, height int, args ...string) {
 	d.must("windowfocus", "--sync", d.window)
 	d.resize(width, height)
 	d.settled("the window is drawn", func(img image.Image) bool { return colors(img) > 20 })
-	d.samplePlain()
 }
 
 // complaints fails the test for whatever Fyne or the program complained of.
@@ -260,13 +259,13 @@ func (d *desk) must(args ...string) string {
 // it did on the screen.
 func (d *desk) keys(keys ...string) {
 	d.t.Helper()
-	d.must(append([]string{"key", "--clearmodifiers", "--delay", "15"}, keys...)...)
+	d.must(append([]string{"key", "--delay", "15"}, keys...)...)
 }
 
 // typed types text.
 func (d *desk) typed(text string) {
 	d.t.Helper()
-	d.must("type", "--clearmodifiers", "--delay", "8", "--", text)
+	d.must("type", "--delay", "8", "--", text)
 }
 
 // click presses the left button at a place of the window; times 2 is a double click.
@@ -373,20 +372,18 @@ func colors(img image.Image) int {
 	return len(seen)
 }
 
-// plainSpot is a place of the rail where nothing stands.
-var plainSpot = image.Pt(4, 300)
-
-func (d *desk) samplePlain() {
-	img, _ := d.look()
-	d.plain = img.At(plainSpot.X, plainSpot.Y)
-}
+// plainSpot is a place of the rail where nothing stands, and plain its colour, dark and light. Behind a dialog it is darker.
+var (
+	plainSpot = image.Pt(4, 300)
+	plain     = []color.RGBA{{0x1b, 0x1f, 0x26, 0xff}, {0xff, 0xff, 0xff, 0xff}}
+)
 
 // dialog waits until a dialog holds the window back, or until none does.
 func (d *desk) dialog(open bool) {
 	d.t.Helper()
 	d.await(fmt.Sprintf("a dialog is open: %v", open), func() bool {
 		img, _ := d.look()
-		return (img.At(plainSpot.X, plainSpot.Y) != d.plain) == open
+		return slices.Contains(plain, color.RGBAModel.Convert(img.At(plainSpot.X, plainSpot.Y)).(color.RGBA)) != open
 	})
 }
 
