@@ -58,8 +58,8 @@ func (c Command) String() string {
 	return c.Verb + " " + c.Arg
 }
 
-// Mask returns a command line that a log may show: the argument of PASS and ACCT is "****", the rest goes through
-// [Escape].
+// Mask returns a command line that a log may show: the argument of PASS, ACCT and SITE PSWD is "****", the rest
+// goes through [Escape].
 func Mask(line string) string {
 	for line != "" && line[0] >= 0xf0 {
 		line = line[1:]
@@ -70,6 +70,13 @@ func Mask(line string) string {
 			return strings.ToUpper(verb) + " ****"
 		}
 		return strings.ToUpper(verb)
+	}
+	// Serv-U and others change a password with SITE PSWD.
+	if site, what, _ := strings.Cut(strings.TrimLeft(line, " "), " "); strings.EqualFold(site, "SITE") {
+		what, _, has = strings.Cut(strings.TrimLeft(what, " "), " ")
+		if what = strings.ToUpper(what); has && (what == "PSWD" || what == "PASS" || what == "PASSWD" || what == "CHPASS") {
+			return "SITE " + what + " ****"
+		}
 	}
 	// A verb that is glued to a control byte ("PASS\x00secret") is no command, but still somebody's password.
 	if len(verb) >= 4 && strings.EqualFold(verb[:4], "PASS") {
