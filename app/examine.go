@@ -95,12 +95,23 @@ func (a *App) CancelExamination() {
 	}
 }
 
-// Suspicion returns what the log of a session so far says of its failure, without any probe, or nil.
-func (a *App) Suspicion(key connlog.SessionKey) *doctor.Report {
-	s, ok := a.Log.Session(key)
-	if !ok || s.Failed == 0 {
-		return nil
+// Suspicion returns what the log of the newest session with a server says of its failure, without any probe; nil when
+// nothing failed in it, or when it isn't a channel's fault.
+func (a *App) Suspicion() *doctor.Report {
+	sessions := a.Log.Sessions()
+	for i := len(sessions) - 1; i >= 0; i-- {
+		s := sessions[i]
+		if s.Side != connlog.Client {
+			continue
+		}
+		if s.Failed == 0 {
+			return nil
+		}
+		r := doctor.FromSession(s)
+		if r.Sentence == "" || !r.Problem() {
+			return nil
+		}
+		return &r
 	}
-	r := doctor.FromSession(s)
-	return &r
+	return nil
 }

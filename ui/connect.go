@@ -33,6 +33,9 @@ type connect struct {
 	tls           *kit.Chip
 	line          *kit.FlowText // what is under way, or what failed
 	lineBox       *fyne.Container
+	examine       *kit.Button
+	failed        string // the error that suspicion is about
+	suspicion     string
 	cancel        *kit.Button
 	active        *pane
 
@@ -99,7 +102,9 @@ func newConnect(w *Window) *connect {
 
 	c.line = kit.NewFlowText()
 	c.cancel = kit.NewButton("Cancel", w.app.Cancel)
-	c.lineBox = kit.Pad(2, 8, 2, 10, kit.HBox(kit.Gap, kit.Grow(kit.Pad(4, 0, 4, 0, c.line)), c.cancel))
+	c.examine = kit.NewButton("Examine", c.examineServer)
+	c.examine.Tip = "Find out what is wrong, step by step, and what has to change"
+	c.lineBox = kit.Pad(2, 8, 2, 10, kit.HBox(kit.Gap, kit.Grow(kit.Pad(4, 0, 4, 0, c.line)), container.NewCenter(c.examine), container.NewCenter(c.cancel)))
 
 	c.transfers = newTransferList(w)
 	c.drawer = channels.NewDrawer(channels.Options{
@@ -165,11 +170,22 @@ func (c *connect) connectOrNot() {
 }
 
 func (c *connect) connect() {
+	t, ok := c.target()
+	if !ok {
+		return
+	}
+	c.remote.forget()
+	c.welcome = true
+	c.w.app.Connect(t, modes[c.mode.Selected])
+}
+
+// target reads the bar; when that can't be it says why.
+func (c *connect) target() (t client.Target, ok bool) {
 	t, err := client.ParseURL(c.address.Text)
 	if err != nil {
 		c.note(sentence(err), kit.ColorBad)
 		c.w.focusOn(c.address)
-		return
+		return t, false
 	}
 	if c.user.Text != "" {
 		t.User = c.user.Text
@@ -177,9 +193,15 @@ func (c *connect) connect() {
 	if c.password.Text != "" {
 		t.Password = c.password.Text
 	}
-	c.remote.forget()
-	c.welcome = true
-	c.w.app.Connect(t, modes[c.mode.Selected])
+	return t, true
+}
+
+// examineServer has the doctor examine the server in the bar.
+func (c *connect) examineServer() {
+	if t, ok := c.target(); ok {
+		c.w.show("doctor")
+		c.w.doctor.examineTarget(t, modes[c.mode.Selected])
+	}
 }
 
 // tryIt connects to a server of its own on this computer, and moves a file in both modes.
@@ -227,6 +249,15 @@ func (c *connect) say(text string, color fyne.ThemeColorName) {
 	}
 	c.line.SetSpans(kit.Span{Text: text, Color: color})
 	c.cancel.Hide()
+	c.examine.Hide()
+	if r := c.w.app.Remote(); color == kit.ColorBad && r.Err == c.failed && c.failed != "" {
+		if c.suspicion != "" || r.Phase == app.Disconnected {
+			c.examine.Show()
+		}
+		if c.suspicion != "" {
+			c.line.SetSpans(kit.Span{Text: c.suspicion + " ", Color: kit.ColorBad}, kit.Span{Text: text, Color: kit.ColorMuted})
+		}
+	}
 	if c.w.app.Remote().Doing != "" {
 		c.cancel.Show()
 	}
@@ -262,6 +293,12 @@ func (c *connect) refresh() {
 	case c.noted.Text != "":
 		c.say(c.noted.Text, c.noted.Color)
 	case r.Err != "":
+		if r.Err != c.failed {
+			c.failed, c.suspicion = r.Err, ""
+			if s := c.w.app.Suspicion(); s != nil {
+				c.suspicion = strings.ToUpper(string(s.Confidence[:1])) + string(s.Confidence[1:]) + ": " + plainArrows(s.Sentence)
+			}
+		}
 		c.say(r.Err, kit.ColorBad)
 	case l.Err != "":
 		c.say(l.Err, kit.ColorBad)
@@ -321,21 +358,22 @@ func (c *connect) remoteEmpty(r app.Remote) {
 
 // actions are what can be done about a channel.
 func (c *connect) actions(ch connlog.Channel) []channels.Action {
-	if ch.Kind != connlog.Data || c.w.app.Remote().Phase != app.Connected {
-		return nil
+	var out []channels.Action
+	use := func(label string, m client.Mode) {
+		out = append(out, channels.Action{Label: label, Run: func() { c.mode.SetSelected(slices.Index(modes, m)) }})
 	}
-	use := func(label string, m client.Mode) channels.Action {
-		return channels.Action{Label: label, Run: func() {
-			c.mode.SetSelected(slices.Index(modes, m))
-		}}
-	}
-	if ch.Mode == connlog.Active {
-		return []channels.Action{use("Use passive from now on", client.ModePassive)}
+	if ch.Kind == connlog.Data && c.w.app.Remote().Phase == app.Connected {
+		switch {
+		case ch.Mode == connlog.Active:
+			use("Use passive from now on", client.ModePassive)
+		case ch.State == connlog.Failed:
+			use("Use active from now on", client.ModeActive)
+		}
 	}
 	if ch.State == connlog.Failed {
-		return []channels.Action{use("Use active from now on", client.ModeActive)}
+		out = append(out, channels.Action{Label: "Examine", Run: c.examineServer})
 	}
-	return nil
+	return out
 }
 
 func (c *connect) download(entries []client.Entry) {

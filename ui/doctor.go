@@ -61,16 +61,16 @@ func newDoctor(w *Window) *doctorScreen {
 	d.mode = kit.NewSelect([]string{"Auto", "Passive", "Active"}, nil)
 	d.mode.Prefix = "Mode: "
 	d.button = kit.NewPrimaryButton("Examine", d.examineOrCancel)
-	d.consent = kit.NewCheck("Also compare without TLS: the password is then readable on the way", nil)
+	d.consent = kit.NewCheck("Also compare without TLS (password in clear)", nil)
 
-	d.facts = kit.VBox(2)
+	d.facts = kit.VBox(6)
 	d.note = kit.NewMutedParagraph("")
 	tried := kit.NewCard("What was tried", container.NewBorder(nil, kit.VBox(8, d.consent, d.note), nil, nil, container.NewVScroll(d.facts)))
 
 	d.side, d.title, d.words = kit.NewFlowText(), kit.NewFlowText(), kit.NewFlowText()
 	d.title.TextSize, d.title.Bold = kit.HeadlineSize, true
 	d.verdict = kit.NewCard("", kit.VBox(4, d.side, d.title, d.words))
-	d.picture = newPicture(fyne.NewSize(420, 150))
+	d.picture = newPicture(fyne.NewSize(420, 190))
 	d.fixes = kit.VBox(8)
 	d.fixCard = kit.NewCard("What to change", d.fixes)
 	d.body = kit.VBox(12, d.verdict, kit.NewCard("", d.picture), d.fixCard)
@@ -80,8 +80,7 @@ func newDoctor(w *Window) *doctorScreen {
 	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, kit.HBox(kit.Gap,
 		kit.Grow(d.address), kit.FixedWidth(112, d.user), kit.FixedWidth(120, d.password), kit.FixedWidth(122, d.mode), d.button))))
 	right := container.NewStack(container.NewVScroll(kit.Pad(0, 6, 0, 0, d.body)), d.idle)
-	columns := &columns{first: 0.34, gap: 12}
-	d.object = container.NewBorder(bar, nil, nil, nil, kit.Pad(12, 12, 12, 12, container.New(columns, tried, right)))
+	d.object = container.NewBorder(bar, nil, nil, nil, kit.Pad(12, 12, 12, 12, container.New(&columns{first: 0.34, gap: 12}, tried, right)))
 	d.refresh()
 	return d
 }
@@ -116,16 +115,13 @@ func (c *columns) MinSize(objects []fyne.CanvasObject) fyne.Size {
 type factLine struct {
 	fact   doctor.Fact
 	sign   *kit.IconImage
-	title  *kit.Label
-	result *kit.Label
+	text   *kit.FlowText
 	object fyne.CanvasObject
 }
 
 func newFactLine() *factLine {
-	l := &factLine{sign: kit.NewIcon(kit.IconClock, kit.ColorMuted), title: kit.NewLabel(""), result: kit.NewMutedLabel("")}
-	l.title.Shrink, l.result.Shrink = true, true
-	l.result.Align = fyne.TextAlignTrailing
-	l.object = kit.FixedHeight(26, kit.HBox(6, kit.FixedWidth(16, l.sign), container.New(&columns{first: 0.66, gap: 4}, l.title, l.result)))
+	l := &factLine{sign: kit.NewIcon(kit.IconClock, kit.ColorMuted), text: kit.NewFlowText()}
+	l.object = kit.HBox(8, container.NewVBox(kit.FixedHeight(kit.LineHeight, kit.FixedWidth(16, l.sign))), kit.Grow(l.text))
 	return l
 }
 
@@ -134,21 +130,17 @@ func (l *factLine) show(f doctor.Fact) {
 		return
 	}
 	l.fact = f
-	l.title.SetText(plainArrows(f.Title()))
 	switch {
 	case f.Running:
 		l.sign.Set(kit.IconClock, kit.ColorMuted)
-		l.result.SetText("…")
 	case f.OK:
 		l.sign.Set(kit.IconCheck, kit.ColorGood)
-		l.result.SetText(f.Result())
 	case f.Note:
 		l.sign.Set(kit.IconInfo, kit.ColorMuted)
-		l.result.SetText(f.Result())
 	default:
 		l.sign.Set(kit.IconCross, kit.ColorBad)
-		l.result.SetText(f.Result())
 	}
+	l.text.SetSpans(kit.Span{Text: plainArrows(f.Title()) + "  "}, kit.Span{Text: f.Result(), Color: kit.ColorMuted})
 }
 
 // plainArrows writes the arrows of a text as words: the toolkit's fonts can't be relied on for them.
@@ -276,8 +268,12 @@ func (d *doctorScreen) showReport(e app.Examination) {
 // firstSentence splits a text after its first sentence.
 func firstSentence(s string) (first, rest string) {
 	for i := 0; i+1 < len(s); i++ {
-		if (s[i] == '.' || s[i] == ':' && i > 40) && s[i+1] == ' ' {
+		switch {
+		case s[i+1] != ' ':
+		case s[i] == '.':
 			return s[:i+1], s[i+2:]
+		case s[i] == ':' && i > 24 && i+2 < len(s):
+			return s[:i], capital(s[i+2:])
 		}
 	}
 	return s, ""
@@ -314,9 +310,10 @@ func figureOfReport(r *doctor.Report) figure {
 		if !a.Works && (a.Stop == doctor.AtClientRouter || a.Stop == doctor.AtServerRouter) {
 			routers[a.Stop] = true
 		}
-		line := arrow{by: a.Initiator, labels: []string{plainArrows(a.Label)}, stopped: !a.Works, at: a.Stop}
+		label := plainArrows(a.Label)
+		line := arrow{by: a.Initiator, labels: []string{label}, stopped: !a.Works, at: a.Stop}
 		if !a.Works {
-			line.word = "stopped"
+			line.labels = []string{label + " · stopped at " + a.Stops, label + " · stopped"}
 		}
 		f.arrows = append(f.arrows, line)
 	}
