@@ -62,7 +62,7 @@ func TestFirewallsAreReadFromTheirListings(t *testing.T) {
 	}
 	windows := func(profile string) commands {
 		return commands{
-			"netsh advfirewall show currentprofile":          profile + " Profile Settings: \n-----\nState                                 ON\n",
+			"netsh advfirewall show currentprofile":           profile + " Profile Settings: \n-----\nState                                 ON\n",
 			`reg query ` + windowsPolicy + `\PublicProfile`:   recorded(t, "windows-profile.txt"),
 			`reg query ` + windowsPolicy + `\StandardProfile`: recorded(t, "windows-profile.txt"),
 			`reg query ` + windowsPolicy + `\FirewallRules`:   recorded(t, "windows-rules.txt"),
@@ -101,7 +101,7 @@ func TestFirewallsAreReadFromTheirListings(t *testing.T) {
 		}, `netsh advfirewall firewall add rule name="Portside 21100-21199" dir=in action=allow protocol=TCP localport=21100-21199`},
 		{"Windows on a public network", "windows", windows("Public"), windowsFirewall, fwOn, []want{{2121, fwOpen, fwOpen}, {21100, fwClosed, fwClosed}}, ""},
 		{"Windows, switched off", "windows", commands{
-			"netsh advfirewall show currentprofile":        "Public Profile Settings: \n",
+			"netsh advfirewall show currentprofile":         "Public Profile Settings: \n",
 			`reg query ` + windowsPolicy + `\PublicProfile`: strings.Replace(recorded(t, "windows-profile.txt"), "EnableFirewall    REG_DWORD    0x1", "EnableFirewall    REG_DWORD    0x0", 1),
 		}, windowsFirewall, fwOff, []want{{21100, fwOpen, fwOpen}}, ""},
 		{"macOS with the program blocked", "darwin", commands{
