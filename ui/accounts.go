@@ -133,7 +133,7 @@ func openAccounts(w *Window, changed func()) *accounts {
 	t.SetEmpty(kit.Empty{Text: "Nobody may come in.", Hint: "Add an account: a name and a password for one person, or the one that anyone may use."})
 
 	a.dialog = &kit.Dialog{Title: "Accounts", Width: 700, Post: w.post, Focus: t, OnClosed: changed}
-	a.dialog.Content = kit.VBox(8, kit.FixedHeight(252, t), a.note)
+	a.dialog.Content = kit.VBox(8, kit.FixedHeight(252, kit.NewFlushCard(t)), a.note)
 	stay := func(f func()) func() bool { return func() bool { f(); return false } }
 	a.dialog.Buttons = []kit.DialogButton{
 		{Text: "Add…", Left: true, Run: stay(a.add)},
@@ -221,7 +221,7 @@ func (a *accounts) cell(row, col int) kit.Cell {
 	if one.MaxSessions > 0 {
 		return kit.Cell{Text: strconv.Itoa(one.MaxSessions)}
 	}
-	return kit.Cell{Text: "Any number"}
+	return kit.Cell{Text: "Any"}
 }
 
 func (a *accounts) add() {
@@ -339,6 +339,9 @@ func openAccount(w *Window, at int, before app.Account, saved func(at int)) *acc
 		{Text: save, Style: kit.Primary, Default: true, Run: func() bool { f.save(); return false }},
 	}
 	f.fill()
+	if f.anyone.Checked {
+		f.dialog.Focus = f.anyone // a disabled field keeps the keys to itself
+	}
 	f.dialog.Show(w)
 	return f
 }
@@ -414,15 +417,18 @@ func (f *account) showAnyone() {
 	f.say("")
 }
 
-// say shows a line under the fields; an empty one takes it away.
+// say shows a problem under the fields. Without one, a new password is what there is to say something about.
 func (f *account) say(problem string) {
-	if problem == "" {
-		problem = " "
+	span := kit.Span{Text: problem, Color: kit.ColorBad}
+	switch {
+	case problem != "":
+	case f.password.Text != "":
+		span = kit.Span{Text: "Copy the password or write it down: it can't be shown again later.", Color: kit.ColorMuted}
+	default:
+		span.Text = " "
 	}
-	if f.problem.String() != problem {
-		f.problem.SetSpans(kit.Span{Text: problem, Color: kit.ColorBad})
-		f.dialog.Refresh()
-	}
+	f.problem.SetSpans(span)
+	f.dialog.Refresh()
 }
 
 // typed returns the account as the fields have it.
@@ -449,11 +455,25 @@ func (f *account) save() {
 	}
 	if fresh := one.Rights &^ f.before.Rights; one.Anonymous() && one.Rights&app.Writing != 0 && (fresh&app.Writing != 0 || !f.before.Anonymous()) {
 		kit.Confirm(f.w, "Let anyone change your files?",
-			"Without a password, everyone who can reach this computer could do this in the folder: "+one.Rights.String()+". An account with a password is safer.",
+			"Without a password, everyone who can reach this computer could "+changes(one.Rights)+" in the folder. An account with a password is safer.",
 			"Let anyone write", true, func() { f.keep(one) })
 		return
 	}
 	f.keep(one)
+}
+
+// changes says in words what rights let somebody do to files.
+func changes(r app.Rights) string {
+	var all []string
+	for _, one := range app.SingleRights() {
+		if r&one.Rights&app.Writing != 0 {
+			all = append(all, strings.ToLower(one.Title))
+		}
+	}
+	if last := len(all) - 1; last > 0 {
+		return strings.Join(all[:last], ", ") + " and " + all[last]
+	}
+	return strings.Join(all, "")
 }
 
 func (f *account) keep(one app.Account) {

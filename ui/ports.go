@@ -20,6 +20,7 @@ type ports struct {
 	s       *share
 	holders []app.PortHolder
 	line    *kit.FlowText
+	said    string // what line says
 	table   *kit.Table
 	object  *fyne.Container
 }
@@ -34,7 +35,7 @@ func newPorts(s *share) *ports {
 		kit.Column{ID: "state", Title: "State", Width: 100, Min: 86},
 		kit.Column{ID: "who", Title: "Who", Flex: true, Min: 100},
 		kit.Column{ID: "address", Title: "Client's address", Width: 170, Min: 90},
-		kit.Column{ID: "session", Title: "Session", Width: 90, Min: 60},
+		kit.Column{ID: "session", Title: "Session", Width: 90, Min: 80},
 		kit.Column{ID: "since", Title: "Since", Width: 80, Min: 70, Align: fyne.TextAlignTrailing},
 	)
 	p.table = t
@@ -98,9 +99,6 @@ func (p *ports) text(one app.PortHolder) string {
 
 // show brings the tab in line with the server.
 func (p *ports) show(st app.Share) {
-	if len(st.Ports) == 0 && len(p.holders) == 0 && p.line.String() != "" && st.Phase == app.Stopped {
-		return // nothing new while nothing runs
-	}
 	p.holders = st.Ports
 	p.table.Refresh()
 	moving := 0
@@ -122,24 +120,42 @@ func (p *ports) show(st app.Share) {
 	}
 	if n := st.Shortage.Times; n > 0 {
 		last := st.Shortage.Last
+		if more := len(last.Holders) - holdersSaid; more > 0 {
+			last.Holders = append(slices.Clone(last.Holders[:holdersSaid]), fmt.Sprintf("%d more", more))
+		}
 		spans = append(spans,
 			kit.Span{Text: " The range was full " + count(n, "time", "times") + ", last at " + last.Time.Format("15:04:05") + ".", Color: kit.ColorBad, Bold: true},
-			kit.Span{Text: " " + shorten(connlog.Printable(connlog.Sentence(last)), 260) + " Make the range larger, in your firewall and router too.", Color: kit.ColorMuted})
+			kit.Span{Text: " " + connlog.Printable(connlog.Sentence(last)) + " Make the range larger, in your firewall and router too. ", Color: kit.ColorMuted},
+			kit.Span{Text: "Show it", OnTap: func() { p.s.showSession(last.Session) }})
 	}
-	p.line.SetSpans(spans...)
-	p.object.Refresh()
+	var said strings.Builder
+	for _, one := range spans {
+		said.WriteString(one.Text)
+	}
+	if said.String() != p.said {
+		p.said = said.String()
+		p.line.SetSpans(spans...)
+		p.object.Refresh()
+	}
 }
+
+// holdersSaid is how many holders are named where the range was full; the log has all.
+const holdersSaid = 2
 
 // portsTaken says how many passive ports are taken, of how many. Several people may share a port.
 func portsTaken(st app.Share) string {
-	taken := map[uint16]bool{}
-	for _, one := range st.Ports {
-		taken[one.Port] = true
-	}
 	if st.PortsTotal == 0 {
-		return count(len(taken), "passive port", "passive ports") + " in use"
+		return count(taken(st.Ports), "passive port", "passive ports") + " in use"
 	}
-	return fmt.Sprintf("%d of %d passive ports in use", len(taken), st.PortsTotal)
+	return fmt.Sprintf("%d of %d passive ports in use", taken(st.Ports), st.PortsTotal)
+}
+
+func taken(holders []app.PortHolder) int {
+	ports := map[uint16]bool{}
+	for _, one := range holders {
+		ports[one.Port] = true
+	}
+	return len(ports)
 }
 
 // badge is the number beside the tab's title.
@@ -147,7 +163,7 @@ func (p *ports) badge() string {
 	if len(p.holders) == 0 {
 		return ""
 	}
-	return strconv.Itoa(len(p.holders))
+	return strconv.Itoa(taken(p.holders))
 }
 
 // told says in words which address clients are told: those of the local networks, and all others.
