@@ -69,7 +69,7 @@ func newLearn(w *Window) *learn {
 	second := container.New(&wrap{gap: kit.Gap, line: 6}, more...)
 	bars := kit.VBox(6, container.New(&wrap{gap: kit.Gap, line: 6}, first...), second)
 
-	l.picture = newPicture(fyne.NewSize(560, 190))
+	l.picture = newPicture(fyne.NewSize(560, 202))
 	l.player = &player{moved: l.moved, animated: func() bool { return w.driver.Settings().ShowAnimations() }}
 	l.play = kit.NewButton("Play", l.toggle)
 	l.back = kit.NewIconButton(kit.IconBack, "One step back  Left", func() { l.player.step(-1) })
@@ -87,7 +87,7 @@ func newLearn(w *Window) *learn {
 		l.cards[i] = kit.NewCard(c.title, container.NewVScroll(kit.Pad(0, 10, 0, 0, kit.VBox(0, c.text))))
 	}
 	cards := container.New(&evenRow{gap: 12}, l.cards[0], l.cards[1], l.cards[2])
-	all := kit.VBox(12, bars, kit.Grow(container.New(&twoRows{gap: 12, share: 0.6, least: 140}, stage, cards)))
+	all := kit.VBox(12, bars, kit.Grow(container.New(&twoRows{gap: 12, share: 0.6, least: 128}, stage, cards)))
 	l.table = kit.Pad(12, 12, 12, 12, all)
 	l.bars = []*fyne.Container{second, bars, all}
 	l.pages = newLearnPages(l)
@@ -105,6 +105,10 @@ func (l *learn) commands() []kit.Command {
 		{ID: "learn.next", Title: "One step on", Keys: []string{"Right"}, Group: "Learn", Enabled: here, Run: func() { l.player.step(1) }},
 		{ID: "learn.back", Title: "One step back", Keys: []string{"Left"}, Group: "Learn", Enabled: here, Run: func() { l.player.step(-1) }},
 		{ID: "learn.close", Title: "Back to the simulator", Keys: []string{"Escape"}, Group: "Learn", Enabled: page, Run: func() { l.open("") }},
+		{ID: "learn.down", Title: "Scroll down", Keys: []string{"Down"}, Group: "Learn", Enabled: page, Hidden: true, Run: func() { l.pages.scroll(3 * kit.LineHeight) }},
+		{ID: "learn.up", Title: "Scroll up", Keys: []string{"Up"}, Group: "Learn", Enabled: page, Hidden: true, Run: func() { l.pages.scroll(-3 * kit.LineHeight) }},
+		{ID: "learn.pagedown", Title: "Scroll a page down", Keys: []string{"PageDown"}, Group: "Learn", Enabled: page, Hidden: true, Run: func() { l.pages.scroll(l.pages.body.Size().Height - kit.LineHeight) }},
+		{ID: "learn.pageup", Title: "Scroll a page up", Keys: []string{"PageUp"}, Group: "Learn", Enabled: page, Hidden: true, Run: func() { l.pages.scroll(kit.LineHeight - l.pages.body.Size().Height) }},
 	}
 }
 

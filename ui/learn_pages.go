@@ -171,6 +171,13 @@ func (p *learnPages) show(id string) bool {
 	return true
 }
 
+// scroll moves the page for the keyboard.
+func (p *learnPages) scroll(by float32) {
+	most := max(0, p.body.Content.MinSize().Height-p.body.Size().Height)
+	p.body.Offset.Y = min(max(p.body.Offset.Y+by, 0), most)
+	p.body.Refresh()
+}
+
 const (
 	pageWidth         float32 = 860
 	pageFigure        float32 = 264

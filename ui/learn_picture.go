@@ -46,7 +46,7 @@ func (f figure) weight(i int) float32 {
 	switch {
 	case !f.arrows[i].said:
 		return 2
-	case !f.arrows[i-1].said: // below the ports of a channel
+	case i > 0 && !f.arrows[i-1].said: // below the ports of a channel
 		return 1.4
 	}
 	return 1
@@ -126,7 +126,7 @@ func arrowOf(s doctor.Setup, n int, st doctor.Step) arrow {
 	case st.Stopped && st.At == doctor.AtServer:
 		did, a.ports[own], a.ports[other] = "nobody opened it", "", ""
 	case st.Stopped && st.At == doctor.OnTheWay:
-		did, a.ports[other], a.word = who+" tried to open it", "", st.To.Addr().String()+" leads nowhere"
+		did, a.ports[other] = who+" tried to open it", ""
 	case st.Stopped:
 		did = who + " tried to open it"
 	}
@@ -342,9 +342,12 @@ func (s *stage) drawWalls() {
 			body.FillColor, body.StrokeColor, body.StrokeWidth = kit.Color(kit.ColorChip), ink, 3
 		}
 		s.p.add(body, x-width/2, s.top-6, width, end-s.top+6)
-		caption := w.name + " · " + w.rule
+		caption := w.name
+		if w.rule != "" {
+			caption += " · " + w.rule
+		}
 		for _, shorter := range []string{w.rule, w.name} {
-			if fyne.MeasureText(caption, kit.CaptionSize, fyne.TextStyle{}).Width > s.p.Size().Width/2-8 {
+			if shorter != "" && fyne.MeasureText(caption, kit.CaptionSize, fyne.TextStyle{}).Width > s.p.Size().Width/2-8 {
 				caption = shorter
 			}
 		}
