@@ -38,7 +38,7 @@ type pane struct {
 	stamp      uint64
 	rows       []row // the parent first, where there is one
 	want       string
-	arrive     bool // give the files the keyboard when the folder that was typed is there
+	arrive     bool     // give the files the keyboard when the folder that was typed is there
 	past, next []string // folders to go back and forward to
 }
 

@@ -26,17 +26,31 @@ func FocusBeside(near fyne.CanvasObject, o fyne.Focusable) {
 	}
 }
 
+// canvasOfFocused returns the canvas that has its focus on o. Unlike [canvasOf] it knows what was not drawn yet: an Enter that
+// follows at once on the key that opened a dialog is not lost.
+func canvasOfFocused(o fyne.CanvasObject) fyne.Canvas {
+	if c := canvasOf(o); c != nil {
+		return c
+	}
+	for _, w := range fyne.CurrentApp().Driver().AllWindows() {
+		if f, ok := o.(fyne.Focusable); ok && w.Canvas().Focused() == f {
+			return w.Canvas()
+		}
+	}
+	return nil
+}
+
 // passKey hands a key that the focused widget o has no use for to the window. Fyne itself does so only while nothing has
 // the focus.
 func passKey(o fyne.CanvasObject, ev *fyne.KeyEvent) {
-	if c := canvasOf(o); c != nil && c.OnTypedKey() != nil {
+	if c := canvasOfFocused(o); c != nil && c.OnTypedKey() != nil {
 		c.OnTypedKey()(ev)
 	}
 }
 
 // passShortcut hands a shortcut that the focused widget o has no use for to the window.
 func passShortcut(o fyne.CanvasObject, s fyne.Shortcut) {
-	if c, ok := canvasOf(o).(fyne.Shortcutable); ok {
+	if c, ok := canvasOfFocused(o).(fyne.Shortcutable); ok {
 		c.TypedShortcut(s)
 	}
 }
