@@ -302,7 +302,7 @@ func (s *session) cmdTYPE(c wire.Command) {
 	case len(f) == 1 && f[0] == "A", len(f) == 2 && f[0] == "A" && f[1] == "N":
 		s.binary = false
 		s.reply(200, "Type is ASCII.")
-	case len(f) == 1 && f[0] == "I", len(f) == 2 && f[0] == "L" && f[1] == "8":
+	case len(f) == 1 && (f[0] == "I" || f[0] == "L8"), len(f) == 2 && f[0] == "L" && f[1] == "8":
 		s.binary = true
 		s.reply(200, "Type is binary.")
 	case len(f) > 0 && (f[0] == "A" || f[0] == "E" || f[0] == "L"):
