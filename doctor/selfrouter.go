@@ -65,19 +65,21 @@ func FindRouter(ctx context.Context, s RouterSearch) (*Router, error) {
 	binary.BigEndian.PutUint32(r.nonce[8:], uint32(r.boot.UnixNano()))
 	var tasks sync.WaitGroup
 	var device *goupnp.RootDevice
+	second, enough := context.WithTimeout(ctx, routerSearch)
+	defer enough()
 	tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, routerSearch+routerAnswer)
 		defer cancel()
 		if location, err := ssdpSearch(ctx, s); err == nil {
-			device, r.igd = readDevice(ctx, s.Gateway, location)
+			if device, r.igd = readDevice(ctx, s.Gateway, location); r.igd != nil {
+				enough() // UPnP tells more than the others, so these need not be waited for
+			}
 		}
 	})
 	var external netip.Addr
 	tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, routerSearch)
-		defer cancel()
 		var err error
-		if external, r.pcp, err = pmpExternal(ctx, s); err == nil {
+		if external, r.pcp, err = pmpExternal(second, s); err == nil {
 			r.pmp = s.PMP
 		}
 	})

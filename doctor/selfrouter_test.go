@@ -231,6 +231,7 @@ func TestARouterThatKnowsOnlyPermanentMappingsGetsThem(t *testing.T) {
 }
 
 func TestASilentRouterCostsTheSearchAndNoMore(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, false, false)
 	began := time.Now()
 	if _, err := FindRouter(t.Context(), g.search); !errors.Is(err, ErrNoRouter) {
@@ -248,6 +249,7 @@ func TestASilentRouterCostsTheSearchAndNoMore(t *testing.T) {
 }
 
 func TestOnlyTheGatewayItselfIsBelieved(t *testing.T) {
+	t.Parallel()
 	g := newGateway(t, true, false)
 	g.set(func() { g.location = "http://127.0.0.2:9/desc.xml" })
 	if r, err := FindRouter(t.Context(), g.search); err == nil {
