@@ -54,7 +54,7 @@ var pagesOfLearn = []learnText{
 		"You look after one firewall at your server. The firewalls at the clients belong to everyone who visits it. That is why passive mode is the one to set up.",
 		"A firewall that drops says nothing: the client waits, and the listing hangs. A firewall that rejects answers at once: connection refused.",
 	}},
-	{id: "range", tab: "Passive range", title: "The passive range, and its size", figure: rangeFigure(), setup: guarded, text: []string{
+	{id: "range", tab: "Range", title: "The passive range, and its size", figure: rangeFigure(), setup: guarded, text: []string{
 		"Without a range the server waits at any free port, and nobody knows which port to open. Give it a **passive range**, for instance 21100–21199, and let exactly that in: at the server's firewall, and in the router before it, with the same numbers.",
 		"Each listing and each file that moves uses one port, and a port may need a rest before it is used again. So count **people at once × files each at once**, and half as much again: 12 people with 4 files each need about 72 ports.",
 		"Too few, and the server says no to the latecomers (425). Too many, and more is open than need be. For a home 20 are plenty, and 100 serve most offices.",
@@ -67,7 +67,7 @@ var pagesOfLearn = []learnText{
 		"`EPSV` names no address, and many programs dial the address they already reach when they are told a private one; Portside does, and says so. So a Passive IP that isn't set may go unnoticed with one client and break the next.",
 		"In the server's own network the public address often doesn't come back. Portside tells clients there its local address, and everyone else the Passive IP.",
 	}},
-	{id: "tls", tab: "TLS and SFTP", title: "FTPS is no different; SFTP and HTTP need one channel", figure: sftpFigure(), setup: helperBlinded, text: []string{
+	{id: "tls", tab: "TLS, SFTP", title: "FTPS is no different; SFTP and HTTP need one channel", figure: sftpFigure(), setup: helperBlinded, text: []string{
 		"**FTPS** is FTP inside TLS. Explicit FTPS begins at port 21 and then turns TLS on, implicit FTPS has it from the start at port 990. The channels are the same two, opened by the same sides, and firewalls have to let the same ports in.",
 		"One thing gets harder: some routers and firewalls help with FTP. They read the commands, mend the addresses and open the ports. TLS hides the commands from them too, so a server that lived on such help stops working the day TLS is turned on. Set a [passive range](range) and a [Passive IP](passive-ip), and no help is needed.",
 		"**SFTP** and **HTTP** need one channel only: commands and files share it, and the client opens it. One port at the server is enough: 22 for SFTP, 443 for HTTPS. SFTP is no kind of FTP; it is part of SSH.",

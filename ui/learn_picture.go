@@ -33,6 +33,7 @@ type wall struct {
 // arrow is a channel, or a line that goes over the control channel.
 type arrow struct {
 	said    bool
+	tls     bool // a channel that TLS protects: a lock stands before its label
 	by      connlog.Side
 	labels  []string  // the longest that fits is shown
 	ports   [2]string // under the client's and the server's end
@@ -97,7 +98,7 @@ func figureOf(r doctor.Run) figure {
 }
 
 func arrowOf(s doctor.Setup, n int, st doctor.Step) arrow {
-	a := arrow{said: st.Kind == doctor.Said, by: st.By, stopped: st.Stopped, at: st.At, word: st.Word}
+	a := arrow{said: st.Kind == doctor.Said, tls: s.TLS && !st.Stopped, by: st.By, stopped: st.Stopped, at: st.At, word: st.Word}
 	number := fmt.Sprintf("%d  ", n)
 	if a.said {
 		short := st.Line
@@ -445,6 +446,9 @@ func (s *stage) label(a arrow, y float32, ink color.Color) {
 		style, size = fyne.TextStyle{Monospace: true}, kit.CaptionSize-1
 	}
 	room := s.clear[1] - s.clear[0]
+	if a.tls {
+		room -= 40
+	}
 	text := a.labels[len(a.labels)-1]
 	for _, l := range a.labels {
 		if fyne.MeasureText(l, size, style).Width <= room {
@@ -460,7 +464,11 @@ func (s *stage) label(a arrow, y float32, ink color.Color) {
 	case a.at == doctor.OnTheWay:
 		gap = 8 // above the cross
 	}
-	s.p.text(text, size, style, ink, (s.clear[0]+s.clear[1])/2, y-gap-h, 0.5)
+	t := s.p.text(text, size, style, ink, (s.clear[0]+s.clear[1])/2, y-gap-h, 0.5)
+	if a.tls && !a.said {
+		const lock = 13
+		s.p.add(canvas.NewImageFromResource(kit.IconColored(kit.IconLock, kit.ColorMuted)), t.Position().X-lock-6, t.Position().Y+(h-lock)/2, lock, lock)
+	}
 }
 
 func (s *stage) ports(a arrow, y, shown float32) {
