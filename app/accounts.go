@@ -203,6 +203,15 @@ func (s ShareSettings) writable() bool {
 	return slices.ContainsFunc(people, func(p Account) bool { return p.Rights&Writing != 0 })
 }
 
+// Anyone says what somebody without a password may do with these settings; 0 when everybody needs one.
+func (s ShareSettings) Anyone() Rights {
+	people, _ := s.people()
+	if i := slices.IndexFunc(people, Account.Anonymous); i >= 0 {
+		return people[i].Rights
+	}
+	return 0
+}
+
 // loginName is the name to put into an address: the only account's, when it has one that must be typed.
 func (s ShareSettings) loginName() string {
 	if people, _ := s.people(); len(people) == 1 && !people[0].Anonymous() {

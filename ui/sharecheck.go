@@ -124,17 +124,18 @@ func signed(icon kit.IconName, color fyne.ThemeColorName, text string) fyne.Canv
 // askRouter asks the person first: the whole internet can come in then.
 func (c *selfCard) askRouter() {
 	set := c.w.app.Settings().Share
+	anyone := set.Anyone()
 	who := "With the user name and the password, everyone on the internet can then come in."
-	if set.Access != app.AccessUser {
+	if anyone != 0 {
 		who = "No password is set: everyone on the internet can then read the shared folder"
-		if set.Write {
+		if anyone&app.Writing != 0 {
 			who += ", change and delete what is in it"
 		}
 		who += "."
 	}
 	kit.Confirm(c.w, "Open the ports to the internet?",
 		"The router is asked to forward the control port and the passive ports to this computer, until sharing stops. "+who,
-		"Ask the router", set.Access != app.AccessUser, c.w.app.AskRouter)
+		"Ask the router", anyone != 0, c.w.app.AskRouter)
 }
 
 // estimator is the line beside the passive range: how many ports so many people need.

@@ -1,0 +1,255 @@
+package ui
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/test"
+
+	"portside/app"
+	"portside/connlog"
+	"portside/localserver"
+	"portside/ui/kit"
+	"portside/ui/uitest"
+)
+
+// shareWindow is the window with Share on it, without a display.
+func shareWindow(t *testing.T) (*Window, *uitest.Queue) {
+	t.Helper()
+	driver := uitest.App(t, kit.Dark)
+	core := app.New("")
+	core.ChangeSettings(func(s *app.Settings) { s.Share.Folder = t.TempDir() })
+	queue := uitest.NewQueue()
+	w := New(driver, core, Options{Post: queue.Post})
+	t.Cleanup(func() {
+		w.Close()
+		if err := core.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		w.Window.Close()
+	})
+	w.Resize(fyne.NewSize(900, 600))
+	w.show("share")
+	uitest.Settle(w)
+	return w, queue
+}
+
+// dialogs is how many dialogs are open.
+func (w *Window) dialogs() int { return len(w.Canvas().Overlays().List()) }
+
+func (w *Window) accountNames() string {
+	var names []string
+	for _, one := range w.app.Settings().Share.Accounts {
+		names = append(names, one.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestMoreAccountsAreAddedEditedAndDeletedWithTheKeyboard(t *testing.T) {
+	w, queue := shareWindow(t)
+	w.share.access.SetSelected(accessList)
+	if set := w.app.Settings().Share; set.Access != app.AccessAccounts || w.accountNames() != "anonymous" || w.dialogs() != 1 {
+		t.Fatalf("%s, accounts %q, %d dialogs", set.Access, w.accountNames(), w.dialogs())
+	}
+	uitest.Shot(t, w, "accounts")
+
+	uitest.Key(w, fyne.KeyInsert)
+	uitest.Type(w, "bob")
+	uitest.Key(w, fyne.KeyReturn) // with the password that was made
+	queue.Await(t, "bob is saved", func() bool { return w.accountNames() == "anonymous bob" && w.dialogs() == 1 })
+	bob := w.app.Settings().Share.Accounts[1]
+	if bob.PasswordHash.IsZero() || bob.Rights != app.ReadOnly {
+		t.Errorf("%+v", bob)
+	}
+
+	uitest.Key(w, fyne.KeyInsert)
+	uitest.Type(w, "bob")
+	uitest.Key(w, fyne.KeyReturn)
+	queue.Await(t, "the doubled name is refused", func() bool {
+		return strings.Contains(problemOf(w), "already") && w.dialogs() == 2
+	})
+	uitest.Type(w, "by") // bobby
+	uitest.Key(w, fyne.KeyReturn)
+	queue.Await(t, "it is saved under another name", func() bool { return w.accountNames() == "anonymous bob bobby" && w.dialogs() == 1 })
+
+	uitest.Key(w, fyne.KeyUp)
+	uitest.Key(w, fyne.KeyReturn) // edit bob
+	uitest.Type(w, "robert")      // over the name, which is selected
+	uitest.Shot(t, w, "account")
+	uitest.Key(w, fyne.KeyReturn)
+	queue.Await(t, "bob is renamed", func() bool { return w.accountNames() == "anonymous robert bobby" })
+	if got := w.app.Settings().Share.Accounts[1]; got.PasswordHash != bob.PasswordHash {
+		t.Error("his password is gone")
+	}
+
+	uitest.Key(w, fyne.KeyDelete)
+	uitest.Key(w, fyne.KeyReturn) // Cancel is what Enter does
+	if w.accountNames() != "anonymous robert bobby" || w.dialogs() != 1 {
+		t.Errorf("accounts %q, %d dialogs", w.accountNames(), w.dialogs())
+	}
+	uitest.Key(w, fyne.KeyEscape)
+	if w.dialogs() != 0 || !w.share.accounts.object.Visible() || !strings.Contains(w.share.accounts.names.Text, "robert") {
+		t.Errorf("%d dialogs, the screen says %q", w.dialogs(), w.share.accounts.names.Text)
+	}
+	w.share.access.SetSelected(accessAnyone)
+	if w.share.accounts.object.Visible() || !w.share.rightBox.Visible() || w.accountNames() != "anonymous robert bobby" {
+		t.Error("the simple choice does not come back, or the list is lost")
+	}
+}
+
+// problemOf is what the lines of the topmost dialog say.
+func problemOf(w *Window) string {
+	var all strings.Builder
+	var walk func(o fyne.CanvasObject)
+	walk = func(o fyne.CanvasObject) {
+		switch o := o.(type) {
+		case *kit.FlowText:
+			all.WriteString(o.String() + "\n")
+		case *fyne.Container:
+			for _, one := range o.Objects {
+				walk(one)
+			}
+		case fyne.Widget:
+			for _, one := range test.WidgetRenderer(o).Objects() {
+				walk(one)
+			}
+		}
+	}
+	walk(w.Canvas().Overlays().Top())
+	return all.String()
+}
+
+func TestAnyoneMayWriteOnlyAfterASecondQuestion(t *testing.T) {
+	w, queue := shareWindow(t)
+	w.app.UseAccounts()
+	saved := 0
+	f := openAccount(w, 0, w.app.Settings().Share.Accounts[0], func(int) { saved++ })
+	if w.Canvas().Focused() == fyne.Focusable(f.name) {
+		t.Error("the keyboard is in a field that is disabled")
+	}
+	f.preset.SetSelected(2)
+	f.save()
+	if w.dialogs() != 2 || !strings.Contains(problemOf(w), "delete, rename and make folders") {
+		t.Fatalf("%d dialogs, which say %q", w.dialogs(), problemOf(w))
+	}
+	uitest.Key(w, fyne.KeyEscape)
+	if got := w.app.Settings().Share.Anyone(); got != app.ReadOnly {
+		t.Fatalf("anyone may %s", got)
+	}
+	f.save()
+	w.Canvas().FocusNext()
+	uitest.Key(w, fyne.KeyReturn)
+	queue.Await(t, "it is saved", func() bool { return saved == 1 })
+	if got := w.app.Settings().Share.Anyone(); got != app.ReadWrite {
+		t.Errorf("anyone may %s", got)
+	}
+
+	// The simple choice: a user may write, anyone must not by that.
+	w.share.access.SetSelected(accessUser)
+	w.share.rights.SetSelected(1)
+	w.share.access.SetSelected(accessAnyone)
+	if set := w.app.Settings().Share; set.Access != app.AccessAnonymous || set.Write {
+		t.Errorf("%s, write %v", set.Access, set.Write)
+	}
+}
+
+func TestBoxesAndPresetsFollowEachOther(t *testing.T) {
+	w, _ := shareWindow(t)
+	f := openAccount(w, -1, app.Account{Rights: app.ReadOnly}, func(int) {})
+	f.preset.SetSelected(1)
+	if f.ticked() != app.DropBox {
+		t.Errorf("%s", f.ticked())
+	}
+	f.boxes[0].SetChecked(true)
+	if f.preset.Selected != 3 {
+		t.Errorf("%s", f.preset.Value())
+	}
+	f.boxes[2].SetChecked(false)
+	f.boxes[1].SetChecked(true)
+	if f.preset.Selected != 0 {
+		t.Errorf("%s", f.preset.Value())
+	}
+	for _, text := range []string{"0", "-1", "many"} {
+		f.sessions.SetText(text)
+		if _, problem := f.typed(); problem == "" {
+			t.Errorf("%q sessions were taken", text)
+		}
+	}
+}
+
+func TestThePortsTabSaysWhoHoldsWhichPort(t *testing.T) {
+	w, _ := shareWindow(t)
+	p := w.share.ports
+	client := netip.MustParseAddrPort("192.0.2.9:4000")
+	holder := func(port uint16, id, user string, inUse bool) app.PortHolder {
+		return app.PortHolder{PortHolder: localserver.PortHolder{Port: port, Session: id, User: user, Client: client, InUse: inUse},
+			Since: time.Date(2030, 1, 2, 15, 4, 5, 0, time.Local)}
+	}
+	st := app.Share{Phase: app.Running, PortsTotal: 2, Ports: []app.PortHolder{holder(21100, "a1", "bob", true), holder(21101, "b2", "eve\x1b[2J", false)}}
+	p.show(st)
+	if got := p.line.String(); got != "2 of 2 passive ports in use: 1 carries a data channel, 1 waits for a client." {
+		t.Error(got)
+	}
+	var row []string
+	for col := range 6 {
+		row = append(row, p.cell(0, col).Text)
+	}
+	if got := strings.Join(row, "|"); got != "21100|in use|bob|192.0.2.9|a1|15:04:05" {
+		t.Error(got)
+	}
+	if got := p.cell(1, 2).Text; strings.Contains(got, "\x1b") {
+		t.Errorf("%q", got)
+	}
+	st.Shortage = app.PortShortage{Times: 3, Last: connlog.Record{Time: st.Ports[0].Since, Event: connlog.PortsExhausted, Session: "c3",
+		Holders: []string{"a1 bob 192.0.2.9: 21100", "b2 eve 192.0.2.9: 21101", "x", "y"}}}
+	p.show(st)
+	for _, want := range []string{"full 3 times", "15:04:05", "bob", "2 more", "Show it"} {
+		if !strings.Contains(p.line.String(), want) {
+			t.Errorf("no %q in %q", want, p.line.String())
+		}
+	}
+	w.share.drawer.SelectTab(tabPorts)
+	uitest.Settle(w)
+	uitest.Shot(t, w, "ports")
+	p.show(app.Share{Phase: app.Stopped})
+	if p.badge() != "" || strings.Contains(p.line.String(), "full") {
+		t.Errorf("after the stop: %q %q", p.badge(), p.line.String())
+	}
+}
+
+func TestLocalNetworksAreEditedAndSaidInWords(t *testing.T) {
+	w, _ := shareWindow(t)
+	s := w.share
+	if s.networks.Visible() {
+		t.Error("in automatic mode the list has no use")
+	}
+	s.ipMode.SetSelected(1)
+	s.ip.SetText("203.0.113.5")
+	s.applyPassive()
+	if got := s.ipMsg.String(); !s.networks.Visible() || !strings.HasPrefix(got, "People on your network are told ") {
+		t.Errorf("%q", got)
+	}
+	edit := func(text string) {
+		s.networks.OnTapped()
+		e := w.Canvas().Focused().(*kit.Entry)
+		e.SetText(text)
+		w.Canvas().OnTypedKey()(&fyne.KeyEvent{Name: fyne.KeyReturn})
+	}
+	edit("10.0.0.0/8\nhome")
+	if w.dialogs() != 1 || w.app.Settings().Share.LocalNetworks != nil || !strings.Contains(problemOf(w), `"home"`) {
+		t.Errorf("nonsense was taken: %s", problemOf(w))
+	}
+	uitest.Key(w, fyne.KeyEscape)
+	edit("10.1.2.3/8")
+	if got := s.ipMsg.String(); w.dialogs() != 0 || !strings.HasPrefix(got, "People in 10.0.0.0/8 are told ") {
+		t.Errorf("%q", got)
+	}
+	edit(networkLines(localserver.DefaultLocalNetworks()))
+	if w.app.Settings().Share.LocalNetworks != nil {
+		t.Error("the default list is kept as one of its own: this computer's networks are no longer followed")
+	}
+}
