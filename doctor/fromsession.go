@@ -26,6 +26,9 @@ func FromSession(s connlog.Session) Report {
 		}
 		e.dataChannel(c)
 	}
+	if e.Mode == client.ModeActive && e.Passive.tried() && !e.Passive.moved() {
+		e.Mode = client.ModePassive // active was the way around that failed, too
+	}
 	r := Judge(e)
 	r.Started = s.Started
 	return r

@@ -664,7 +664,7 @@ func (c *connect) status() (left, right []string) {
 			user = client.Anonymous
 		}
 		left = append(left, shorten(r.Target.Host, 40)+" · "+shorten(user, 24))
-		if r.Mode == client.ModeAuto && r.ModeUsed != "" && r.ModeUsed != client.ModeAuto {
+		if r.Mode == client.ModeAuto && r.ModeUsed != "" && r.ModeUsed != client.ModeAuto && r.Folder.Path != "" {
 			left = append(left, "Auto uses "+string(r.ModeUsed)+" mode")
 		}
 	case app.Connecting:
