@@ -86,6 +86,9 @@ func (s *Server) vsftpd() (args, env []string, err error) {
 		// An account of every system that has a home folder which exists, as vsftpd wants it.
 		"ftp_username=daemon", "nopriv_user=nobody",
 	}
+	if s.Sessions != 0 {
+		lines = append(lines, fmt.Sprintf("max_clients=%d\nmax_per_ip=%d", s.Sessions, s.Sessions))
+	}
 	if s.PassiveMin != 0 {
 		lines = append(lines, fmt.Sprintf("pasv_min_port=%d\npasv_max_port=%d", s.PassiveMin, s.PassiveMax))
 	}
@@ -177,8 +180,9 @@ func (s *Server) pureFTPd(ctx context.Context) (args, env []string, err error) {
 	if out, err := exec.CommandContext(ctx, pw, "mkdb", db, "-f", accounts).CombinedOutput(); err != nil {
 		return nil, nil, fmt.Errorf("pure-pw mkdb: %w: %s", err, out)
 	}
+	sessions := strconv.Itoa(max(60, s.Sessions))
 	args = []string{bin, "-f", "none", "-d", "-d", "-g", filepath.Join(s.dir, "pid"), "-S", s.Host + "," + strconv.Itoa(int(s.Port)), "-l", "puredb:" + db,
-		"-E", "-H", "-D", "-u", "1", "-c", "60", "-C", "60", "-U", "022:022"}
+		"-E", "-H", "-D", "-u", "1", "-c", sessions, "-C", sessions, "-U", "022:022"}
 	if s.PassiveMin != 0 {
 		args = append(args, "-p", fmt.Sprintf("%d:%d", s.PassiveMin, s.PassiveMax))
 	}
@@ -200,7 +204,7 @@ func (s *Server) pyftpdlib(ctx context.Context) (args, env []string, err error) 
 		return nil, nil, err
 	}
 	args = []string{python, "-u", "-c", pyftpd, s.Host, strconv.Itoa(int(s.Port)), s.Root, s.User, s.Password, string(s.TLS), s.CA, s.key(),
-		strconv.Itoa(int(s.PassiveMin)), strconv.Itoa(int(s.PassiveMax))}
+		strconv.Itoa(int(s.PassiveMin)), strconv.Itoa(int(s.PassiveMax)), strconv.Itoa(max(512, s.Sessions))}
 	return args, nil, nil
 }
 

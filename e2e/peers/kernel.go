@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -45,6 +46,8 @@ type Kernel struct {
 	ends   []netip.Addr // only connections with one of these at an end
 	stop   chan struct{}
 	done   sync.WaitGroup
+
+	lost atomic.Int64
 
 	mu       sync.Mutex
 	openings []Opening
@@ -83,6 +86,13 @@ func watchKernel(ends []netip.Addr) (*Kernel, error) {
 	}
 	if err == nil {
 		err = unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+	}
+	if err == nil {
+		// Room for what comes while this program waits for a processor.
+		err = unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 32<<20)
+		if errors.Is(err, unix.EPERM) { // CAP_NET_ADMIN is another right; without it the buffer stays small
+			err = nil
+		}
 	}
 	if err == nil {
 		err = unix.Bind(s, &unix.SockaddrLinklayer{Protocol: all, Ifindex: lo.Index})
@@ -142,6 +152,9 @@ func (k *Kernel) capture() {
 		case <-k.stop:
 			return
 		default:
+		}
+		if stats, err := unix.GetsockoptTpacketStats(k.socket, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+			k.lost.Add(int64(stats.Drops))
 		}
 		n, c, _, from, err := unix.Recvmsg(k.socket, packet, control, 0)
 		if err != nil {
@@ -212,6 +225,9 @@ func stamp(control []byte) time.Time {
 	}
 	return time.Now()
 }
+
+// Lost is how many openings there were at least that the kernel could not report, since this program was too slow.
+func (k *Kernel) Lost() int64 { return k.lost.Load() }
 
 // Openings are the connections so far, oldest first.
 func (k *Kernel) Openings() []Opening {

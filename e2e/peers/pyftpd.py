@@ -9,7 +9,7 @@ from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler, TLS_FTPHandler
 from pyftpdlib.servers import FTPServer
 
-host, port, root, user, password, tls, cert, key, first, last = sys.argv[1:]
+host, port, root, user, password, tls, cert, key, first, last, sessions = sys.argv[1:]
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
 
 
@@ -44,4 +44,5 @@ if tls in ("required", "implicit"):
     handler.tls_control_required = handler.tls_data_required = tls == "required"
 if int(first):
     handler.passive_ports = range(int(first), int(last) + 1)
+FTPServer.max_cons = int(sessions)
 FTPServer((host, int(port)), handler).serve_forever()

@@ -62,6 +62,8 @@ type Config struct {
 	RequireReuse bool
 	// PassiveMin and PassiveMax are the passive port range; default: the system's choice.
 	PassiveMin, PassiveMax uint16
+	// Sessions is how many sessions there may be at once, also of one address; default: at least 50. ProFTPD takes 60.
+	Sessions int
 	// Anonymous signs in as anonymous. Without it the account is User with Password, but for vsftpd, which has accounts
 	// in the system's user database only and is always anonymous.
 	Anonymous bool

@@ -86,7 +86,7 @@ type desk struct {
 	ended   <-chan struct{}
 	state   error // of the ended program
 	stderr  *output
-	logged  []record    // the log as it was saved last
+	logged  []record // the log as it was saved last
 }
 
 // output collects what a program writes while it runs.
