@@ -83,9 +83,10 @@ func (c *selfCard) refresh() {
 		more.Style = kit.Quiet
 		more.Tip = "Everything that was looked at, and how it was found out"
 		if c.all || fine > 0 {
-			buttons = append(buttons, more)
+			c.list.Add(kit.HBox(0, more, kit.Space()))
 		}
 	}
+	buttons = append(buttons, kit.Space())
 	c.list.Add(newReflow(func() float32 {
 		width := float32(6 * (len(buttons) - 1))
 		for _, b := range buttons {
