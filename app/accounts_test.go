@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -286,7 +287,8 @@ func TestRightsSurviveTheSettingsFileAndNonsenseIsRefused(t *testing.T) {
 func TestHoldersOfPassivePortsAndAFullRangeAreKnown(t *testing.T) {
 	a := start(t)
 	before := time.Now()
-	addr := a.share.startOver(t, t.TempDir(), func(s *ShareSettings) { s.UseRange, s.Min, s.Max = true, 21180, 21180 })
+	port := freePort(t)
+	addr := a.share.startOver(t, t.TempDir(), func(s *ShareSettings) { s.UseRange, s.Min, s.Max = true, port, port })
 	send := func(user string) (net.Conn, func(string) string) {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -320,13 +322,13 @@ func TestHoldersOfPassivePortsAndAFullRangeAreKnown(t *testing.T) {
 	if len(st.Ports) != 1 || st.PortsTotal != 1 {
 		t.Fatalf("ports %+v of %d", st.Ports, st.PortsTotal)
 	}
-	if p := st.Ports[0]; p.Port != 21180 || p.InUse || p.User != "anonymous" || p.Since.Before(before) || p.Since.After(time.Now()) {
+	if p := st.Ports[0]; int(p.Port) != port || p.InUse || p.User != "anonymous" || p.Since.Before(before) || p.Since.After(time.Now()) {
 		t.Errorf("offered: %+v", p)
 	}
-	if st.Shortage.Times != 1 || !strings.Contains(connlog.Sentence(st.Shortage.Last), "21180") {
+	if st.Shortage.Times != 1 || !strings.Contains(connlog.Sentence(st.Shortage.Last), strconv.Itoa(port)) {
 		t.Errorf("shortage: %+v", st.Shortage)
 	}
-	d, err := net.Dial("tcp", "127.0.0.1:21180")
+	d, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		t.Fatal(err)
 	}

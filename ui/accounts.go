@@ -253,6 +253,7 @@ func (a *accounts) remove(row int) {
 	kit.Confirm(a.w, "Delete this account?", text+" Files stay where they are.", "Delete", true, func() {
 		a.w.app.DeleteAccount(row, name)
 		a.read()
+		a.table.SetCursor(min(row, len(a.list)-1))
 		a.enable()
 	})
 }
