@@ -224,7 +224,8 @@ type Evidence struct {
 	Control      Outcome
 	ControlError string
 	Hops         Trace // towards the control port
-	Beyond       int   // the largest TTL at which a packet to another port of the same host was seen alive
+	Beyond       int   // the largest TTL at which a router answered for a packet to another port of the same host
+	OtherPort    bool  // the host itself answered there
 
 	Greeter  Greeter
 	Greeting Answer

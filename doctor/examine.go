@@ -324,19 +324,14 @@ func (x *examination) whereControlStops(ctx context.Context) {
 		other = netip.AddrPortFrom(x.e.Peer.Addr(), 80)
 	}
 	done = x.begin(Fact{Probe: ProbeOtherPort, By: connlog.Client, To: other})
-	beyond, from := Trace(x.network.Trace(ctx, other, []int{last + 1, last + 2}, x.limits.Hop)).lastAlive()
-	x.e.Beyond = beyond
-	done(Fact{Note: true, Outcome: Passed, Hop: max(beyond, last), HopAddr: from})
-}
-
-// lastAlive is the largest TTL at which anything came back.
-func (t Trace) lastAlive() (ttl int, addr netip.Addr) {
-	for _, h := range t {
-		if h.Outcome != Silence && h.Outcome != NotTried && h.Outcome != Failed {
-			ttl, addr = h.TTL, h.Addr
-		}
+	way := Trace(x.network.Trace(ctx, other, []int{last + 1, last + 2}, x.limits.Hop))
+	beyond, from := way.last()
+	x.e.Beyond, x.e.OtherPort = beyond, way.first(Worked, Refused) != 0
+	f = Fact{Note: true, Outcome: Passed, Hop: max(beyond, last), HopAddr: from}
+	if x.e.OtherPort {
+		f.Outcome, f.Hop = Worked, way.first(Worked, Refused)
 	}
-	return ttl, addr
+	done(f)
 }
 
 func (x *examination) greet(ctx context.Context, s *controlConn) bool {

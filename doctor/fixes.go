@@ -267,13 +267,22 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		if f.Side == ClientComputer || f.Side == ClientNetwork {
 			return []Fix{e.advice(f.Side, "Let TCP port {port} out to {public}, or use another network.")}
 		}
+		if f.Side == ServerNetwork {
+			return []Fix{
+				e.choice(ServerNetwork, "Let port {port} through in the router or firewall that forbids it, and forward it to the server.", forwardControl),
+				e.choice(ServerComputer, "Let port {port} in on the server's computer, too.", openControl, e.firewallChoice()),
+			}
+		}
 		return []Fix{
 			e.advice(ServerComputer, "Start the FTP server, and check that it listens on port {port} and on an address that clients reach."),
 			e.choice(ServerComputer, "Let port {port} in on the server's computer.", openControl, e.firewallChoice()),
 			e.choice(ServerNetwork, "If a router stands before the server, forward port {port}.", forwardControl),
 		}
 	case ControlTimeout:
-		if f.Side == ClientNetwork {
+		switch {
+		case e.Control == NotTried:
+			return nil
+		case f.Side == ClientNetwork:
 			return []Fix{e.advice(ClientNetwork, "Let outbound TCP port {port} through your router or firewall, or use another network.")}
 		}
 		return []Fix{
@@ -310,6 +319,9 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		}
 		return []Fix{e.advice(ClientComputer, "Check the host name and the port; FTP usually is on port 21.")}
 	case ServerSlowGreeting:
+		if e.Greeting.Code == 0 {
+			return nil
+		}
 		return []Fix{
 			e.choice(ServerSettings, "Switch the lookup of clients' names off, or repair the name server that the server's computer uses.", noLookups, server),
 			e.advice(ClientComputer, "Let your program wait longer for the greeting."),
@@ -454,6 +466,9 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			e.advice(ThePath, "Raise the idle timeout for TCP connections in the router, firewall or load balancer that forgets them."),
 		}
 	case DataCut:
+		if e.Transfer.Outcome == NotTried {
+			return nil
+		}
 		return []Fix{
 			e.advice(ThePath, "Take FTP data connections out of what inspects or limits them: virus scanner, intrusion prevention, proxy, quota."),
 			e.advice(ClientComputer, "Try FTP over TLS or another network: if it works there, the box is on your side."),

@@ -96,13 +96,16 @@ var Rules = []Rule{
 	}, false},
 	{ControlTimeout, Proved, ClientNetwork, "packets to the control port are lost within two hops, packets to another port of the same host come further",
 		func(e *Evidence) bool { return e.unanswered() && e.lostNear() && e.beyond() }, false},
+	{ControlTimeout, Likely, ServerComputer, "the control port does not answer, another port of the same host does", func(e *Evidence) bool {
+		return e.unanswered() && e.OtherPort
+	}, false},
 	{ControlTimeout, Likely, ClientNetwork, "packets to the control port are lost before the second hop", func(e *Evidence) bool {
 		last, _ := e.Hops.last()
-		return e.unanswered() && last == 1 && len(e.Hops) > 1
+		return e.unanswered() && last == 1 && len(e.Hops) > 1 && !private(e.Peer.Addr())
 	}, false},
 	{ControlTimeout, Likely, ServerNetwork, "packets to the control port are answered by routers on the way, and then no more", func(e *Evidence) bool {
 		last, _ := e.Hops.last()
-		return e.unanswered() && last > 1
+		return e.unanswered() && last > 0
 	}, false},
 	{ControlTimeout, Possible, ServerNetwork, "the control port does not answer, and no router on the way says where", func(e *Evidence) bool {
 		return e.unanswered()
@@ -370,7 +373,12 @@ var Rules = []Rule{
 	{TLSSessionReuse, Proved, Nobody, "a data connection that does not resume the TLS session is refused, one that does works", func(e *Evidence) bool {
 		return e.Reuse.failed()
 	}, true},
-	{NotFTP, Possible, ServerComputer, "the examination ended before anything was decided", func(*Evidence) bool { return true }, false},
+
+	// Nothing was decided: the examination was cancelled, or the session was lost in between.
+	{ControlTimeout, Possible, ThePath, "the examination ended before the control connection stood", func(e *Evidence) bool { return e.Control != Worked }, false},
+	{ServerSlowGreeting, Possible, ServerSettings, "the examination ended before the greeting came", func(e *Evidence) bool { return e.Greeter == "" }, false},
+	{LoginRefused, Possible, ServerSettings, "the examination ended before the server had taken the user", func(e *Evidence) bool { return !e.SignedIn }, false},
+	{DataCut, Possible, ThePath, "the session ended before data connections were decided", func(*Evidence) bool { return true }, false},
 }
 
 func (e *Evidence) unanswered() bool {
@@ -445,9 +453,9 @@ func (e *Evidence) hairpin() bool {
 }
 
 func (e *Evidence) privateOffer() bool {
-	a := e.Passive.PASV.Advertised.Addr()
+	a := e.Passive.Advertised.Advertised.Addr()
 	if !a.IsValid() {
-		a = e.Passive.Advertised.Advertised.Addr()
+		a = e.Passive.PASV.Advertised.Addr()
 	}
 	return a.IsValid() && private(a) && !private(e.Peer.Addr())
 }

@@ -106,6 +106,9 @@ func (f Fact) Result() string {
 		if f.Hop == 0 {
 			return "no router answers"
 		}
+		if f.Outcome == Worked {
+			return "the host itself answers, hop " + itoa(f.Hop)
+		}
 		at := "hop " + itoa(f.Hop)
 		if f.HopAddr.IsValid() && f.Probe == ProbeTrace && f.Outcome == Silence {
 			at += ", after " + f.HopAddr.String()
@@ -214,6 +217,10 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("%s answers that nobody listens on port %s: no FTP server runs there, or a firewall rejects it.", peer.Addr(), port)
 	case ControlTimeout:
 		switch {
+		case e.Control == NotTried:
+			return "The examination ended before the control channel stood."
+		case rule.Side == ServerComputer:
+			return fmt.Sprintf("%s answers on another port, and not on port %s: a firewall on the server's computer drops it.", peer.Addr(), port)
 		case rule.Side == ClientNetwork && rule.Confidence == Proved:
 			return fmt.Sprintf("Your own network does not let port %s out: packets to it are lost after hop %d, packets to another port of %s come further.", port, lastHop, peer.Addr())
 		case rule.Side == ClientNetwork:
@@ -231,7 +238,11 @@ func (e *Evidence) sentence(rule Rule) string {
 		case rule.Side == ClientComputer:
 			return fmt.Sprintf("This computer's firewall lets port %s out and not %s of the same server.", port, dead)
 		}
-		return fmt.Sprintf("Your own network lets port %s out and not %s of the same server: packets to them never leave it.", port, dead)
+		stop, _ := e.stop()
+		if stop > 2 {
+			return fmt.Sprintf("Port %s answers and %s of the same server can't be reached: packets to them are lost at hop %d of %d, nearer to you than to the server. Your own network or your provider does not let them out.", port, dead, stop, e.Hops.distance())
+		}
+		return fmt.Sprintf("Your own network lets port %s out and not %s of the same server: packets to them are lost right after the first router.", port, dead)
 	case TLSModeMismatch:
 		if e.TLSPlain {
 			return fmt.Sprintf("Port %s greets in clear, so it speaks plain FTP or explicit TLS; your program begins with TLS (implicit).", port)
@@ -254,11 +265,13 @@ func (e *Evidence) sentence(rule Rule) string {
 		case e.Greeter == GreeterOther:
 			return fmt.Sprintf("What answers on port %s does not speak FTP; it says %q.", port, e.Heard)
 		}
-		return "The examination ended before the cause was found."
 	case ServerSlowGreeting:
+		if e.Greeting.Code == 0 {
+			return "The examination ended before the server greeted."
+		}
 		return fmt.Sprintf("The server greets only after %s: usually it waits for a name lookup of your address that never ends. Programs that wait less give up.", connlog.Took(e.GreetIn))
 	case ServerFull:
-		return fmt.Sprintf("The server takes no more clients: %q.", firstOf(said(e.Greeting), said(e.Pass), said(e.User)))
+		return fmt.Sprintf("The server takes no more clients: %q.", firstOf(failing(e.Greeting), failing(e.Pass), failing(e.User)))
 	case TLSRequired:
 		return fmt.Sprintf("The server accepts only FTP over TLS, and your program spoke in clear: %q.", firstOf(failing(e.Greeting), failing(e.Pass), failing(e.User)))
 	case TLSUnsupported:
@@ -280,6 +293,8 @@ func (e *Evidence) sentence(rule Rule) string {
 	case LoginRefused:
 		answer := firstOf(failing(e.Pass), failing(e.User), failing(e.Greeting))
 		switch {
+		case answer == "" && e.Lost == "" && e.User.Code == 0:
+			return "The examination ended before the server had taken the user."
 		case answer == "":
 			return "The server ends the session while you sign in."
 		case strings.Contains(answer, "writable root"):
@@ -354,6 +369,8 @@ func (e *Evidence) sentence(rule Rule) string {
 		return "The same session works in clear and not under TLS: a router on the way opens the data channels by reading FTP's commands, and TLS hides those."
 	case ALGTamper:
 		switch {
+		case e.TLSStalled:
+			return "The server begins TLS, and the handshake then stops, however small its packets: a firewall on the way interferes with it, or the server hangs."
 		case e.AuthAnswer.Code != 0 && !e.TLSUp && e.ListsAuth, e.TLSError != "":
 			return fmt.Sprintf("The server offers TLS, but the command for it does not come through as it was sent: %s. A firewall on the way interferes with FTP.", quoteOr(e.AuthAnswer.String(), e.TLSError))
 		case e.changedAddress():
@@ -388,9 +405,14 @@ func (e *Evidence) sentence(rule Rule) string {
 		if e.LostText.Code == 421 {
 			return fmt.Sprintf("The server closed the control channel during the transfer because it was idle: %q.", e.LostText)
 		}
+		if e.Noop == Worked {
+			return fmt.Sprintf("All %s came, but not the reply that ends the transfer, though the control channel is alive.", connlog.Bytes(e.Transfer.Bytes))
+		}
 		return fmt.Sprintf("All %s came, but the control channel was dead afterwards: a router or firewall on the way forgets connections that are idle for less than %s.", connlog.Bytes(e.Transfer.Bytes), connlog.Took(e.Transfer.Took))
 	case DataCut:
 		switch {
+		case e.Transfer.Outcome == NotTried:
+			return "The session ended before it was decided whether data channels work."
 		case e.Transfer.Outcome == Worked:
 			return fmt.Sprintf("The transfer ends early: %d of %d bytes came.", e.Transfer.Bytes, e.Size)
 		case rule.Confidence == Proved:
@@ -439,13 +461,6 @@ func (e *Evidence) fine() string {
 		out += fmt.Sprintf(" Its other address, %s, does not answer; some programs wait for it first.", e.OtherDead)
 	}
 	return out
-}
-
-func said(a Answer) string {
-	if a.Code == 0 {
-		return ""
-	}
-	return a.String()
 }
 
 // failing returns an answer that refuses something.

@@ -1,0 +1,714 @@
+package doctor
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"portside/client"
+	"portside/connlog"
+	"portside/wire"
+)
+
+// fake is an FTP server on loopback with one fault. Its zero value is in good order.
+type fake struct {
+	t        *testing.T
+	first    string // in place of the greeting; "-" closes at once, "" greets
+	after    time.Duration
+	says     map[string]string // the whole reply to a verb, in place of the usual one; "-" closes the connection
+	features string            // in place of the usual ones, lines separated by "|"
+	tls      *tls.Config
+	implicit bool
+	pasvIP   string
+	closed   bool   // offers name a port on which nobody listens
+	silent   bool   // data connections are accepted by nobody: LIST is never answered
+	listing  string // what LIST sends; "" is one file
+	sends    int    // bytes that RETR sends before it stops, 0: all
+	size     int
+	noEnd    bool // RETR never ends with 226, and nothing is answered afterwards
+	noDial   bool // PORT is taken and nobody dials
+
+	addr   netip.AddrPort
+	offers atomic.Int32
+	mu     sync.Mutex
+	open   int // control connections of the examination at this moment
+	most   int
+	heard  []string
+	conns  map[net.Conn]bool
+	done   sync.WaitGroup
+}
+
+func (f *fake) start(t *testing.T) *fake {
+	t.Helper()
+	f.t, f.conns = t, map[net.Conn]bool{}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.addr = addrPort(l.Addr())
+	f.done.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			f.keep(c)
+			f.done.Go(func() { f.serve(c) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		f.mu.Lock()
+		for c := range f.conns {
+			c.Close()
+		}
+		f.conns = nil
+		f.mu.Unlock()
+		f.done.Wait()
+	})
+	return f
+}
+
+func (f *fake) keep(c net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.conns == nil {
+		c.Close()
+		return
+	}
+	f.conns[c] = true
+}
+
+func (f *fake) serve(c net.Conn) {
+	defer c.Close()
+	var conn net.Conn = c
+	if f.implicit {
+		conn = tls.Server(c, f.tls)
+	}
+	if f.after > 0 {
+		time.Sleep(f.after)
+	}
+	switch f.first {
+	case "-":
+		return
+	case "...":
+		io.Copy(io.Discard, conn)
+		return
+	case "":
+		fmt.Fprint(conn, "220 Fake ready\r\n")
+	default:
+		fmt.Fprint(conn, f.first)
+	}
+	in := bufio.NewReader(conn)
+	say := func(format string, args ...any) { fmt.Fprintf(conn, format+"\r\n", args...) }
+	var data func() net.Conn
+	protect := false
+	dataConn := func() net.Conn {
+		if data == nil {
+			return nil
+		}
+		d := data()
+		data = nil
+		if d != nil && protect {
+			d = tls.Server(d, f.tls)
+		}
+		return d
+	}
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		line = strings.TrimRight(line, "\r\n")
+		verb, arg, _ := strings.Cut(line, " ")
+		verb = strings.ToUpper(verb)
+		f.mu.Lock()
+		f.heard = append(f.heard, line)
+		f.mu.Unlock()
+		if verb == "EPSV" || verb == "PASV" {
+			f.offers.Add(1)
+		}
+		if r, ok := f.says[verb]; ok {
+			if r == "-" {
+				return
+			}
+			say("%s", r)
+			continue
+		}
+		switch verb {
+		case "FEAT":
+			features := f.features
+			if features == "" {
+				features = "EPSV|EPRT|PASV|REST STREAM|SIZE|UTF8"
+				if f.tls != nil {
+					features += "|AUTH TLS|PBSZ|PROT"
+				}
+			}
+			say("211-Features:\r\n %s\r\n211 End", strings.ReplaceAll(features, "|", "\r\n "))
+		case "AUTH":
+			if f.tls == nil {
+				say("502 No TLS")
+				continue
+			}
+			say("234 Go on")
+			conn = tls.Server(conn, f.tls)
+			in = bufio.NewReader(conn)
+		case "USER":
+			say("331 Password")
+		case "PASS":
+			say("230 Welcome")
+		case "PROT":
+			protect = arg == "P"
+			say("200 Fine")
+		case "SYST":
+			say("215 UNIX Type: L8")
+		case "SIZE":
+			say("213 %d", f.size)
+		case "REST":
+			say("350 Fine")
+		case "EPSV", "PASV":
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				say("425 No port")
+				continue
+			}
+			at := addrPort(l.Addr())
+			if f.closed {
+				l.Close()
+			}
+			data = func() net.Conn {
+				l.(*net.TCPListener).SetDeadline(time.Now().Add(5 * time.Second))
+				d, err := l.Accept()
+				l.Close()
+				if err != nil {
+					return nil
+				}
+				f.keep(d)
+				return d
+			}
+			f.done.Go(func() { // an offer that nobody takes ends with the server
+				for {
+					f.mu.Lock()
+					over := f.conns == nil
+					f.mu.Unlock()
+					if over {
+						l.Close()
+						return
+					}
+					time.Sleep(5 * time.Millisecond)
+				}
+			})
+			if verb == "EPSV" {
+				say("229 %s", wire.Format229(at.Port()))
+				continue
+			}
+			if f.pasvIP != "" {
+				at = netip.AddrPortFrom(netip.MustParseAddr(f.pasvIP), at.Port())
+			}
+			say("227 %s", wire.Format227(at))
+		case "EPRT", "PORT":
+			at, err := wire.ParsePort(arg)
+			if verb == "EPRT" {
+				at, err = wire.ParseEPRT(arg)
+			}
+			if err != nil {
+				say("501 What?")
+				continue
+			}
+			data = func() net.Conn {
+				d, err := net.DialTimeout("tcp", at.String(), time.Second)
+				if err != nil {
+					return nil
+				}
+				f.keep(d)
+				return d
+			}
+			if f.noDial {
+				data = func() net.Conn { time.Sleep(200 * time.Millisecond); return nil }
+			}
+			say("200 Fine")
+		case "LIST", "RETR":
+			if f.silent {
+				continue
+			}
+			d := dataConn()
+			if d == nil {
+				say("425 Can't open data connection")
+				continue
+			}
+			say("150 Here it comes")
+			switch {
+			case verb == "LIST" && f.listing == "":
+				io.WriteString(d, "-rw-r--r-- 1 ftp ftp 5 Jan  1 00:00 a.txt\r\n")
+			case verb == "LIST":
+				io.WriteString(d, strings.TrimPrefix(f.listing, "empty"))
+			case f.sends > 0:
+				d.Write(make([]byte, f.sends))
+				io.Copy(io.Discard, in) // and then nothing more
+				d.Close()
+				return
+			default:
+				d.Write(make([]byte, f.size))
+			}
+			d.Close()
+			if verb == "RETR" && f.noEnd {
+				io.Copy(io.Discard, in)
+				return
+			}
+			say("226 Done")
+		case "QUIT":
+			say("221 Bye")
+			return
+		default:
+			say("200 Fine")
+		}
+	}
+}
+
+func (f *fake) said(verb string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range f.heard {
+		if l == verb || strings.HasPrefix(l, verb+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// quick are waits that suit loopback.
+var quick = Limits{
+	Name: time.Second, Connect: time.Second, Greeting: 150 * time.Millisecond, Slow: 700 * time.Millisecond, Reply: time.Second,
+	Dial: 400 * time.Millisecond, DialNext: 300 * time.Millisecond, Accept: 500 * time.Millisecond, Quick: 200 * time.Millisecond,
+	Stall: 300 * time.Millisecond, End: 300 * time.Millisecond, Transfer: 2 * time.Second, Hop: 50 * time.Millisecond, Total: 8 * time.Second,
+}
+
+// noTrace is a network on which no router answers, so that only the server's own connections count.
+func noTrace(context.Context, netip.AddrPort, []int, time.Duration) []Hop { return nil }
+
+func (f *fake) target() client.Target {
+	return client.Target{Host: f.addr.Addr().String(), Port: f.addr.Port(), TLS: client.TLSNone, User: "alice", Password: "s3cret@word"}
+}
+
+func (f *fake) examine(ctx context.Context, t client.Target, o Options) Report {
+	return (&Examiner{Options: o, Limits: quick, Network: Network{Trace: noTrace, Dial: f.dial}}).Examine(ctx, t)
+}
+
+// dial counts how many control connections the examination has open at once.
+func (f *fake) dial(ctx context.Context, to netip.AddrPort, mss int) (net.Conn, error) {
+	c, err := systemDial(ctx, to, mss)
+	if err != nil || to != f.addr {
+		return c, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open++
+	f.most = max(f.most, f.open)
+	return &counted{Conn: c, f: f}, nil
+}
+
+type counted struct {
+	net.Conn
+	f    *fake
+	once sync.Once
+}
+
+func (c *counted) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() {
+		c.f.mu.Lock()
+		c.f.open--
+		c.f.mu.Unlock()
+	})
+	return err
+}
+
+// fakeCertificate returns a server's TLS configuration for 127.0.0.1 and the pool that trusts it.
+func fakeCertificate(t *testing.T) (*tls.Config, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "fake"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(c)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, pool
+}
+
+func TestAServerInGoodOrderIsCalledOK(t *testing.T) {
+	conf, pool := fakeCertificate(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	for _, c := range []struct {
+		name string
+		tls  client.TLSMode
+		mode client.Mode
+	}{
+		{"clear, automatic", client.TLSNone, client.ModeAuto},
+		{"clear, active", client.TLSNone, client.ModeActive},
+		{"explicit TLS", client.TLSExplicit, client.ModePassive},
+		{"explicit TLS, active", client.TLSExplicit, client.ModeActive},
+		{"implicit TLS", client.TLSImplicit, client.ModeAuto},
+		{"automatic TLS", client.TLSAuto, client.ModeAuto},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := (&fake{tls: conf, implicit: c.tls == client.TLSImplicit}).start(t)
+			target := f.target()
+			target.TLS = c.tls
+			start := time.Now()
+			r := f.examine(t.Context(), target, Options{Mode: c.mode, RootCAs: pool})
+			if r.Verdict != OK || r.Problem() {
+				t.Fatalf("%s: %s\n%s", r.Verdict, r.Sentence, r.ForAdmin())
+			}
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if r.Evidence.TLSUp != (c.tls != client.TLSNone) {
+				t.Errorf("TLS up: %v", r.Evidence.TLSUp)
+			}
+			if n := f.most; n > 2 {
+				t.Errorf("%d control connections at once", n)
+			}
+			if n := f.offers.Load(); n > maxOffers {
+				t.Errorf("%d offers", n)
+			}
+		})
+	}
+}
+
+func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
+	conf, pool := fakeCertificate(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	for _, c := range []struct {
+		name    string
+		fake    *fake
+		tls     client.TLSMode
+		options Options
+		path    string
+		want    Verdict
+	}{
+		{name: "SSH", fake: &fake{first: "SSH-2.0-OpenSSH_9.6\r\n"}, want: NotFTP},
+		{name: "web server that speaks at once", fake: &fake{first: "HTTP/1.1 400 Bad Request\r\n\r\n"}, want: NotFTP},
+		{name: "mail server", fake: &fake{first: "220 mx.example ESMTP Postfix\r\n"}, want: NotFTP},
+		{name: "closes at once", fake: &fake{first: "-"}, want: NotFTP},
+		{name: "silence", fake: &fake{first: "..."}, want: NotFTP},
+		{name: "implicit TLS met with clear", fake: &fake{tls: conf, implicit: true}, want: TLSModeMismatch},
+		{name: "clear met with implicit TLS", tls: client.TLSImplicit, want: TLSModeMismatch},
+		{name: "full at the greeting", fake: &fake{first: "421 Too many connections, try later\r\n"}, want: ServerFull},
+		{name: "full at USER", fake: &fake{says: map[string]string{"USER": "530 Sorry, the maximum number of clients are already connected"}}, want: ServerFull},
+		{name: "TLS required, vsftpd", fake: &fake{says: map[string]string{"USER": "530 Non-anonymous sessions must use encryption."}}, want: TLSRequired},
+		{name: "TLS required, Pure-FTPd", fake: &fake{says: map[string]string{"USER": "421 Sorry, cleartext sessions are not accepted on this server."}}, want: TLSRequired},
+		{name: "TLS required, ProFTPD", fake: &fake{says: map[string]string{"PASS": "550 SSL/TLS required on the control channel"}}, want: TLSRequired},
+		{name: "TLS required, FileZilla Server", fake: &fake{says: map[string]string{"USER": "503 Use AUTH first."}}, want: TLSRequired},
+		{name: "TLS required, IIS", fake: &fake{says: map[string]string{"USER": "534 Policy requires SSL."}}, want: TLSRequired},
+		{name: "no TLS", tls: client.TLSExplicit, want: TLSUnsupported},
+		{name: "AUTH swallowed", fake: &fake{tls: conf, says: map[string]string{"AUTH": "500 XXXX not understood"}}, tls: client.TLSExplicit, want: ALGTamper},
+		{name: "certificate", fake: &fake{tls: conf}, tls: client.TLSExplicit, options: Options{RootCAs: x509.NewCertPool()}, want: TLSCertificate},
+		{name: "password", fake: &fake{says: map[string]string{"PASS": "530 Login incorrect."}}, want: LoginRefused},
+		{name: "PROT refused", fake: &fake{tls: conf, says: map[string]string{"PROT": "534 No"}}, tls: client.TLSExplicit, want: TLSDataProtection},
+		{name: "clear data refused", fake: &fake{tls: conf, says: map[string]string{"LIST": "522 Data connections must be encrypted."}}, tls: client.TLSExplicit, options: Options{ClearData: true}, want: TLSDataProtection},
+		{name: "session reuse", fake: &fake{tls: conf, says: map[string]string{"LIST": "522 SSL connection failed; session reuse required"}}, tls: client.TLSExplicit, want: TLSSessionReuse},
+		{name: "other address", fake: &fake{says: map[string]string{"LIST": "425 Security: Bad IP connecting."}}, want: ClientMultiAddress},
+		{name: "offers lead nowhere", fake: &fake{closed: true}, want: ServerFirewallPassive},
+		{name: "no port left", fake: &fake{says: map[string]string{"EPSV": "425 All reserved TCP ports are busy.", "PASV": "425 All reserved TCP ports are busy."}}, want: ServerPassiveExhausted},
+		{name: "session ends at the offer", fake: &fake{says: map[string]string{"EPSV": "-", "PASV": "-"}}, want: ServerPassiveExhausted},
+		{name: "passive commands changed", fake: &fake{says: map[string]string{"EPSV": "500 Unknown command.", "PASV": "500 Unknown command."}}, want: ALGTamper},
+		{name: "passive disabled", fake: &fake{features: "SIZE", says: map[string]string{"EPSV": "502 No", "PASV": "502 No"}}, want: ServerPassiveExhausted},
+		{name: "private address in 227, no EPSV", fake: &fake{pasvIP: "127.66.0.1", says: map[string]string{"EPSV": "522 No"}}, want: ServerPassiveIP},
+		{name: "private address in 227, EPSV hides it", fake: &fake{pasvIP: "127.66.0.1"}, want: OKWithFault},
+		{name: "0.0.0.0 in 227", fake: &fake{pasvIP: "0.0.0.0"}, want: OK},
+		{name: "active disabled", fake: &fake{says: map[string]string{"EPRT": "550 Permission denied.", "PORT": "550 Permission denied."}}, options: Options{Mode: client.ModeActive}, want: ActiveDisabled},
+		{name: "address refused", fake: &fake{says: map[string]string{"EPRT": "500 Illegal EPRT command.", "PORT": "500 Illegal PORT command."}}, options: Options{Mode: client.ModeActive}, want: ClientNATActive},
+		{name: "PORT changed", fake: &fake{says: map[string]string{"PORT": "500 Illegal PORT command."}}, options: Options{Mode: client.ModeActive}, want: ALGTamper},
+		{name: "nobody dials", fake: &fake{noDial: true}, options: Options{Mode: client.ModeActive}, want: ServerEgressActive},
+		{name: "empty listing", fake: &fake{listing: "empty"}, want: ListingEmpty},
+		{name: "Latin-1 names", fake: &fake{listing: "-rw-r--r-- 1 ftp ftp 5 Jan  1 00:00 Caf\xe9.txt\r\n"}, want: Charset},
+		{name: "slow greeting", fake: &fake{after: 300 * time.Millisecond}, want: OK}, // late, but not by seconds
+		{name: "no such file", fake: &fake{says: map[string]string{"RETR": "550 No such file"}}, options: Options{Action: ActionGet}, path: "a", want: ListingEmpty},
+		{name: "download", fake: &fake{size: 5000}, options: Options{Action: ActionGet}, path: "a", want: OK},
+		{name: "fewer bytes than SIZE", fake: &fake{says: map[string]string{"SIZE": "213 999999"}, size: 5000}, options: Options{Action: ActionGet}, path: "a", want: DataCut},
+		{name: "cut at the same place", fake: &fake{sends: 90_000, size: 200_000}, options: Options{Action: ActionGet}, path: "a", want: DataCut},
+		{name: "control connection dead after the file", fake: &fake{noEnd: true, size: 5000}, options: Options{Action: ActionGet}, path: "a", want: ControlIdleTimeout},
+		{name: "REST refused", fake: &fake{says: map[string]string{"REST": "502 No"}}, options: Options{Action: ActionResume}, path: "a", want: RESTUnsupported},
+		{name: "REST ignored", fake: &fake{size: 5000}, options: Options{Action: ActionResume}, path: "a", want: RESTUnsupported},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			f := c.fake
+			if f == nil {
+				f = &fake{}
+			}
+			f.start(t)
+			target := f.target()
+			target.Path = c.path
+			if c.tls != "" {
+				target.TLS = c.tls
+			}
+			if c.options.RootCAs == nil {
+				c.options.RootCAs = pool
+			}
+			r := f.examine(t.Context(), target, c.options)
+			if r.Verdict != c.want {
+				t.Errorf("%s, want %s: %s\n%s", r.Verdict, c.want, r.Sentence, r.ForAdmin())
+			}
+			if n := f.most; n > 2 {
+				t.Errorf("%d control connections at once", n)
+			}
+			if n := f.offers.Load(); n > maxOffers {
+				t.Errorf("%d offers", n)
+			}
+			if strings.Contains(r.ForAdmin(), "s3cret") || strings.Contains(fmt.Sprint(r), "s3cret") {
+				t.Error("the password is in the report")
+			}
+		})
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := addrPort(l.Addr())
+	l.Close()
+	r := (&Examiner{Limits: quick}).Examine(t.Context(), client.Target{Host: "127.0.0.1", Port: at.Port()})
+	if r.Verdict != ControlRefused {
+		t.Errorf("%s: %s", r.Verdict, r.Sentence)
+	}
+}
+
+func TestTheNameServiceIsAskedOnceAndItsAnswerTold(t *testing.T) {
+	ask := func(ctx context.Context, host string) ([]netip.Addr, error) {
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	r := (&Examiner{Limits: quick, Network: Network{Resolve: ask}}).Examine(t.Context(), client.Target{Host: "nosuch.example"})
+	if r.Verdict != NameUnresolved || r.Confidence != Proved {
+		t.Errorf("%s, %s", r.Verdict, r.Confidence)
+	}
+	slow := func(ctx context.Context, host string) ([]netip.Addr, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	r = (&Examiner{Limits: quick, Network: Network{Resolve: slow}}).Examine(t.Context(), client.Target{Host: "slow.example"})
+	if r.Verdict != NameUnresolved || r.Confidence != Likely {
+		t.Errorf("%s, %s", r.Verdict, r.Confidence)
+	}
+}
+
+func TestAPasswordGoesInClearOnlyWithConsent(t *testing.T) {
+	f := (&fake{}).start(t)
+	target := f.target()
+	target.TLS = client.TLSAuto
+	if r := f.examine(t.Context(), target, Options{}); r.Verdict != TLSUnsupported || f.said("PASS") || f.said("USER") {
+		t.Errorf("%s; said PASS: %v", r.Verdict, f.said("PASS"))
+	}
+	if r := f.examine(t.Context(), target, Options{ConsentPlain: true}); r.Verdict != OK || !f.said("PASS s3cret@word") {
+		t.Errorf("%s; said PASS: %v", r.Verdict, f.said("PASS"))
+	}
+
+	conf, pool := fakeCertificate(t)
+	dead := (&fake{tls: conf, closed: true}).start(t)
+	target = dead.target()
+	target.TLS = client.TLSExplicit
+	if r := dead.examine(t.Context(), target, Options{RootCAs: pool}); r.Evidence.Comparison.Tried {
+		t.Error("it was tried in clear without consent")
+	}
+	if r := dead.examine(t.Context(), target, Options{RootCAs: pool, ConsentPlain: true}); !r.Evidence.Comparison.Tried {
+		t.Errorf("it was not tried in clear: %s", r.Evidence.Comparison.Failed)
+	}
+}
+
+func TestARefusedSignInIsNotTriedAgain(t *testing.T) {
+	f := (&fake{says: map[string]string{"PASS": "530 No"}}).start(t)
+	f.examine(t.Context(), f.target(), Options{ConsentPlain: true})
+	n := 0
+	f.mu.Lock()
+	for _, l := range f.heard {
+		if strings.HasPrefix(l, "PASS") {
+			n++
+		}
+	}
+	f.mu.Unlock()
+	if n != 1 {
+		t.Errorf("PASS was said %d times", n)
+	}
+}
+
+// What the server names is dialled once, and never a well-known port of a stranger.
+func TestAnAddressThatTheServerDictatesIsDialledWithCare(t *testing.T) {
+	for _, c := range []struct {
+		reply  string
+		dialed bool
+	}{
+		{"227 Entering Passive Mode (127,77,0,9,0,25).", false},
+		{"227 Entering Passive Mode (224,0,0,1,200,10).", false},
+		{"227 Entering Passive Mode (127,77,0,9,200,10).", true},
+	} {
+		f := (&fake{says: map[string]string{"PASV": c.reply}}).start(t)
+		var mu sync.Mutex
+		var strangers []netip.AddrPort
+		dial := func(ctx context.Context, to netip.AddrPort, mss int) (net.Conn, error) {
+			if to.Addr() != f.addr.Addr() {
+				mu.Lock()
+				strangers = append(strangers, to)
+				mu.Unlock()
+			}
+			return systemDial(ctx, to, mss)
+		}
+		(&Examiner{Limits: quick, Network: Network{Trace: noTrace, Dial: dial}}).Examine(t.Context(), f.target())
+		if c.dialed && len(strangers) != 1 || !c.dialed && len(strangers) != 0 {
+			t.Errorf("%s: dialled %v", c.reply, strangers)
+		}
+	}
+}
+
+func TestProgressShowsEachProbeWhenItBeginsAndEnds(t *testing.T) {
+	f := (&fake{}).start(t)
+	begun, ended := map[int]Probe{}, map[int]Fact{}
+	r := f.examine(t.Context(), f.target(), Options{Progress: func(fact Fact) {
+		if fact.Running {
+			begun[fact.ID] = fact.Probe
+		} else {
+			ended[fact.ID] = fact
+		}
+		if fact.Title() == "" || fact.Result() == "" {
+			t.Errorf("%s has no words: %q %q", fact.Probe, fact.Title(), fact.Result())
+		}
+	}})
+	if len(r.Facts) < 6 || len(ended) != len(r.Facts) {
+		t.Errorf("%d facts, %d shown", len(r.Facts), len(ended))
+	}
+	for id, p := range begun {
+		if ended[id].Probe != p {
+			t.Errorf("probe %s never ended", p)
+		}
+	}
+}
+
+func TestCancellingEndsAnExaminationAtOnce(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Run("while it waits", func(t *testing.T) {
+		f := (&fake{silent: true}).start(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		long := quick
+		long.Stall, long.Reply, long.Total = time.Minute, time.Minute, time.Minute
+		o := Options{Progress: func(f Fact) {
+			if f.Probe == ProbeEPSV && f.Running {
+				time.AfterFunc(100*time.Millisecond, cancel)
+			}
+		}}
+		start := time.Now()
+		r := (&Examiner{Options: o, Limits: long, Network: Network{Trace: noTrace}}).Examine(ctx, f.target())
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if !r.Cancelled || r.Verdict == OK {
+			t.Errorf("%s, cancelled %v", r.Verdict, r.Cancelled)
+		}
+	})
+}
+
+func TestTheChannelsStandInTheLogAsAnySessions(t *testing.T) {
+	f := (&fake{}).start(t)
+	log := connlog.NewLog(0)
+	f.examine(t.Context(), f.target(), Options{Recorder: log})
+	sessions := log.Sessions()
+	if len(sessions) == 0 || len(sessions[0].Channels) < 3 {
+		t.Fatalf("%d sessions", len(sessions))
+	}
+	var b strings.Builder
+	if err := log.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "s3cret") {
+		t.Error("the password is in the log")
+	}
+	modes := map[connlog.Mode]connlog.Side{}
+	for _, c := range sessions[0].Channels {
+		if c.Kind == connlog.Data && c.State == connlog.Closed {
+			modes[c.Mode] = c.Initiator
+		}
+	}
+	if modes[connlog.Passive] != connlog.Client || modes[connlog.Active] != connlog.Server {
+		t.Errorf("who opened what: %v", modes)
+	}
+}
+
+func TestTraceTellsAnOpenPortFromAClosedOne(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	open := addrPort(l.Addr())
+	if got := systemTrace(t.Context(), open, []int{1, 2}, time.Second); len(got) != 2 || got[0].Outcome != Worked || Trace(got).distance() != 1 {
+		t.Errorf("open port: %+v", got)
+	}
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := addrPort(gone.Addr())
+	gone.Close()
+	if got := systemTrace(t.Context(), closed, []int{1}, time.Second); len(got) != 1 || got[0].Outcome != Refused {
+		t.Errorf("closed port: %+v", got)
+	}
+}
+
+func FuzzWhatAServerSays(f *testing.F) {
+	f.Add([]byte("220 ready\r\n"))
+	f.Add([]byte("220-a\r\n b\r\n220 c\r\n"))
+	f.Add([]byte("SSH-2.0-x\r\n"))
+	f.Add([]byte{0x15, 3, 1, 0, 2})
+	f.Fuzz(func(t *testing.T, said []byte) {
+		here, there := net.Pipe()
+		defer here.Close()
+		go func() {
+			there.Write(said)
+			there.Close()
+		}()
+		x := &examination{limits: quick, now: time.Now, recorder: connlog.Discard}
+		s := &controlConn{x: x, tcp: here, conn: here}
+		for range len(said) + 2 {
+			r, err := s.next(time.Second)
+			g, text := greeter(r, err, s.buf)
+			if g == "" || strings.ContainsAny(text, "\r\n\x1b") || len(text) > 4096 {
+				t.Fatalf("%q: %q, %q", said, g, text)
+			}
+			if err != nil {
+				return
+			}
+			softwareOf(answer(r).Text)
+		}
+		t.Fatal("it never ends")
+	})
+}

@@ -1,0 +1,564 @@
+package doctor
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"portside/client"
+	"portside/connlog"
+)
+
+var updateTable = flag.Bool("update-doctor", false, "write docs/doctor.md anew")
+
+var (
+	here       = netip.MustParseAddrPort("198.51.100.7:51812")
+	hereNATted = netip.MustParseAddrPort("192.168.1.7:51812")
+	waitNATted = netip.MustParseAddrPort("192.168.1.7:50210")
+	there      = netip.MustParseAddrPort("203.0.113.5:21")
+	there6     = netip.MustParseAddrPort("[2001:db8::5]:21")
+	routerOne  = netip.MustParseAddr("198.51.100.1")
+	routerTwo  = netip.MustParseAddr("198.51.100.129")
+)
+
+func listed(bytes int64) Move {
+	return Move{Command: "LIST", Outcome: Worked, Begun: true, Bytes: bytes, Answer: Answer{226, "Done"}}
+}
+
+func took(command string, port uint16) Offer {
+	o := Offer{Command: command, Port: port, Dial: Worked, Dialled: netip.AddrPortFrom(there.Addr(), port), Move: listed(390)}
+	if command == "PASV" {
+		o.Advertised = o.Dialled
+	}
+	return o
+}
+
+func failed(command string, port uint16, how Outcome) Offer {
+	o := took(command, port)
+	o.Dial, o.Move = how, Move{}
+	return o
+}
+
+func refusedOffer(command string, code int, text string) Offer {
+	return Offer{Command: command, Answer: Answer{code, text}}
+}
+
+// hops is a way: "h" a router answers, "x" its address is the server's, "." silence, "r" reset, "p" prohibited, "o" open.
+func hops(way string) Trace {
+	var t Trace
+	for i, c := range way {
+		h := Hop{TTL: i + 1}
+		switch c {
+		case 'h':
+			h.Outcome, h.Addr = Passed, routerOne
+		case 'x':
+			h.Outcome, h.Addr = Passed, there.Addr()
+		case '.':
+			h.Outcome = Silence
+		case 'r':
+			h.Outcome = Refused
+		case 'p':
+			h.Outcome, h.Addr = Filtered, routerTwo
+		case 'o':
+			h.Outcome = Worked
+		}
+		t = append(t, h)
+	}
+	return t
+}
+
+// sound is what is found at a server in good order, in passive mode.
+func sound() Evidence {
+	return Evidence{
+		Target: client.Target{Host: "files.example.org", User: "alice", TLS: client.TLSNone}, Mode: client.ModeAuto,
+		Local: here, Peer: there, Control: Worked, Greeter: GreeterFTP, Greeting: Answer{220, "(vsFTPd 3.0.3)"}, SignedIn: true,
+		User: Answer{331, "Password"}, Pass: Answer{230, "Welcome"}, Software: VSFTPD,
+		Passive: Passive{EPSV: took("EPSV", 21134), PASV: took("PASV", 21135)},
+	}
+}
+
+func unsigned() Evidence {
+	e := sound()
+	e.SignedIn, e.User, e.Pass, e.Passive = false, Answer{}, Answer{}, Passive{}
+	return e
+}
+
+func dead(control, offer string) Evidence {
+	e := sound()
+	e.Passive = Passive{EPSV: failed("EPSV", 21134, Silence), PASV: failed("PASV", 21136, Silence), Trace: hops(offer)}
+	e.Hops = hops(control)
+	return e
+}
+
+func activeEvidence(a Active) Evidence {
+	e := sound()
+	e.Mode, e.Passive = client.ModeActive, Passive{}
+	if !a.Announced.IsValid() {
+		a.Announced = netip.AddrPortFrom(e.Local.Addr(), 50210)
+	}
+	if a.Command == "" {
+		a.Command = "EPRT"
+	}
+	if a.Answer.Code == 0 {
+		a.Answer = Answer{200, "Fine"}
+	}
+	if a.Command == "PORT" {
+		e.PORT = a
+	} else {
+		e.EPRT = a
+	}
+	return e
+}
+
+func tlsUp(e Evidence) Evidence {
+	e.Target.TLS, e.TLSAsked, e.TLSUp, e.TLSVersion, e.ListsAuth = client.TLSExplicit, true, true, "TLS 1.3", true
+	return e
+}
+
+func with(e Evidence, change func(*Evidence)) Evidence {
+	change(&e)
+	return e
+}
+
+func moving(m Move) Evidence {
+	return with(sound(), func(e *Evidence) {
+		e.Action, e.Target.Path, e.Transfer, e.Size = ActionGet, "big.bin", m, 6_000_000
+	})
+}
+
+// cases is evidence for each rule, in the order of the table.
+var cases = []struct {
+	name   string
+	e      Evidence
+	want   Verdict
+	sure   Confidence
+	side   Side
+	second Verdict
+}{
+	{"no such name", Evidence{Target: client.Target{Host: "nosuch.example"}, NameError: "no such host", NoSuch: true}, NameUnresolved, Proved, ClientComputer, ""},
+	{"name service silent", Evidence{Target: client.Target{Host: "files.example.org"}, NameError: "i/o timeout"}, NameUnresolved, Likely, ClientNetwork, ""},
+	{"forbidden here", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting = Filtered, "", Answer{} }), ControlRefused, Proved, ClientComputer, ""},
+	{"prohibited", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Unreachable, "", Answer{}, hops("hhp") }), ControlRefused, Proved, ServerNetwork, ""},
+	{"reset next door", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Refused, "", Answer{}, hops("rr") }), ControlRefused, Likely, ClientNetwork, ""},
+	{"reset", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Refused, "", Answer{}, hops("hhr") }), ControlRefused, Proved, ServerComputer, ""},
+	{"port 21 not let out", with(unsigned(), func(e *Evidence) {
+		e.Control, e.Greeter, e.Greeting, e.Hops, e.Beyond = Silence, "", Answer{}, hops("h..."), 2
+	}), ControlTimeout, Proved, ClientNetwork, ClientFirewallOutbound},
+	{"another port of the host answers", with(unsigned(), func(e *Evidence) {
+		e.Control, e.Greeter, e.Greeting, e.Hops, e.OtherPort = Silence, "", Answer{}, hops("h..."), true
+	}), ControlTimeout, Likely, ServerComputer, ""},
+	{"lost after the first hop", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Silence, "", Answer{}, hops("h...") }), ControlTimeout, Likely, ClientNetwork, ""},
+	{"lost at the server's router", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Silence, "", Answer{}, hops("hhx..") }), ControlTimeout, Likely, ServerNetwork, ""},
+	{"lost somewhere", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Silence, "", Answer{}, hops("....") }), ControlTimeout, Possible, ServerNetwork, ""},
+
+	{"implicit TLS", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting = GreeterTLS, Answer{} }), TLSModeMismatch, Proved, ClientComputer, ""},
+	{"clear where TLS was expected", with(unsigned(), func(e *Evidence) { e.TLSPlain, e.TLSError = true, "x" }), TLSModeMismatch, Proved, ClientComputer, ""},
+	{"captive portal", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.Hops = GreeterHTTP, Answer{}, hops("o") }), NotFTP, Likely, ClientNetwork, ""},
+	{"SSH", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.Heard = GreeterSSH, Answer{}, "SSH-2.0" }), NotFTP, Proved, ServerSettings, ""},
+	{"silence", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting = GreeterSilent, Answer{} }), NotFTP, Possible, ServerComputer, ""},
+	{"full", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{421, "There are too many connected users"} }), ServerFull, Proved, ServerSettings, ""},
+	{"greeting wants TLS", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{421, "SSL/TLS required"} }), TLSRequired, Likely, ServerSettings, ""},
+	{"greeting refuses", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{530, "Access denied"} }), LoginRefused, Likely, ServerSettings, ""},
+
+	{"handshake stops at full packets", with(tlsUp(unsigned()), func(e *Evidence) {
+		e.TLSUp, e.TLSError, e.TLSStalled, e.TLSSmall, e.AuthAnswer = false, "timeout", true, true, Answer{234, "Go on"}
+	}), MTUBlackhole, Proved, ThePath, ""},
+	{"AUTH swallowed", with(tlsUp(unsigned()), func(e *Evidence) { e.TLSUp, e.AuthAnswer = false, Answer{500, "Unknown command"} }), ALGTamper, Likely, ThePath, ""},
+	{"no TLS", with(tlsUp(unsigned()), func(e *Evidence) {
+		e.TLSUp, e.ListsAuth, e.AuthAnswer = false, false, Answer{530, "Please login with USER and PASS."}
+	}), TLSUnsupported, Proved, ServerSettings, ""},
+	{"old TLS", with(tlsUp(unsigned()), func(e *Evidence) {
+		e.TLSUp, e.AuthAnswer, e.TLSError, e.TLSOld = false, Answer{234, "Go on"}, "protocol version", "TLS 1.0"
+	}), TLSUnsupported, Proved, ServerSettings, ""},
+	{"handshake stops", with(tlsUp(unsigned()), func(e *Evidence) {
+		e.TLSUp, e.AuthAnswer, e.TLSError, e.TLSStalled = false, Answer{234, "Go on"}, "timeout", true
+	}), ALGTamper, Possible, ThePath, ""},
+	{"handshake fails", with(tlsUp(unsigned()), func(e *Evidence) {
+		e.TLSUp, e.AuthAnswer, e.TLSError = false, Answer{234, "Go on"}, "handshake failure"
+	}), TLSUnsupported, Likely, ServerSettings, ""},
+	{"certificate", with(tlsUp(unsigned()), func(e *Evidence) { e.CertError, e.CertNames = "unknown authority", []string{"other.example"} }), TLSCertificate, Proved, ServerSettings, ""},
+	{"held back", with(unsigned(), func(e *Evidence) { e.HeldBack = true }), TLSUnsupported, Proved, ServerSettings, ""},
+	{"TLS required", with(unsigned(), func(e *Evidence) { e.User = Answer{530, "Anonymous sessions must use encryption."} }), TLSRequired, Proved, ServerSettings, ""},
+	{"full after PASS", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{421, "Goodbye"} }), ServerFull, Proved, ServerSettings, ""},
+	{"password", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{530, "Login incorrect."} }), LoginRefused, Proved, ServerSettings, ""},
+	{"ends while signing in", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{331, ""}, "closed" }), LoginRefused, Possible, ServerSettings, ""},
+	{"PROT refused", with(tlsUp(unsigned()), func(e *Evidence) { e.SignedIn, e.ProtAnswer = true, Answer{534, "No"} }), TLSDataProtection, Proved, ServerSettings, ""},
+
+	{"227 changed", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV = refusedOffer("EPSV", 500, "Unknown command")
+		e.Passive.Advertised = failed("PASV", 21137, Silence)
+		e.Passive.Advertised.Advertised = netip.MustParseAddrPort("198.51.100.77:21137")
+		e.Comparison = Comparison{Tried: true, EPSV: took("EPSV", 21138), PASV: took("PASV", 21139)}
+	}), ALGTamper, Proved, ThePath, ""},
+	{"EPSV swallowed", with(sound(), func(e *Evidence) {
+		e.Passive = Passive{EPSV: refusedOffer("EPSV", 500, "Unknown command"), PASV: refusedOffer("PASV", 500, "Unknown command")}
+		e.Features = map[string]string{"EPSV": "", "PASV": ""}
+	}), ALGTamper, Likely, ThePath, ""},
+	{"IPv6 without EPSV", with(sound(), func(e *Evidence) {
+		e.Peer, e.Passive = there6, Passive{EPSV: refusedOffer("EPSV", 500, "Unknown command.")}
+	}), IPv6Unsupported, Proved, ServerSettings, ""},
+	{"no port left", with(sound(), func(e *Evidence) {
+		e.Passive = Passive{EPSV: refusedOffer("EPSV", 500, "OOPS: vsf_sysutil_bind"), PASV: refusedOffer("PASV", 500, "OOPS: vsf_sysutil_bind")}
+	}), ServerPassiveExhausted, Proved, ServerSettings, ""},
+	{"passive mode off", with(sound(), func(e *Evidence) {
+		e.Passive = Passive{EPSV: refusedOffer("EPSV", 550, "Permission denied."), PASV: refusedOffer("PASV", 550, "Permission denied.")}
+	}), ServerPassiveExhausted, Likely, ServerSettings, ""},
+	{"reuse required", with(tlsUp(sound()), func(e *Evidence) {
+		e.Passive.EPSV.Move = Move{Outcome: Rejected, Begun: true, Answer: Answer{522, "SSL connection failed; session reuse required"}}
+	}), TLSSessionReuse, Proved, ServerSettings, ""},
+	{"clear data refused", with(tlsUp(sound()), func(e *Evidence) {
+		e.ClearData = true
+		e.Passive.EPSV.Move = Move{Outcome: Rejected, Answer: Answer{522, "Data connections must be encrypted."}}
+	}), TLSDataProtection, Proved, ServerSettings, ""},
+	{"refused under TLS for no stated reason", with(tlsUp(sound()), func(e *Evidence) {
+		e.Passive.EPSV.Move = Move{Outcome: Rejected, Begun: true, Answer: Answer{425, "Unable to build data connection: Operation not permitted"}}
+	}), TLSSessionReuse, Likely, ServerSettings, ""},
+	{"other address", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV.Move = Move{Outcome: Rejected, Answer: Answer{425, "Security: Bad IP connecting."}}
+	}), ClientMultiAddress, Proved, ClientNetwork, ""},
+	{"closed without a word", with(sound(), func(e *Evidence) { e.Passive.EPSV.Move = Move{Outcome: Broken} }), ClientMultiAddress, Likely, ClientNetwork, ""},
+	{"listing refused", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV.Move = Move{Outcome: Rejected, Answer: Answer{550, "Permission denied."}}
+	}), ListingEmpty, Likely, ServerSettings, ""},
+	{"data handshake fails", with(tlsUp(sound()), func(e *Evidence) {
+		e.Passive.EPSV.Move = Move{Outcome: TLSFailed, Handshake: "remote error"}
+	}), TLSDataProtection, Likely, ServerSettings, ""},
+
+	{"small packets only", with(moving(Move{Command: "RETR", Outcome: Stalled, Begun: true}), func(e *Evidence) { e.Small = listed(6_000_000) }), MTUBlackhole, Proved, ThePath, ""},
+	{"idle, said by the server", with(moving(Move{Outcome: NoEnd, Bytes: 900_000, Took: 15 * time.Second}), func(e *Evidence) {
+		e.Noop, e.LostText = Worked, Answer{421, "Timeout."}
+	}), ControlIdleTimeout, Proved, ServerSettings, ""},
+	{"forgotten", with(moving(Move{Outcome: NoEnd, Bytes: 900_000, Took: 15 * time.Second}), func(e *Evidence) { e.Noop = Silence }), ControlIdleTimeout, Proved, ThePath, ""},
+	{"no 226", with(moving(Move{Outcome: NoEnd, Bytes: 900_000, Took: 15 * time.Second}), func(e *Evidence) { e.Noop = Worked }), ControlIdleTimeout, Possible, ThePath, ""},
+	{"cut twice at one place", with(moving(Move{Outcome: Stalled, Begun: true, Bytes: 487_000}), func(e *Evidence) {
+		e.Again = Move{Outcome: Stalled, Begun: true, Bytes: 491_000}
+	}), DataCut, Proved, ThePath, ""},
+	{"stops twice", with(moving(Move{Outcome: Stalled, Begun: true, Bytes: 487_000}), func(e *Evidence) {
+		e.Again = Move{Outcome: Stalled, Begun: true, Bytes: 4_910_000}
+	}), DataCut, Likely, ThePath, ""},
+	{"stopped once", with(moving(Move{Outcome: Broken, Begun: true, Bytes: 487_000}), func(e *Evidence) { e.Again = listed(6_000_000) }), DataCut, Possible, ThePath, ""},
+	{"too short", moving(listed(5000)), DataCut, Likely, ThePath, ""},
+
+	{"blind under TLS", with(tlsUp(dead("hhxo", "hh...")), func(e *Evidence) { e.Comparison = Comparison{Tried: true, EPSV: took("EPSV", 21140)} }), ALGBlindTLS, Proved, ServerNetwork, ""},
+	{"EPSV to the wrong machine", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV = failed("EPSV", 21134, Refused)
+		e.Passive.More = []Offer{failed("EPSV", 21150, Refused), took("PASV", 21151)}
+	}), EPSVBroken, Proved, ServerNetwork, ""},
+	{"half the range", with(sound(), func(e *Evidence) { e.Passive.More = []Offer{failed("EPSV", 21150, Silence), took("EPSV", 21151)} }), ServerForwardPassive, Proved, ServerNetwork, ""},
+	{"EPSV once", with(sound(), func(e *Evidence) { e.Passive.EPSV = failed("EPSV", 21134, Silence) }), EPSVBroken, Likely, ServerNetwork, ""},
+	{"not even the first hop", dead("hhxo", "....."), ClientFirewallOutbound, Likely, ClientComputer, ""},
+	{"not the second hop", dead("hhxo", "h...."), ClientFirewallOutbound, Likely, ClientNetwork, ""},
+	{"at the server", dead("hhxo", "hhx.."), ServerFirewallPassive, Likely, ServerComputer, ""},
+	{"reset by the server", dead("hhho", "hhhr"), ServerFirewallPassive, Likely, ServerComputer, ""},
+	{"at the router with the server's address", dead("hhxo", "hh..."), ServerForwardPassive, Likely, ServerNetwork, ""},
+	{"at the hop before", dead("hhhho", "hhh.."), ServerForwardPassive, Likely, ServerNetwork, ""},
+	{"in the farther half", dead("hhhhhhho", "hhhh..."), ServerForwardPassive, Likely, ServerNetwork, ""},
+	{"in the nearer half", dead("hhhhhhho", "hh....."), ClientFirewallOutbound, Likely, ClientNetwork, ""},
+	{"reset, place unknown", with(dead("", ""), func(e *Evidence) { e.Passive.EPSV.Dial = Refused }), ServerFirewallPassive, Possible, ServerComputer, ""},
+	{"private and not forwarded", with(dead("", ""), func(e *Evidence) {
+		e.Passive.Advertised = failed("PASV", 21137, Silence)
+		e.Passive.Advertised.Advertised = netip.MustParseAddrPort("10.0.0.4:21137")
+	}), ServerForwardPassive, Possible, ServerNetwork, ServerPassiveIP},
+	{"place unknown", dead("", ""), ServerFirewallPassive, Possible, ServerComputer, ""},
+	{"silent routers on both ways", dead("h..o", "h..."), ServerFirewallPassive, Likely, ServerComputer, ""},
+
+	{"private address, EPSV", with(sound(), func(e *Evidence) {
+		e.Passive.Advertised = failed("PASV", 21137, Silence)
+		e.Passive.Advertised.Advertised = netip.MustParseAddrPort("10.0.0.4:21137")
+	}), OKWithFault, Proved, ServerSettings, ""},
+	{"hairpin", with(sound(), func(e *Evidence) {
+		e.Peer = netip.MustParseAddrPort("10.0.0.4:21")
+		e.Local = netip.MustParseAddrPort("10.0.0.9:40000")
+		e.Passive.EPSV = refusedOffer("EPSV", 550, "Permission denied.")
+		e.Passive.Advertised = failed("PASV", 21137, Silence)
+	}), ServerPassiveHairpin, Likely, ServerSettings, ""},
+	{"private address", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV = refusedOffer("EPSV", 550, "Permission denied.")
+		e.Passive.Advertised = failed("PASV", 21137, Silence)
+		e.Passive.Advertised.Advertised = netip.MustParseAddrPort("10.0.0.4:21137")
+	}), ServerPassiveIP, Proved, ServerSettings, ""},
+
+	{"PORT changed", with(activeEvidence(Active{Accepted: true, Move: listed(390)}), func(e *Evidence) {
+		e.PORT = Active{Command: "PORT", Answer: Answer{500, "Illegal PORT command."}}
+	}), ALGTamper, Likely, ThePath, ""},
+	{"proxy next door", with(activeEvidence(Active{Answer: Answer{500, "Illegal EPRT command."}}), func(e *Evidence) { e.Hops = hops("o") }), ALGTamper, Likely, ClientNetwork, ""},
+	{"active, blind under TLS", with(tlsUp(activeEvidence(Active{Answer: Answer{500, "Illegal EPRT command."}})), func(e *Evidence) {
+		e.Local = hereNATted
+		e.Comparison = Comparison{Tried: true, EPRT: Active{Command: "EPRT", Answer: Answer{200, ""}, Accepted: true, Move: listed(390)}}
+	}), ALGBlindTLS, Proved, ClientNetwork, ""},
+	{"IPv6 without EPRT", with(activeEvidence(Active{Answer: Answer{500, "Unknown command."}}), func(e *Evidence) { e.Peer = there6 }), IPv6Unsupported, Proved, ServerSettings, ""},
+	{"active mode off", activeEvidence(Active{Answer: Answer{550, "Permission denied."}}), ActiveDisabled, Proved, ServerSettings, ""},
+	{"private address refused", with(activeEvidence(Active{Announced: waitNATted, Answer: Answer{500, "Illegal EPRT command."}}), func(e *Evidence) { e.Local = hereNATted }), ClientNATActive, Proved, ClientNetwork, ""},
+	{"public address refused", activeEvidence(Active{Answer: Answer{500, "I won't open a connection to 198.51.100.7 (only to 203.0.113.9)"}}), ClientNATActive, Likely, ClientNetwork, ""},
+	{"private address, nothing comes", with(activeEvidence(Active{Announced: waitNATted, Move: Move{Outcome: Silence}}), func(e *Evidence) { e.Local = hereNATted }), ClientNATActive, Likely, ClientNetwork, ""},
+	{"eaten here", activeEvidence(Active{Move: Move{Outcome: Silence}, Counted: true, Dropped: 4}), ClientFirewallActive, Proved, ClientComputer, ""},
+	{"eaten here, through when expected", activeEvidence(Active{Accepted: true, Through: true, Punched: true, Counted: true, Dropped: 3, Move: listed(390)}), ClientFirewallActive, Proved, ClientComputer, ""},
+	{"through when expected", activeEvidence(Active{Accepted: true, Through: true, Punched: true, Counted: true, Move: listed(390)}), ClientFirewallActive, Proved, ClientNetwork, ""},
+	{"more packets lost than usual", activeEvidence(Active{Move: Move{Outcome: Silence}, Counted: true, Dropped: 9, Noise: 2}), ClientFirewallActive, Likely, ClientComputer, ""},
+	{"nothing comes though expected", activeEvidence(Active{Move: Move{Outcome: Silence}, Punched: true, Counted: true}), ServerEgressActive, Likely, ServerNetwork, ""},
+	{"nothing comes", activeEvidence(Active{Move: Move{Outcome: Rejected, Answer: Answer{425, "Failed to establish connection."}}}), ServerEgressActive, Possible, ServerNetwork, ""},
+
+	{"no REST", with(moving(Move{}), func(e *Evidence) { e.Action, e.Rest = ActionResume, Answer{502, "Unknown command."} }), RESTUnsupported, Proved, ServerSettings, ""},
+	{"REST not obeyed", with(moving(listed(6_000_000)), func(e *Evidence) { e.Action, e.Rest, e.Ignored = ActionResume, Answer{350, ""}, true }), RESTUnsupported, Proved, ServerSettings, ""},
+	{"slow greeting", with(sound(), func(e *Evidence) { e.GreetIn = 25 * time.Second }), ServerSlowGreeting, Proved, ServerSettings, ""},
+	{"no such path", with(sound(), func(e *Evidence) { e.Target.Path, e.PathFail = "nosuch", Answer{550, "No such file."} }), ListingEmpty, Likely, ServerSettings, ""},
+	{"empty", with(sound(), func(e *Evidence) { e.Passive.EPSV.Move.Bytes = 0 }), ListingEmpty, Proved, ServerSettings, ""},
+	{"names", with(sound(), func(e *Evidence) { e.Passive.EPSV.Move.NotUTF8 = `Caf\xe9.txt` }), Charset, Proved, ServerSettings, ""},
+	{"sound", sound(), OK, Proved, Nobody, ""},
+	{"sound, active", activeEvidence(Active{Accepted: true, Move: listed(390)}), OK, Proved, Nobody, ""},
+	{"sound, resumption required", with(tlsUp(sound()), func(e *Evidence) { e.Reuse = Answer{522, "session reuse required"} }), OK, Proved, Nobody, TLSSessionReuse},
+	{"given up before the connection", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting = NotTried, "", Answer{} }), ControlTimeout, Possible, ThePath, ""},
+	{"given up before the greeting", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting = "", Answer{} }), ServerSlowGreeting, Possible, ServerSettings, ""},
+	{"given up before the sign-in", unsigned(), LoginRefused, Possible, ServerSettings, ""},
+	{"given up before the data", with(sound(), func(e *Evidence) { e.Passive = Passive{} }), DataCut, Possible, ThePath, ""},
+}
+
+// ruleOf returns the index of the rule that gave a finding.
+func ruleOf(f Finding) int {
+	return slices.IndexFunc(Rules, func(r Rule) bool {
+		return r.Evidence == f.Rule && r.Verdict == f.Verdict && r.Side == f.Side
+	})
+}
+
+func TestEachRuleLeadsFromItsEvidenceToItsVerdict(t *testing.T) {
+	reached := make([]bool, len(Rules))
+	for _, c := range cases {
+		r := Judge(c.e)
+		if r.Verdict != c.want || r.Confidence != c.sure || r.Side != c.side {
+			t.Errorf("%s: %s, %s, %s; want %s, %s, %s (%s)", c.name, r.Verdict, r.Confidence, r.Side, c.want, c.sure, c.side, r.Rule)
+			continue
+		}
+		reached[ruleOf(r.Finding)] = true
+		switch {
+		case r.Second == nil && c.second != "", r.Second != nil && r.Second.Verdict != c.second:
+			t.Errorf("%s: second %+v, want %q", c.name, r.Second, c.second)
+		case r.Second != nil:
+			reached[ruleOf(*r.Second)] = true
+		}
+	}
+	for i, ok := range reached {
+		if !ok {
+			t.Errorf("no case reaches the rule %s: %s", Rules[i].Verdict, Rules[i].Evidence)
+		}
+	}
+}
+
+func TestRulesAreTold(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range Rules {
+		key := string(r.Verdict) + r.Evidence + string(r.Side)
+		if seen[key] || r.Evidence == "" || r.When == nil || r.Side == "" || r.Confidence == "" {
+			t.Errorf("rule %+v is told twice or not in full", r)
+		}
+		seen[key] = true
+	}
+}
+
+// Placeholders that were not filled, formats that were not met, and empty quotes have no place in a text for people.
+var unfinished = regexp.MustCompile(`%!|\{[a-z]+\}|<nil>|invalid (IP|AddrPort)|\bSERVER:SERVER`)
+
+func TestEveryVerdictHasWordsFixesAndAPicture(t *testing.T) {
+	for _, c := range cases {
+		r := Judge(c.e)
+		texts := []string{r.Sentence, r.Workaround, r.ForAdmin()}
+		for _, f := range r.Fixes {
+			texts = append(texts, f.Text)
+			for _, v := range f.Variants {
+				texts = append(texts, v.Command, v.Note)
+				if v.Name == "" || v.Command == "" {
+					t.Errorf("%s: a variant of %q says nothing", c.name, f.Text)
+				}
+			}
+			if len(f.Variants) > 0 && f.Chosen >= len(f.Variants) || f.Side == "" {
+				t.Errorf("%s: %q chooses what is not there", c.name, f.Text)
+			}
+		}
+		for _, s := range texts {
+			if bad := unfinished.FindString(s); bad != "" {
+				t.Errorf("%s: %q in %q", c.name, bad, s)
+			}
+		}
+		if strings.Contains(r.Sentence, `""`) || r.Sentence == "" || !strings.HasSuffix(r.Sentence, ".") && !strings.HasSuffix(r.Sentence, ".\"") {
+			t.Errorf("%s: %q is no sentence", c.name, r.Sentence)
+		}
+		if r.Problem() && len(r.Fixes) == 0 && !strings.Contains(r.Rule, "ended before") {
+			t.Errorf("%s: no fix", c.name)
+		}
+		if c.e.Control == Worked && c.e.Greeter != "" && len(r.Arrows) == 0 {
+			t.Errorf("%s: no picture", c.name)
+		}
+		if r.Problem() && r.Verdict != OKWithFault && len(r.Arrows) > 0 && c.e.Passive.dead() && r.Arrows[len(r.Arrows)-1].Works {
+			t.Errorf("%s: the picture shows a channel that works: %+v", c.name, r.Arrows)
+		}
+		if _, err := json.Marshal(r); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestFixesNameTheRealPortsAndAddresses(t *testing.T) {
+	e := dead("hhxo", "hh...")
+	e.Passive.Advertised = failed("PASV", 21137, Silence)
+	e.Passive.Advertised.Advertised = netip.MustParseAddrPort("10.0.0.4:21137")
+	r := Judge(e)
+	var all strings.Builder
+	for _, f := range r.Fixes {
+		fmt.Fprintln(&all, f.Text)
+		for _, v := range f.Variants {
+			fmt.Fprintln(&all, v.Name, v.Command)
+		}
+	}
+	for _, want := range []string{
+		"sudo ufw allow 21100:21199/tcp", "firewall-cmd --permanent --add-port=21100-21199/tcp", "tcp dport 21100-21199 accept",
+		"-LocalPort 21100-21199", "Forward TCP 21100-21199 to 10.0.0.4:21100-21199", "pasv_min_port=21100", "PassivePorts 21100 21199",
+		"PassivePortRange 21100 21199", "Passive port range: 21100 - 21199", "pasv_address=203.0.113.5", "Passive IP: 203.0.113.5",
+	} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("no %q in\n%s", want, &all)
+		}
+	}
+	for _, f := range r.Fixes {
+		if i := slices.IndexFunc(f.Variants, func(v Variant) bool { return v.Name == string(VSFTPD) }); i >= 0 && f.Chosen != i {
+			t.Errorf("%q does not choose vsftpd, which the greeting names", f.Text)
+		}
+	}
+}
+
+func TestAServerThatUsesAnyPortIsGivenARange(t *testing.T) {
+	e := dead("", "")
+	e.Passive.EPSV, e.Passive.PASV = failed("EPSV", 33001, Silence), failed("PASV", 60211, Silence)
+	if lo, hi, known := e.proposal(); lo != 21100 || hi != 21199 || known {
+		t.Errorf("%d-%d, %v", lo, hi, known)
+	}
+}
+
+func TestSoftwareIsKnownByItsWords(t *testing.T) {
+	for said, want := range map[string]Software{
+		"(vsFTPd 3.0.3)": VSFTPD, "ProFTPD Server (Debian)": ProFTPD, "--------- Welcome to Pure-FTPd [privsep] [TLS] ----------": PureFTPd,
+		"FileZilla Server 1.8.2": FileZillaServer, "Microsoft FTP Service": IIS, "JSCAPE MFT Server": JSCAPE, "SFTPGo ready": SFTPGo,
+		"Portside ready [session ab12]": Portside, "Windows_NT": IIS, "Welcome": UnknownSoftware,
+	} {
+		if got := softwareOf(said); got != want {
+			t.Errorf("%q: %q, want %q", said, got, want)
+		}
+	}
+}
+
+// A session's log, without any probe.
+func TestALogIsJudgedAsFarAsItGoes(t *testing.T) {
+	at := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
+	opened := []connlog.Record{
+		{Event: connlog.ControlOpened, Channel: connlog.Control, Initiator: connlog.Client, From: here, To: there, Host: "files.example.org"},
+		{Event: connlog.SignedIn, Channel: connlog.Control, User: "alice", From: here, To: there},
+	}
+	data := func(r connlog.Record) connlog.Record {
+		r.Channel, r.Conn = connlog.Data, 1
+		return r
+	}
+	to := netip.AddrPortFrom(there.Addr(), 21134)
+	for _, c := range []struct {
+		name    string
+		records []connlog.Record
+		want    Verdict
+	}{
+		{"passive silence", []connlog.Record{
+			data(connlog.Record{Event: connlog.PassiveOffered, Mode: connlog.Passive, Initiator: connlog.Client, Command: "EPSV", To: to}),
+			data(connlog.Record{Event: connlog.DataFailed, Mode: connlog.Passive, Initiator: connlog.Client, To: to, Reason: connlog.ReasonTimeout}),
+		}, ServerFirewallPassive},
+		{"active silence behind NAT", []connlog.Record{
+			data(connlog.Record{Event: connlog.ActiveRequested, Mode: connlog.Active, Initiator: connlog.Server, Command: "EPRT |1|192.168.1.7|50210|", To: netip.MustParseAddrPort("192.168.1.7:50210")}),
+			data(connlog.Record{Event: connlog.DataFailed, Mode: connlog.Active, Initiator: connlog.Server, To: netip.MustParseAddrPort("192.168.1.7:50210"), Reason: connlog.ReasonTimeout}),
+		}, ClientNATActive},
+		{"passive refused", []connlog.Record{
+			data(connlog.Record{Event: connlog.PassiveRefused, Mode: connlog.Passive, Command: "EPSV", Reply: "425 All reserved TCP ports are busy."}),
+			data(connlog.Record{Event: connlog.DataFailed, Mode: connlog.Passive, Command: "EPSV", Reply: "425 All reserved TCP ports are busy.", Reason: connlog.ReasonRejected}),
+		}, ServerPassiveExhausted},
+	} {
+		log := connlog.NewLog(0)
+		for _, r := range append(slices.Clone(opened), c.records...) {
+			r.Time, r.Session, r.Side = at, "s", connlog.Client
+			if c.want == ClientNATActive && r.Channel == connlog.Control {
+				r.From = hereNATted
+			}
+			log.Record(r)
+		}
+		s := log.Sessions()[0]
+		if r := FromSession(s); r.Verdict != c.want {
+			t.Errorf("%s: %s, want %s: %s", c.name, r.Verdict, c.want, r.Sentence)
+		}
+	}
+}
+
+// docs/doctor.md is the table of rules, to be read and reviewed as a document.
+func TestTheTableOfRulesIsDocumented(t *testing.T) {
+	const path = "../docs/doctor.md"
+	want := table()
+	if *updateTable {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != want {
+		t.Errorf("docs/doctor.md is not what the rules say: read the difference, then run with -update-doctor")
+	}
+}
+
+func table() string {
+	var b strings.Builder
+	b.WriteString(`# How Portside's Doctor decides
+
+Made by ` + "`go test ./doctor -run Documented -update-doctor`" + `; the test fails when the rules and this file differ.
+
+The examination opens control and data connections as an FTP client would, and one rule after the other looks at what it
+found. The first that holds gives the verdict, so each may take for granted that those before it don't hold. The client is
+198.51.100.7, the server files.example.org at 203.0.113.5. *Proved*: a comparison leaves no other cause. *Likely*: the usual
+cause; another one can't be told apart from the client's side. *Possible*: one of several.
+
+| verdict | evidence | who has to act | confidence | first thing to change |
+| --- | --- | --- | --- | --- |
+`)
+	samples := map[int]Report{}
+	for _, c := range cases {
+		r := Judge(c.e)
+		if i := ruleOf(r.Finding); i >= 0 {
+			if _, ok := samples[i]; !ok {
+				samples[i] = r
+			}
+		}
+		if r.Second != nil {
+			if i := ruleOf(*r.Second); i >= 0 {
+				if _, ok := samples[i]; !ok {
+					second := Report{Finding: *r.Second}
+					second.Fixes = c.e.fixesFor(*r.Second)
+					samples[i] = second
+				}
+			}
+		}
+	}
+	for i, r := range Rules {
+		fix := ""
+		if s, ok := samples[i]; ok && len(s.Fixes) > 0 {
+			fix = s.Fixes[0].Text
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", r.Verdict, r.Evidence, r.Side, r.Confidence, fix)
+	}
+	b.WriteString("\n## What is said\n\nOne sentence for each rule, as an example has it.\n")
+	for i, r := range Rules {
+		if s, ok := samples[i]; ok {
+			fmt.Fprintf(&b, "\n- `%s`, %s: %s\n", r.Verdict, r.Confidence, s.Sentence)
+		}
+	}
+	return b.String()
+}
