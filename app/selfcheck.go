@@ -199,7 +199,13 @@ func (a *App) SetEstimate(people, filesEach int) error {
 	if err := CheckEstimate(people, filesEach); err != nil {
 		return err
 	}
+	if set := a.Settings().Share; set.People == people && set.FilesEach == filesEach {
+		return nil
+	}
 	a.keepSettings(func(s *Settings) { s.Share.People, s.Share.FilesEach = people, filesEach })
+	if !a.SelfCheck().Done.IsZero() {
+		a.CheckSelf()
+	}
 	return nil
 }
 

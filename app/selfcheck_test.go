@@ -108,7 +108,9 @@ func TestTheRouterForwardsUntilSharingStops(t *testing.T) {
 			return read(name)
 		}
 		env.OS = "linux"
-		env.FindRouter = func(ctx context.Context, _ doctor.RouterSearch) (*doctor.Router, error) { return doctor.FindRouter(ctx, search) }
+		env.FindRouter = func(ctx context.Context, _ doctor.RouterSearch) (*doctor.Router, error) {
+			return doctor.FindRouter(ctx, search)
+		}
 		return env
 	}
 	a.share.startOver(t, t.TempDir(), func(set *ShareSettings) { set.UseRange, set.Min, set.Max = true, 23100, 23119 })
