@@ -65,7 +65,8 @@ func TestTheRecordedScenariosAreTheLaboratorys(t *testing.T) {
 }
 
 // TestTheTableAgreesWithTheLaboratory builds every setup that differs in what the network sees, with real routers,
-// firewalls, helpers and a real server, and lists through it with a client that believes what it is told.
+// firewalls, helpers and a real server, and lists through it with a client that believes what it is told. It takes some
+// minutes, mostly of waiting: run it with -timeout 30m.
 func TestTheTableAgreesWithTheLaboratory(t *testing.T) {
 	source, err := os.ReadFile(lab(t))
 	if err != nil {
