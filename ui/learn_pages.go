@@ -56,7 +56,7 @@ var pagesOfLearn = []learnText{
 	}},
 	{id: "range", tab: "Range", title: "The passive range, and its size", figure: rangeFigure(), setup: guarded, text: []string{
 		"Without a range the server waits at any free port, and nobody knows which port to open. Give it a **passive range**, for instance 21100–21199, and let exactly that in: at the server's firewall, and in the router before it, with the same numbers.",
-		"Each listing and each file that moves uses one port, and a port may need a rest before it is used again. So count **people at once × files each at once**, and half as much again: 12 people with 4 files each need about 72 ports.",
+		"Each listing and each file that moves uses one port. So count **people at once × files each at once**, and half as many again for offers that nobody takes: 12 people with 4 files each need about 72 ports.",
 		"Too few, and the server says no to the latecomers (425). Too many, and more is open than need be. For a home 20 are plenty, and 100 serve most offices.",
 		"Stay above 1024 and below 32768: higher ports are where computers take the ports for their own outgoing connections from.",
 	}},
