@@ -31,6 +31,7 @@ type selfCheck struct {
 	env func() doctor.SelfEnv // nil: this computer as it is
 
 	mu      sync.Mutex
+	router  bool // the person wants the router to be asked
 	state   SelfCheck
 	again   bool // something changed while a check ran
 	release context.CancelFunc
@@ -57,6 +58,15 @@ func (a *App) CheckSelf() {
 	}
 }
 
+// LookAtRouter checks again and asks this network's router, too, by UPnP and NAT-PMP: what it forwards, and what its
+// outside address is. From then on each check of this run asks it.
+func (a *App) LookAtRouter() {
+	a.share.check.mu.Lock()
+	a.share.check.router = true
+	a.share.check.mu.Unlock()
+	a.CheckSelf()
+}
+
 func (a *App) checkSelf(ctx context.Context) {
 	c := &a.share.check
 	env := doctor.System
@@ -64,7 +74,14 @@ func (a *App) checkSelf(ctx context.Context) {
 		env = c.env
 	}
 	for {
-		report := doctor.CheckSelf(ctx, a.selfTarget(), env())
+		c.mu.Lock()
+		ask := c.router
+		c.mu.Unlock()
+		world := env()
+		if !ask {
+			world.FindRouter = nil // nothing leaves this computer without the person's word
+		}
+		report := doctor.CheckSelf(ctx, a.selfTarget(), world)
 		c.mu.Lock()
 		again := c.again && ctx.Err() == nil
 		c.again = false

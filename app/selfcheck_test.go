@@ -114,6 +114,11 @@ func TestTheRouterForwardsUntilSharingStops(t *testing.T) {
 		return env
 	}
 	a.share.startOver(t, t.TempDir(), func(set *ShareSettings) { set.UseRange, set.Min, set.Max = true, 23100, 23119 })
+	until(t, "the check has ended", func() bool { c := a.SelfCheck(); return !c.Checking && c.Report.RouterNotAsked })
+	if a.SelfCheck().Report.Router != nil {
+		t.Error("the router was asked without the person's word")
+	}
+	a.LookAtRouter()
 	until(t, "the router was found", func() bool { return a.SelfCheck().CanAskRouter() })
 	if router.count() != 0 {
 		t.Errorf("%d ports are forwarded, and nobody asked for it", router.count())

@@ -58,7 +58,7 @@ func TestFirewallLabHelper(t *testing.T) {
 			for j, from := range []string{fwLabNear, strangerV4.String()} {
 				tasks.Go(func() {
 					d := net.Dialer{Timeout: wait, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-					if c, err := d.Dial("tcp", fmt.Sprintf("%s:%d", fwLabServer, p)); err == nil {
+					if c, err := d.Dial("tcp", net.JoinHostPort(fwLabServer, fmt.Sprint(p))); err == nil {
 						c.Close()
 						open[2*i+j] = true
 					}

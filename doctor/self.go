@@ -68,6 +68,8 @@ type SelfReport struct {
 	Router *Router `json:"-"`
 	// Forward are the ports that the router would have to send here, in order: the control port and the passive range.
 	Forward []uint16 `json:"-"`
+	// RouterNotAsked says that there is a router to be asked, and that [SelfEnv.FindRouter] was nil.
+	RouterNotAsked bool `json:"-"`
 	// Forwarded says that the router sends all of them here.
 	Forwarded bool `json:"-"`
 }
@@ -462,7 +464,11 @@ func capital(s string) string {
 
 // mappings says whether the router sends the ports here.
 func (c *selfCheck) mappings() {
-	if c.loopbackOnly() || !c.behindNAT() || c.env.FindRouter == nil || !c.route.gateway.IsValid() {
+	if c.loopbackOnly() || !c.behindNAT() || !c.route.gateway.IsValid() {
+		return
+	}
+	if c.env.FindRouter == nil {
+		c.report.RouterNotAsked = true
 		return
 	}
 	words := fmt.Sprint(c.t.Port)

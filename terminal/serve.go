@@ -33,6 +33,7 @@ func serve(ctx context.Context, c Console, args []string) error {
 	tls := fs.String("tls", "explicit", "")
 	kind := fs.String("log", "text", "")
 	selfCheck := fs.Bool("check", false, "")
+	askRouter := fs.Bool("ask-router", false, "")
 	rest, err := parse(fs, args, "DIR, the folder to share,")
 	if err != nil {
 		return err
@@ -59,7 +60,11 @@ func serve(ctx context.Context, c Console, args []string) error {
 		if _, err := passive.Check(listenPort(*listen)); err != nil {
 			return usageError{err}
 		}
-		return checkSelf(ctx, c.Out, *listen, root, passive, localserver.TLSMode(*tls), doctor.System())
+		env := doctor.System()
+		if !*askRouter {
+			env.FindRouter = nil // nothing leaves this computer without the person's word
+		}
+		return checkSelf(ctx, c.Out, *listen, root, passive, localserver.TLSMode(*tls), env)
 	}
 	accounts, err := serveAccounts(c, *user, *password, *anonymous, *write)
 	if err != nil {

@@ -48,6 +48,7 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
       --log text|json           the connection log on standard output (default text)
       --check                   does not share: says what would keep clients out (firewalls, router, ports,
                                 certificate) and the lines to type against it; exit code 1 when something is bad
+      --ask-router              with --check: asks your own router, too (UPnP, NAT-PMP), what it forwards
   portside get [options] URL DEST   downloads a file or folder
   portside put [options] SRC URL    uploads a file or folder
       --mode auto|passive|active    who opens data channels (default auto: passive, then active)

@@ -62,6 +62,11 @@ func (c *selfCard) refresh() {
 		c.list.Add(kit.NewMutedParagraph("The router forwards the ports until sharing stops."))
 	}
 	buttons := []fyne.CanvasObject{again}
+	if check.Report.RouterNotAsked {
+		look := kit.NewButton("Look at the router", c.w.app.LookAtRouter)
+		look.Tip = "Asks your own router by UPnP and NAT-PMP what it forwards to this computer. Nobody else is asked."
+		buttons = []fyne.CanvasObject{look, again}
+	}
 	if check.CanAskRouter() && !check.Forwarded {
 		ask := kit.NewButton("Ask the router ("+check.Report.Router.Protocol()+")", c.askRouter)
 		switch {
