@@ -142,3 +142,26 @@ func FuzzReadJSON(f *testing.F) {
 		l.WriteText(&out)
 	})
 }
+
+func TestTheNoteToTheOtherSideNamesWhatTheyHaveToChange(t *testing.T) {
+	for _, side := range []Side{Client, Server} {
+		for _, mode := range []Mode{Passive, Active} {
+			for _, o := range outcomes(mode, side) {
+				tp := open(side)
+				tp.play(o.records...)
+				cs := tp.session(t).Channels
+				c := cs[len(cs)-1]
+				note := c.Note()
+				if c.State != Failed && note != "" {
+					t.Errorf("%s %s %s: a note about a channel that works: %s", side, mode, o.name, note)
+				}
+				if side == Server && mode == Active && c.State == Failed && c.Opened.IsZero() && !strings.Contains(note, "passive mode") {
+					t.Errorf("%s: %q", o.name, note)
+				}
+				if strings.Contains(note, "unknown address") || strings.Contains(note, "port ?") {
+					t.Errorf("%s %s %s: %s", side, mode, o.name, note)
+				}
+			}
+		}
+	}
+}

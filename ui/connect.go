@@ -373,7 +373,7 @@ func (c *connect) actions(ch connlog.Channel) []channels.Action {
 	if ch.State == connlog.Failed {
 		out = append(out, channels.Action{Label: "Examine", Run: c.examineServer})
 	}
-	return out
+	return append(out, c.w.noteAndLearn(ch)...)
 }
 
 func (c *connect) download(entries []client.Entry) {

@@ -258,6 +258,9 @@ func (d *doctorScreen) showReport(e app.Examination) {
 		spans = append(spans, kit.Span{Text: "\nWhat helps at once: ", Bold: true}, kit.Span{Text: plainArrows(r.Workaround)})
 	}
 	spans = append(spans, kit.Span{Text: "\nVerdict: " + string(r.Verdict) + ", examined in " + connlog.Took(time.Duration(r.Took)) + ".", Color: kit.ColorMuted})
+	if page := pageOfVerdict(r.Verdict); page != "" {
+		spans = append(spans, kit.Span{Text: " Read more", OnTap: func() { d.w.learn.open(page) }})
+	}
 	d.words.SetSpans(spans...)
 	d.picture.show(figureOfReport(r), nil)
 	d.picture.draw(float32(len(r.Arrows)))

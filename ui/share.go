@@ -84,7 +84,7 @@ func newShare(w *Window) *share {
 	s.people = s.peopleTable()
 	s.ports = newPorts(s)
 	s.drawer = channels.NewDrawer(channels.Options{
-		Side: connlog.Server, Log: w.app.Log, Post: w.post, Save: w.saveLog, Compare: w.compareLogs,
+		Side: connlog.Server, Log: w.app.Log, Post: w.post, Actions: s.actions, Save: w.saveLog, Compare: w.compareLogs,
 		Before: []channels.Tab{{ID: "people", Title: "People", Content: s.people}},
 		After:  []channels.Tab{{ID: tabPorts, Title: "Ports", Content: s.ports.object}},
 		Empty:  "Start sharing: as soon as somebody connects, each channel stands here as an arrow.",
@@ -267,6 +267,17 @@ func (s *share) person(i, col int) kit.Cell {
 		}
 	}
 	return kit.Cell{}
+}
+
+// actions are what can be done about a channel.
+func (s *share) actions(ch connlog.Channel) []channels.Action {
+	out := s.w.noteAndLearn(ch)
+	for _, p := range s.sessions {
+		if p.ID == ch.ID {
+			out = append(out, channels.Action{Label: "Disconnect", Run: func() { s.w.app.Kick(ch.ID) }})
+		}
+	}
+	return out
 }
 
 // onLeave returns a focus handler that runs f when the field loses the keyboard.

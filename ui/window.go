@@ -15,6 +15,8 @@ import (
 	"fyne.io/fyne/v2/container"
 
 	"portside/app"
+	"portside/connlog"
+	"portside/ui/channels"
 	"portside/ui/kit"
 )
 
@@ -283,4 +285,23 @@ func (w *Window) saveLog(name string, write func(io.Writer) error) {
 			})
 		})
 	})
+}
+
+// noteAndLearn are the actions that both viewpoints offer about a channel: a note to the other side, where that has to
+// change something, and the page that explains the mode.
+func (w *Window) noteAndLearn(ch connlog.Channel) []channels.Action {
+	var out []channels.Action
+	if note := ch.Note(); note != "" {
+		out = append(out, channels.Action{Label: "Copy a note for them", Run: func() { kit.Copy(w.body, note) }})
+	}
+	page := "channels"
+	switch {
+	case ch.State == connlog.Failed && ch.Opened.IsZero():
+		page = "firewalls"
+	case ch.Mode == connlog.Active:
+		page = "active"
+	case ch.Mode == connlog.Passive:
+		page = "passive"
+	}
+	return append(out, channels.Action{Label: "Learn more", Run: func() { w.learn.open(page) }})
 }
