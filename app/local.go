@@ -48,7 +48,7 @@ func (a *App) OpenLocal(dir string) {
 		l.mu.Lock()
 		l.state.Loading = false
 		if err != nil {
-			l.state.Err = sentence(err)
+			l.state.Err = Sentence(err)
 		} else {
 			l.state = Local{Folder: Folder{Path: full, Entries: entries, Stamp: l.state.Stamp + 1}}
 		}
@@ -101,7 +101,7 @@ func (a *App) changeLocal(f func(dir string) error) {
 	dir := a.Local().Path
 	a.run(func(context.Context) {
 		if err := f(dir); err != nil {
-			a.notify(sentence(err), true)
+			a.notify(Sentence(err), true)
 		}
 		a.OpenLocal(dir)
 	})

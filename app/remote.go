@@ -294,7 +294,7 @@ func (r *remote) do(doing string, f func(ctx context.Context) error) {
 		r.cancel = nil
 		r.state.Doing, r.state.Status, r.state.Folder.Loading = "", "", false
 		if err != nil && r.visit == visit {
-			r.state.Err = sentence(err)
+			r.state.Err = Sentence(err)
 			if errors.Is(err, context.Canceled) {
 				r.state.Err = "Cancelled: " + doing + "."
 			}
@@ -307,7 +307,8 @@ func (r *remote) do(doing string, f func(ctx context.Context) error) {
 	})
 }
 
-func sentence(err error) string {
+// Sentence writes an error as a sentence for people: a capital at its beginning, a full stop at its end.
+func Sentence(err error) string {
 	s := err.Error()
 	if s == "" {
 		return s

@@ -112,7 +112,7 @@ func (a *App) TryIt() {
 		a.stopSamples(ctx)
 		samples, err := startSamples(ctx, a.Log)
 		if err != nil {
-			a.notify("The sample server could not be started: "+sentence(err), true)
+			a.notify("The sample server could not be started: "+Sentence(err), true)
 			return
 		}
 		a.mu.Lock()

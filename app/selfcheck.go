@@ -157,7 +157,7 @@ func (a *App) AskRouter() {
 		for first := true; ; first = false {
 			if err := report.Router.Map(held, report.Forward); err != nil {
 				if held.Err() == nil {
-					c.asked(false, sentence(err))
+					c.asked(false, Sentence(err))
 				} else {
 					c.asked(false, "")
 				}

@@ -233,7 +233,7 @@ func (q *transfers) ended(t *running, result transfer.Result) {
 	case errors.Is(result.Err, context.Canceled):
 		t.shown.Phase = TransferCancelled
 	case result.Err != nil:
-		t.shown.Phase, t.shown.Err = TransferFailed, sentence(result.Err)
+		t.shown.Phase, t.shown.Err = TransferFailed, Sentence(result.Err)
 	case len(result.Failures) > 0:
 		t.shown.Phase = TransferFailed
 	default:

@@ -173,7 +173,7 @@ func (a *accounts) read() {
 	err := app.CheckAccounts(a.list)
 	switch {
 	case err != nil && len(a.list) > 0:
-		a.note.SetSpans(kit.Span{Text: sentence(err), Color: kit.ColorBad})
+		a.note.SetSpans(kit.Span{Text: app.Sentence(err), Color: kit.ColorBad})
 	case over >= 0 && set.TLS == localserver.TLSOff:
 		a.note.SetSpans(kit.Span{Text: connlog.Printable(a.list[over].Name) + " may sign in over TLS only, but TLS is switched off on the Share screen.", Color: kit.ColorWarn})
 	case a.w.app.AccountsWait():
@@ -297,7 +297,7 @@ func openAccount(w *Window, at int, before app.Account, saved func(at int)) *acc
 	f.generate = kit.NewIconButton(kit.IconRefresh, "Make a new password", func() {
 		text, err := newPassword()
 		if err != nil {
-			f.say(sentence(err))
+			f.say(app.Sentence(err))
 			return
 		}
 		f.password.SetText(text)
@@ -483,7 +483,7 @@ func (f *account) keep(one app.Account) {
 		f.w.post(func() {
 			f.busy(false)
 			if err != nil {
-				f.say(sentence(err))
+				f.say(app.Sentence(err))
 				return
 			}
 			f.dialog.Close()

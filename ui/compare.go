@@ -8,6 +8,7 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
 
+	"portside/app"
 	"portside/connlog"
 	"portside/ui/channels"
 	"portside/ui/kit"
@@ -26,7 +27,7 @@ func (w *Window) compareLogs() {
 		w.app.CompareWith(strings.TrimSpace(name), func(pairs []connlog.Pair, err error) {
 			w.post(func() {
 				if err != nil {
-					kit.Message(w, "The logs can't be compared", sentence(err))
+					kit.Message(w, "The logs can't be compared", app.Sentence(err))
 					return
 				}
 				w.showComparison(pairs)

@@ -183,7 +183,7 @@ func (c *connect) connect() {
 func (c *connect) target() (t client.Target, ok bool) {
 	t, err := client.ParseURL(c.address.Text)
 	if err != nil {
-		c.note(sentence(err), kit.ColorBad)
+		c.note(app.Sentence(err), kit.ColorBad)
 		c.w.focusOn(c.address)
 		return t, false
 	}
@@ -218,18 +218,6 @@ func (c *connect) tryIt() {
 func (c *connect) open(url string) {
 	c.address.SetText(url)
 	c.connect()
-}
-
-func sentence(err error) string {
-	s := err.Error()
-	if s == "" {
-		return s
-	}
-	s = strings.ToUpper(s[:1]) + s[1:]
-	if !strings.HasSuffix(s, ".") {
-		s += "."
-	}
-	return s
 }
 
 // note says something on this screen's own account, until something else is under way.

@@ -159,7 +159,7 @@ func (d *doctorScreen) examineOrCancel() {
 func (d *doctorScreen) examine() {
 	t, err := client.ParseURL(d.address.Text)
 	if err != nil {
-		d.note.SetSpans(kit.Span{Text: sentence(err), Color: kit.ColorBad})
+		d.note.SetSpans(kit.Span{Text: app.Sentence(err), Color: kit.ColorBad})
 		kit.FocusOn(d.address)
 		return
 	}

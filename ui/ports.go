@@ -196,7 +196,7 @@ func editNetworks(w *Window, changed func()) *kit.Dialog {
 		said := kit.Span{Text: "This is the default, with this computer's own networks besides.", Color: kit.ColorMuted}
 		switch {
 		case err != nil:
-			said = kit.Span{Text: sentence(err), Color: kit.ColorBad}
+			said = kit.Span{Text: app.Sentence(err), Color: kit.ColorBad}
 		case len(list) == 0:
 			said = kit.Span{Text: "The list is empty: people at home are told the public address too, which few routers lead back.", Color: kit.ColorWarn}
 		case slices.Equal(list, localserver.DefaultLocalNetworks()):
@@ -222,7 +222,7 @@ func editNetworks(w *Window, changed func()) *kit.Dialog {
 				return false
 			}
 			if _, err := w.app.SetLocalNetworks(list); err != nil {
-				problem.SetSpans(kit.Span{Text: sentence(err), Color: kit.ColorBad})
+				problem.SetSpans(kit.Span{Text: app.Sentence(err), Color: kit.ColorBad})
 				d.Refresh()
 				return false
 			}

@@ -138,7 +138,7 @@ func (s *settings) keys() fyne.CanvasObject {
 
 func (s *settings) change(f func(*app.Settings)) {
 	if err := s.w.app.ChangeSettings(f); err != nil {
-		kit.Message(s.w, "The settings were not saved", sentence(err))
+		kit.Message(s.w, "The settings were not saved", app.Sentence(err))
 	}
 }
 

@@ -350,7 +350,7 @@ func (s *share) showLogin() {
 func (s *share) newPassword() {
 	text, err := newPassword()
 	if err != nil {
-		s.problem(sentence(err))
+		s.problem(app.Sentence(err))
 		return
 	}
 	s.password.SetText(text)
@@ -366,7 +366,7 @@ func (s *share) keepPassword() {
 	s.saved = text
 	s.w.app.SetSharePassword(text, func(err error) {
 		if err != nil {
-			s.w.post(func() { s.saved = ""; s.problem(sentence(err)) })
+			s.w.post(func() { s.saved = ""; s.problem(app.Sentence(err)) })
 		}
 	})
 }
@@ -406,7 +406,7 @@ func (s *share) keep() {
 		set.Share.TLS = tlsModes[s.tls.Selected]
 	})
 	if err != nil {
-		s.problem(sentence(err))
+		s.problem(app.Sentence(err))
 	}
 }
 
@@ -447,7 +447,7 @@ func (s *share) start() {
 		s.saved = s.password.Text
 		s.w.app.SetSharePassword(s.password.Text, func(err error) {
 			if err != nil {
-				s.w.post(func() { s.problem(sentence(err)) })
+				s.w.post(func() { s.problem(app.Sentence(err)) })
 				return
 			}
 			s.w.app.StartShare()
@@ -493,7 +493,7 @@ func (s *share) checkRange() {
 		err = app.CheckPorts(set)
 	}
 	if err != nil {
-		s.rangeMsg.SetSpans(kit.Span{Text: sentence(err), Color: kit.ColorBad})
+		s.rangeMsg.SetSpans(kit.Span{Text: app.Sentence(err), Color: kit.ColorBad})
 		return
 	}
 	s.rangeMsg.SetSpans(kit.Span{Text: count(set.Max-set.Min+1, "port", "ports"), Bold: true},
@@ -517,12 +517,12 @@ func (s *share) applyPassive() {
 		if set.IPMode != localserver.PassiveAuto && app.CheckPorts(set) == nil {
 			where = s.ipMsg
 		}
-		where.SetSpans(kit.Span{Text: sentence(err) + " Nothing was changed.", Color: kit.ColorBad})
+		where.SetSpans(kit.Span{Text: app.Sentence(err) + " Nothing was changed.", Color: kit.ColorBad})
 		s.object.Refresh()
 		return
 	}
 	if len(warnings) > 0 {
-		s.rangeMsg.SetSpans(kit.Span{Text: sentence(fmt.Errorf("%s", strings.Join(warnings, " "))), Color: kit.ColorWarn})
+		s.rangeMsg.SetSpans(kit.Span{Text: app.Sentence(fmt.Errorf("%s", strings.Join(warnings, " "))), Color: kit.ColorWarn})
 	}
 	s.object.Refresh()
 }
@@ -586,7 +586,7 @@ func (s *share) refresh() {
 		enable(s.toggle, st.Phase == app.Stopped || st.Phase == app.Running)
 	}
 	if st.Err != "" && st.Err != s.err.String() {
-		s.problem(sentence(fmt.Errorf("%s", st.Err)))
+		s.problem(app.Sentence(fmt.Errorf("%s", st.Err)))
 	}
 	if st.Phase == app.Running && before != app.Running {
 		s.problem("")

@@ -243,7 +243,7 @@ func (w *Window) closing() {
 	case people > 0:
 		w.asked = kit.Confirm(w, "Quit Portside?", capital(count(people, "person is", "people are"))+" connected to your shared folder. Quitting ends sharing.", "Quit", true, quit)
 	case err != nil:
-		w.asked = kit.Confirm(w, "Quit Portside?", sentence(err), "Quit anyway", false, quit)
+		w.asked = kit.Confirm(w, "Quit Portside?", app.Sentence(err), "Quit anyway", false, quit)
 	default:
 		quit()
 	}
@@ -278,7 +278,7 @@ func (w *Window) saveLog(name string, write func(io.Writer) error) {
 		w.app.SaveFile(path, write, func(err error) {
 			w.post(func() {
 				if err != nil {
-					kit.Message(w, "The log was not saved", sentence(err))
+					kit.Message(w, "The log was not saved", app.Sentence(err))
 					return
 				}
 				kit.ShowToast(w.body, "Saved as "+path)
