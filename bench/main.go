@@ -25,15 +25,19 @@ type options struct {
 	rounds   int
 	only     *regexp.Regexp
 	idle     time.Duration
+	scale    bool
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "goftp" {
-		if err := serveGoftp(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	if len(os.Args) > 1 {
+		// Started by itself, to be a server.
+		if serve := map[string]func([]string) error{"goftp": serveGoftp, "engine": serveEngine}[os.Args[1]]; serve != nil {
+			if err := serve(os.Args[2:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	var o options
 	flag.StringVar(&o.portside, "portside", "./portside", "the program to measure")
@@ -41,6 +45,7 @@ func main() {
 	flag.Int64Var(&o.size, "size", 1024, "the size of the file, in MiB")
 	flag.IntVar(&o.rounds, "rounds", 5, "how many times each program takes its turn")
 	flag.DurationVar(&o.idle, "idle", 10*time.Second, "how long to look at an idle program")
+	flag.BoolVar(&o.scale, "scale", false, "measure the server with many clients at once instead")
 	only := flag.String("only", "", "measure rows whose name matches this regular expression only")
 	limit := flag.Duration("limit", 30*time.Minute, "the longest that all may take")
 	flag.Parse()
@@ -62,7 +67,7 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, o options) error {
-	if _, err := os.Stat(o.portside); err != nil {
+	if _, err := os.Stat(o.portside); err != nil && !o.scale {
 		return fmt.Errorf("%w: build it first, as bench/run does", err)
 	}
 	work, err := os.MkdirTemp(o.dir, "portside-bench-")
@@ -77,6 +82,12 @@ func run(ctx context.Context, out io.Writer, o options) error {
 		return fmt.Errorf("%s has %d MiB free, and %d are needed: choose a smaller --size", o.dir, free>>20, 4*o.size>>20)
 	}
 	fmt.Fprintf(out, "%d CPUs, %s, file of %d MiB in %s, median of %d rounds, programs in turn\n\n", runtime.NumCPU(), runtime.Version(), o.size>>20, o.dir, o.rounds)
+	if o.scale {
+		if err := randomFile(filepath.Join(work, fileName), o.size); err != nil {
+			return err
+		}
+		return scale(ctx, out, o, work)
+	}
 	failed := transfers(ctx, out, o, work)
 	return errors.Join(failed, idle(ctx, out, o, work))
 }
