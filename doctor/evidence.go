@@ -244,6 +244,7 @@ type Evidence struct {
 	TLSStalled      bool   // the handshake began and stopped
 	TLSSmall        bool   // the same handshake works with small segments
 	CertError       string
+	CertIssuer      string
 	CertNames       []string
 	CertExpired     bool
 	CertFingerprint string

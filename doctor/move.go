@@ -144,7 +144,9 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 			case a.r.Code >= 400:
 				out.Answer = answer(a.r)
 				how := Rejected
-				if out.Begun && m.bytes.Load() > 0 {
+				if out.Begun && a.r.Code == 421 {
+					how = NoEnd // the server ends the session, whatever became of the data
+				} else if out.Begun && m.bytes.Load() > 0 {
 					how = Broken // 426, 451: it was under way
 				}
 				failed(how, out.Answer.String(), errText(broke))
@@ -212,6 +214,10 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 			case broke != nil:
 			case controlLost && now.Sub(finalAt) > 2*time.Second:
 				failed(Broken, "", "the control connection was lost")
+				return out, opened, from
+			case ended && !out.Begun && m.bytes.Load() == 0 && now.Sub(endAt) > l.End/2:
+				// Pure-FTPd closes a data connection from another address than the control connection's and goes on waiting.
+				failed(Broken, "", "the data connection was closed before anything was said of it")
 				return out, opened, from
 			case ended && now.Sub(endAt) > l.End:
 				out.Outcome = NoEnd

@@ -555,6 +555,8 @@ func (x *examination) stalled(ctx context.Context, s *controlConn, m Move) *cont
 	e.Transfer = m
 	switch {
 	case ctx.Err() != nil:
+	case m.Answer.Code == 421:
+		e.Noop, e.LostText = Broken, m.Answer
 	case m.Outcome == NoEnd:
 		done := x.begin(Fact{Probe: ProbeIdle, Command: "NOOP"})
 		e.Noop = Broken

@@ -44,6 +44,7 @@ type fake struct {
 	size     int
 	noEnd    bool // RETR never ends with 226, and nothing is answered afterwards
 	noDial   bool // PORT is taken and nobody dials
+	drops    bool // data connections are closed at once, and waited for again
 
 	addr   netip.AddrPort
 	offers atomic.Int32
@@ -253,6 +254,10 @@ func (f *fake) serve(c net.Conn) {
 				say("425 Can't open data connection")
 				continue
 			}
+			if f.drops {
+				d.Close()
+				continue
+			}
 			say("150 Here it comes")
 			switch {
 			case verb == "LIST" && f.listing == "":
@@ -438,6 +443,7 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 		{name: "clear data refused", fake: &fake{tls: conf, says: map[string]string{"LIST": "522 Data connections must be encrypted."}}, tls: client.TLSExplicit, options: Options{ClearData: true}, want: TLSDataProtection},
 		{name: "session reuse", fake: &fake{tls: conf, says: map[string]string{"LIST": "522 SSL connection failed; session reuse required"}}, tls: client.TLSExplicit, want: TLSSessionReuse},
 		{name: "other address", fake: &fake{says: map[string]string{"LIST": "425 Security: Bad IP connecting."}}, want: ClientMultiAddress},
+		{name: "other address, Pure-FTPd", fake: &fake{drops: true}, want: ClientMultiAddress},
 		{name: "offers lead nowhere", fake: &fake{closed: true}, want: ServerFirewallPassive},
 		{name: "no port left", fake: &fake{says: map[string]string{"EPSV": "425 All reserved TCP ports are busy.", "PASV": "425 All reserved TCP ports are busy."}}, want: ServerPassiveExhausted},
 		{name: "session ends at the offer", fake: &fake{says: map[string]string{"EPSV": "-", "PASV": "-"}}, want: ServerPassiveExhausted},
@@ -458,6 +464,7 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 		{name: "fewer bytes than SIZE", fake: &fake{says: map[string]string{"SIZE": "213 999999"}, size: 5000}, options: Options{Action: ActionGet}, path: "a", want: DataCut},
 		{name: "cut at the same place", fake: &fake{sends: 90_000, size: 200_000}, options: Options{Action: ActionGet}, path: "a", want: DataCut},
 		{name: "control connection dead after the file", fake: &fake{noEnd: true, size: 5000}, options: Options{Action: ActionGet}, path: "a", want: ControlIdleTimeout},
+		{name: "idle by the server's clock", fake: &fake{says: map[string]string{"RETR": "150 Here\r\n421 Timeout."}}, options: Options{Action: ActionGet}, path: "a", want: ControlIdleTimeout},
 		{name: "REST refused", fake: &fake{says: map[string]string{"REST": "502 No"}}, options: Options{Action: ActionResume}, path: "a", want: RESTUnsupported},
 		{name: "REST ignored", fake: &fake{size: 5000}, options: Options{Action: ActionResume}, path: "a", want: RESTUnsupported},
 	} {
@@ -504,6 +511,37 @@ func TestNobodyListens(t *testing.T) {
 	if r.Verdict != ControlRefused {
 		t.Errorf("%s: %s", r.Verdict, r.Sentence)
 	}
+}
+
+// A family that does not answer is told, and does not hold up the rest.
+func TestTheOtherFamilyIsTriedWhenTheFirstIsSilent(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Run("IPv6 silent", func(t *testing.T) {
+		f := (&fake{}).start(t)
+		v6 := netip.MustParseAddr("2001:db8::1")
+		network := Network{
+			Trace: noTrace,
+			Resolve: func(context.Context, string) ([]netip.Addr, error) {
+				return []netip.Addr{v6, f.addr.Addr()}, nil
+			},
+			Dial: func(ctx context.Context, to netip.AddrPort, mss int) (net.Conn, error) {
+				if to.Addr() == v6 {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				return f.dial(ctx, to, mss)
+			},
+		}
+		target := f.target()
+		target.Host = "both.example"
+		r := (&Examiner{Limits: quick, Network: network}).Examine(t.Context(), target)
+		if r.Verdict != OK || r.Evidence.OtherDead != v6 || !strings.Contains(r.Sentence, v6.String()) {
+			t.Errorf("%s: %s", r.Verdict, r.Sentence)
+		}
+		if f.most > 2 {
+			t.Errorf("%d control connections at once", f.most)
+		}
+	})
 }
 
 func TestTheNameServiceIsAskedOnceAndItsAnswerTold(t *testing.T) {

@@ -221,7 +221,7 @@ var Rules = []Rule{
 	{MTUBlackhole, Proved, ThePath, "a data connection stands and no byte comes, and with small segments it works", func(e *Evidence) bool {
 		return e.Transfer.Outcome == Stalled && e.Transfer.Bytes == 0 && e.Small.Outcome == Worked
 	}, false},
-	{ControlIdleTimeout, Proved, ServerSettings, "every byte came, and the server closed the control connection because it was idle", func(e *Evidence) bool {
+	{ControlIdleTimeout, Proved, ServerSettings, "the server ends the session with 421 during the transfer, or after it", func(e *Evidence) bool {
 		return e.Transfer.Outcome == NoEnd && e.LostText.Code == 421
 	}, false},
 	{ControlIdleTimeout, Proved, ThePath, "every byte came, the reply that ends the transfer did not, and the control connection is dead", func(e *Evidence) bool {

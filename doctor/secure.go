@@ -174,6 +174,7 @@ func (x *examination) trusted(st tls.ConnectionState) bool {
 		}
 		now := x.now()
 		x.e.CertExpired = now.After(c.NotAfter) || now.Before(c.NotBefore)
+		x.e.CertIssuer = connlog.Printable(c.Issuer.String())
 		x.e.CertFingerprint = client.Fingerprint(c)
 	}
 	x.tell(Fact{Probe: ProbeTLS, Outcome: TLSFailed, Detail: x.e.CertError, To: x.e.Peer})

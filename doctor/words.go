@@ -128,6 +128,9 @@ func (f Fact) Result() string {
 	case ProbeNotClear:
 		return "not sent: it would go in clear"
 	}
+	if f.Probe == ProbeGreeting {
+		f.Detail, _, _ = strings.Cut(f.Detail, " / ") // a greeting may have many lines
+	}
 	if f.OK {
 		if f.Detail != "" {
 			return f.Detail
@@ -289,6 +292,9 @@ func (e *Evidence) sentence(rule Rule) string {
 		if len(e.CertNames) > 0 {
 			what += "; it is for " + strings.Join(e.CertNames, ", ")
 		}
+		if e.CertIssuer != "" {
+			what += "; it was issued by " + e.CertIssuer
+		}
 		return fmt.Sprintf("The server's certificate can't be trusted for %s: %s.", host, what)
 	case LoginRefused:
 		answer := firstOf(failing(e.Pass), failing(e.User), failing(e.Greeting))
@@ -403,7 +409,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("The server does not do active mode: %q.", active.Answer)
 	case ControlIdleTimeout:
 		if e.LostText.Code == 421 {
-			return fmt.Sprintf("The server closed the control channel during the transfer because it was idle: %q.", e.LostText)
+			return fmt.Sprintf("The server ended the session over a transfer, because nothing had been said on the control channel for long: %q.", e.LostText)
 		}
 		if e.Noop == Worked {
 			return fmt.Sprintf("All %s came, but not the reply that ends the transfer, though the control channel is alive.", connlog.Bytes(e.Transfer.Bytes))
