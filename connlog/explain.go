@@ -418,6 +418,12 @@ func (c Channel) passiveFailureAtServer() [][]Span {
 		}
 		return [][]Span{spans(Plain, "You said no: `%s`.", quoted(c.Reply))}
 	case ReasonTimeout:
+		if c.To.IsValid() && Private(c.To.Addr()) && c.Client.IsValid() && !Private(c.Client.Addr()) && strings.EqualFold(c.Offer, "PASV") {
+			return [][]Span{
+				spans(Plain, "**The client never came.** You told it to come to %s, a private address of your own network, and it comes from outside: it can't get there.", addr(c.To)),
+				spans(Plain, "**Your side has to change:** set your Passive IP to your public address or host name, and forward TCP port %s (the whole passive range) in your router.", p),
+			}
+		}
 		near := "**Your firewall or router** most likely doesn't let TCP port %s in: open your whole passive range there. If clients from other places get through, it is this client's own network that doesn't let the port out."
 		if c.Client.IsValid() && Private(c.Client.Addr()) {
 			near = "The client is on a network of your own, so no router of yours has to forward anything: either **this computer's firewall** doesn't let TCP port %s in (open your whole passive range), or the client changed its mind."

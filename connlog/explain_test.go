@@ -119,6 +119,10 @@ func outcomes(mode Mode, side Side) []outcome {
 	case mode == Passive:
 		out = append(out,
 			outcome{"The client never came", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonTimeout})}},
+			outcome{"The client, from outside, was told a private address", []Record{
+				{Event: ControlOpened, Channel: Control, Initiator: Client, From: netip.MustParseAddrPort("198.51.100.9:4000"), To: netip.MustParseAddrPort("192.168.1.20:21")},
+				end(Record{Event: PassiveOffered, Command: "PASV", To: netip.MustParseAddrPort("192.168.1.20:21107")}),
+				end(Record{Event: OfferExpired, Reason: ReasonTimeout, To: netip.MustParseAddrPort("192.168.1.20:21107")})}},
 			outcome{"Taken back", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonNotTaken})}},
 			outcome{"No port left", []Record{end(Record{Event: PortsExhausted, Command: "EPSV", Holders: []string{"s2 guest 192.168.1.44: 21100", "s3 guest 192.168.1.45: 21101"}})}},
 		)
