@@ -146,8 +146,8 @@ func (s *session) execute(line string, worker bool) {
 	row, known := s.srv.commands[c.Verb]
 
 	// What a command leaves behind for the next one is forgotten by any other.
-	// REST outlives the commands that prepare the data connection: some clients send them after it, and to forget it
-	// then would put the tail of a file at its begin.
+	// REST outlives the commands that prepare the transfer: some clients send them after it, and to forget it then would
+	// put the tail of a file at its begin.
 	rest, from, fromName, user := s.rest, s.renameFrom, s.renameName, s.login.user
 	s.rest, s.renameFrom, s.renameName, s.login.user = 0, "", "", ""
 
@@ -173,7 +173,7 @@ func (s *session) execute(line string, worker bool) {
 		s.replyf(501, "Usage: %s.", row.help)
 	default:
 		switch c.Verb {
-		case "RETR", "STOR", "APPE", "PASV", "EPSV", "PORT", "EPRT":
+		case "RETR", "STOR", "APPE", "PASV", "EPSV", "PORT", "EPRT", "TYPE", "MODE", "STRU", "ALLO", "PBSZ", "PROT":
 			s.rest = rest
 		case "RNTO":
 			s.renameFrom, s.renameName = from, fromName

@@ -358,6 +358,19 @@ func TestRow28Rest(t *testing.T) {
 	c.cmd(554, "%s", rest(1<<40, "STOR a"))
 	c.epsvPort()
 	c.cmd(554, "%s", rest(1, "STOR new"))
+	c.cmd(350, "REST 4")
+	c.cmd(200, "TYPE I") // ftplib and others send it after REST
+	if got := c.fetch("RETR a"); got != "456789" {
+		t.Errorf("after REST and TYPE: %q", got)
+	}
+	for _, line := range []string{"RETR a", "STOR a"} {
+		c.cmd(200, "TYPE I")
+		c.cmd(350, "REST 4")
+		c.cmd(200, "TYPE A")
+		c.epsvPort()
+		c.cmd(554, "%s", line)
+	}
+	c.cmd(200, "TYPE I")
 	d = c.epsv()
 	c.cmd(150, "%s", rest(10, "RETR a"))
 	if b, _ := io.ReadAll(d); len(b) != 0 {

@@ -23,6 +23,9 @@ func (s *session) cmdRETR(c wire.Command) {
 		return
 	}
 	defer f.Close()
+	if !s.restFits() {
+		return
+	}
 	if s.rest > st.Size() {
 		s.replyf(554, "The file has %d bytes; REST %d is beyond its end.", st.Size(), s.rest)
 		return
@@ -48,6 +51,15 @@ func (s *session) cmdRETR(c wire.Command) {
 		return
 	}
 	s.replyf(226, "Sent %s.", virtual)
+}
+
+// restFits replies 554 to a transfer that REST and a later TYPE A ask for at once (RFC 1123 section 4.1.3.4).
+func (s *session) restFits() bool {
+	if s.rest > 0 && !s.binary {
+		s.reply(554, "REST is not possible in TYPE A. Send TYPE I, then REST, first.")
+		return false
+	}
+	return true
 }
 
 // cmdSTOR is STOR, APPE and STOU.
@@ -84,6 +96,9 @@ func (s *session) cmdSTOR(c wire.Command) {
 		size = st.Size()
 	case !errors.Is(err, fs.ErrNotExist):
 		s.replyFile(err, virtual)
+		return
+	}
+	if !s.restFits() {
 		return
 	}
 	if s.rest > size {
