@@ -7,6 +7,7 @@ package ui
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -43,7 +44,8 @@ type Window struct {
 	body   *fyne.Container
 	status *kit.StatusBar
 	screen string
-	asked  *kit.Dialog // whether to quit
+	asked  *kit.Dialog       // whether to quit
+	colors map[string]string // the theme in which each screen was shown last
 
 	connect  *connect
 	share    *share
@@ -67,7 +69,7 @@ type screen interface {
 // New returns Portside's window over core, not yet shown. Close it after its loop has ended.
 func New(driver fyne.App, core *app.App, o Options) *Window {
 	ctx, stop := context.WithCancel(context.Background())
-	w := &Window{app: core, driver: driver, post: o.Post, stop: stop, registry: kit.NewRegistry()}
+	w := &Window{app: core, driver: driver, post: o.Post, stop: stop, registry: kit.NewRegistry(), colors: map[string]string{}}
 	driver.Settings().SetTheme(kit.NewTheme(w.variant))
 	w.Window = driver.NewWindow("Portside")
 	w.SetMaster()
@@ -168,11 +170,21 @@ func (w *Window) show(name string) {
 			w.rail.Select(i)
 		}
 	}
+	w.paintAgain(name)
 	s.refresh()
 	s.shown(true)
 	s.focus()
 	w.refreshStatus()
 	w.registry.Refresh()
+}
+
+// paintAgain draws a screen anew that was last seen in other colours: Fyne tells a change of theme only to what is shown.
+func (w *Window) paintAgain(name string) {
+	now := fmt.Sprint(w.app.Settings().Theme, w.driver.Settings().ThemeVariant())
+	if was, ok := w.colors[name]; ok && was != now {
+		w.driver.Settings().SetTheme(kit.NewTheme(w.variant))
+	}
+	w.colors[name] = now
 }
 
 // refresh brings the screen that is seen in line with the application.

@@ -285,13 +285,20 @@ func (d *desk) click(x, y, times int) {
 // resize gives the window a size and waits until it has exactly that: a screen that needs more room would refuse.
 func (d *desk) resize(width, height int) {
 	d.t.Helper()
-	d.must("windowsize", d.window, strconv.Itoa(width), strconv.Itoa(height))
-	d.await(fmt.Sprintf("the window is %dx%d", width, height), func() bool {
-		out := d.must("getwindowgeometry", "--shell", d.window)
-		return strings.Contains(out, fmt.Sprintf("WIDTH=%d\nHEIGHT=%d\n", width, height))
-	})
 	d.size = [2]int{width, height}
-	d.settled("the window is drawn at its size", func(img *image.NRGBA) bool { return img.Rect.Dx() == width && img.Rect.Dy() == height })
+	var last, now *image.NRGBA
+	d.await(fmt.Sprintf("the window is drawn at %dx%d", width, height), func() bool {
+		last, now = now, d.look()
+		if !d.sized(now) { // Fyne may take a size back while it draws another theme
+			d.must("windowsize", d.window, strconv.Itoa(width), strconv.Itoa(height))
+		}
+		return d.sized(now) && same(last, now)
+	})
+}
+
+// sized says whether the window has the size that was asked for.
+func (d *desk) sized(img *image.NRGBA) bool {
+	return img != nil && img.Rect.Dx() == d.size[0] && img.Rect.Dy() == d.size[1]
 }
 
 // await waits for an effect.
@@ -322,7 +329,7 @@ func (d *desk) look() *image.NRGBA {
 	if err != nil {
 		return nil
 	}
-	for _, s := range [][2]int{d.size, {1280, 800}, {900, 600}} {
+	for _, s := range [][2]int{{1280, 800}, {900, 600}} {
 		if len(out) == s[0]*s[1]*4 {
 			return &image.NRGBA{Pix: out, Stride: s[0] * 4, Rect: image.Rect(0, 0, s[0], s[1])}
 		}
