@@ -243,6 +243,7 @@ func (s *Server) closeFolders() {
 
 func (s *Server) listen(ctx context.Context) error {
 	config := net.ListenConfig{KeepAlive: -1} // set for each control connection
+	config.SetMultipathTCP(false)             // as for data connections
 	l, err := config.Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return listenError(s.config.Listen, err)
