@@ -2,8 +2,10 @@ package terminal
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -90,5 +92,48 @@ func TestCheckTellsBadUse(t *testing.T) {
 		if code, out, _ := run(t, append([]string{"check"}, args...)...); code != exitUsage {
 			t.Errorf("%q: exit %d\n%s", args, code, out)
 		}
+	}
+}
+
+// asProgram makes the test binary the program itself, for tests that need one.
+const asProgram = "PORTSIDE_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) == "" {
+		os.Exit(m.Run())
+	}
+	os.Exit(Run(Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}, os.Args[1:]))
+}
+
+// Real routers, firewalls and servers in network namespaces, each with a known fault: PORTSIDE_LAB is the path of the
+// laboratory's lab.sh. It takes two to three minutes, mostly of waiting.
+func TestCheckFindsTheFaultsOfTheLaboratory(t *testing.T) {
+	lab := os.Getenv("PORTSIDE_LAB")
+	if lab == "" {
+		t.Skip("PORTSIDE_LAB is not set: no laboratory to examine servers in")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("the laboratory's network namespaces need root")
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := filepath.Abs("../scripts/lab-check")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", lab, "grade", "-j", "3", "--", script, program)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("some answers are not acceptable: %v\n%s", err, out)
+	}
+	var exact, acceptable, all int
+	if _, err := fmt.Sscanf(lastLine(string(out)), "exact %d, acceptable %d, of %d", &exact, &acceptable, &all); err != nil || all == 0 {
+		t.Fatalf("%v in\n%s", err, out)
+	}
+	if exact*100 < all*95 {
+		t.Errorf("%d of %d answers are exact\n%s", exact, all, out)
 	}
 }
