@@ -177,7 +177,9 @@ func (s *Server) pureFTPd(ctx context.Context) (args, env []string, err error) {
 	if err := os.WriteFile(accounts, []byte(line), 0o600); err != nil {
 		return nil, nil, err
 	}
-	if out, err := exec.CommandContext(ctx, pw, "mkdb", db, "-f", accounts).CombinedOutput(); err != nil {
+	mkdb := exec.CommandContext(ctx, pw, "mkdb", db, "-f", accounts)
+	mkdb.Env = append(os.Environ(), env...)
+	if out, err := mkdb.CombinedOutput(); err != nil {
 		return nil, nil, fmt.Errorf("pure-pw mkdb: %w: %s", err, out)
 	}
 	sessions := strconv.Itoa(max(60, s.Sessions))
@@ -236,8 +238,11 @@ func program(name string) (path string, env []string, err error) {
 		for _, sub := range []string{"usr/sbin", "usr/bin"} {
 			path := filepath.Join(dir, sub, name)
 			if _, err := os.Stat(path); err == nil {
-				libs, _ := filepath.Glob(filepath.Join(dir, "usr/lib/*-linux-*"))
-				libs = append(libs, filepath.Join(dir, "usr/lib"))
+				libs := []string{filepath.Join(dir, "usr/lib"), filepath.Join(dir, "lib")}
+				for _, lib := range libs {
+					more, _ := filepath.Glob(filepath.Join(lib, "*-linux-*"))
+					libs = append(libs, more...)
+				}
 				return path, []string{"LD_LIBRARY_PATH=" + strings.Join(libs, ":")}, nil
 			}
 		}
