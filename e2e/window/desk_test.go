@@ -144,6 +144,7 @@ func newDesk(t *testing.T) *desk {
 func (d *desk) start(cmd *exec.Cmd, state *error) <-chan struct{} {
 	d.t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = 5 * time.Second // a session bus that outlives its session holds the output open
 	began, gone := make(chan error), make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -152,7 +153,9 @@ func (d *desk) start(cmd *exec.Cmd, state *error) <-chan struct{} {
 		err := cmd.Start()
 		began <- err
 		if err == nil {
-			*state = cmd.Wait()
+			if *state = cmd.Wait(); errors.Is(*state, exec.ErrWaitDelay) {
+				*state = nil
+			}
 		}
 	}()
 	if err := <-began; err != nil {
