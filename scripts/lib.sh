@@ -1,7 +1,7 @@
 # What ./run, ./test and bench/run share: where Go is, what the build needs, how a missing package comes here. Sourced.
 
 # The flags of the one build that everything uses; another set would mean another four minutes of C.
-TAGS=migrated_fynedo,no_emoji
+TAGS=migrated_fynedo,no_emoji,no_animations
 
 say() { printf '%s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }

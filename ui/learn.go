@@ -70,7 +70,7 @@ func newLearn(w *Window) *learn {
 	bars := kit.VBox(6, container.New(&wrap{gap: kit.Gap, line: 6}, first...), second)
 
 	l.picture = newPicture(fyne.NewSize(560, 202))
-	l.player = &player{moved: l.moved, animated: func() bool { return w.driver.Settings().ShowAnimations() }}
+	l.player = &player{moved: l.moved, animated: func() bool { return calmBuild || w.driver.Settings().ShowAnimations() }}
 	l.play = kit.NewButton("Play", l.toggle)
 	l.back = kit.NewIconButton(kit.IconBack, "One step back  Left", func() { l.player.step(-1) })
 	l.next = kit.NewIconButton(kit.IconForward, "One step on  Right", func() { l.player.step(1) })

@@ -50,7 +50,7 @@ func program() (string, error) {
 	}
 	bin := filepath.Join(dir, "portside")
 	// The flags of ./run, so that what is in the build cache serves both.
-	if out, err := exec.Command("go", "build", "-tags", "migrated_fynedo,no_emoji", "-o", bin, "portside").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-tags", "migrated_fynedo,no_emoji,no_animations", "-o", bin, "portside").CombinedOutput(); err != nil {
 		return bin, fmt.Errorf("building portside: %w\n%s", err, out)
 	}
 	return bin, nil
