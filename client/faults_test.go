@@ -288,7 +288,11 @@ func TestWhatIsNotFTPIsNamed(t *testing.T) {
 				p.start.Do(func() {})
 			}
 			b := &book{}
-			_, err := Dial(context.Background(), Options{Target: p.target(), Timeouts: short, Recorder: b})
+			patience := short
+			if len(tc.greeting) > 1000 {
+				patience.Reply = 20 * time.Second // what is judged is the bytes, not how fast a busy machine sends them
+			}
+			_, err := Dial(context.Background(), Options{Target: p.target(), Timeouts: patience, Recorder: b})
 			wantError(t, err, tc.reason, tc.words)
 			if got := b.find(connlog.ControlFailed); len(got) != 1 || got[0].Reason != tc.reason {
 				t.Errorf("records: %+v", got)
@@ -462,9 +466,7 @@ func TestStrangerOnTheActivePortIsRefusedAndTheWaitGoesOn(t *testing.T) {
 		c.data = func() (net.Conn, error) {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 			stranger, err := d.Dial("tcp", to.String())
-			if err != nil {
-				t.Error(err)
-			} else {
+			if err == nil { // the refusal may come before the dial has returned
 				io.ReadAll(stranger)
 				stranger.Close()
 			}

@@ -3,7 +3,6 @@ package doctor
 import (
 	"regexp"
 	"slices"
-	"strings"
 
 	"portside/client"
 )
@@ -532,12 +531,4 @@ func (e *Evidence) worksAsAsked() bool {
 		return e.active().works()
 	}
 	return e.Passive.moved() || e.Passive.Advertised.Works()
-}
-
-func (e *Evidence) offeredText() string {
-	var out []string
-	for _, p := range e.Passive.offered() {
-		out = append(out, itoa(int(p)))
-	}
-	return strings.Join(out, ", ")
 }

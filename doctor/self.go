@@ -352,8 +352,7 @@ func (c *selfCheck) firewall(f firewall) {
 
 // ports asks the firewall about ports for a client on this network and for one on the internet.
 func (c *selfCheck) ports(id string, f firewall, lo, hi int, subject string) {
-	near, far, name := c.samples(false)
-	name = f.name
+	near, far, _ := c.samples(false)
 	inside := spans(lo, hi, f.cuts, func(p uint16) fwAnswer { near.port = p; return f.ask(near) })
 	outside := spans(lo, hi, f.cuts, func(p uint16) fwAnswer { far.port = p; return f.ask(far) })
 	v, span := worst(inside)
@@ -361,7 +360,7 @@ func (c *selfCheck) ports(id string, f firewall, lo, hi int, subject string) {
 	if v == fwOpen && w != fwOpen {
 		span = farSpan
 	}
-	name = f.called(span.base)
+	name := f.called(span.base)
 	rule := "Decided by: " + span.rule + "."
 	some := ""
 	if v != fwOpen && len(inside) > 1 {

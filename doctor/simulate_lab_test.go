@@ -318,7 +318,7 @@ func list(args []string) (string, error) {
 			return "blocked", nil
 		}
 	} else {
-		to := netip.AddrPort{}
+		var to netip.AddrPort
 		if has("epsv") {
 			text, err := c.ask(229, "EPSV")
 			if err != nil {

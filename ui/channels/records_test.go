@@ -106,9 +106,3 @@ func (t *teller) blocked(why connlog.Reason) {
 	t.data(connlog.DataFailed, r)
 	t.reply("425 Can't open data connection")
 }
-
-func (t *teller) quit() {
-	t.command("QUIT")
-	t.reply("221 Goodbye")
-	t.say(connlog.Record{Event: connlog.ControlClosed, Channel: connlog.Control, Initiator: connlog.Client, By: connlog.Client, Reason: connlog.ReasonQuit})
-}

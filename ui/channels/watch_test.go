@@ -24,7 +24,7 @@ func TestLookoutLooksOnlyWhenSomebodySeesItAndSomethingChanged(t *testing.T) {
 		t.Fatal("looked while hidden")
 	}
 	l.setVisible(true)
-	if l.look() != 1 || l.look() != 1 {
+	if first, again := l.look(), l.look(); first != 1 || again != 1 {
 		t.Fatal("looked again though nothing changed")
 	}
 	newTeller(log, connlog.Client, "b", time.Second).signIn("bob")

@@ -164,7 +164,6 @@ type dialogOverlay struct {
 	d       *Dialog
 	shade   *canvas.Rectangle
 	back    *canvas.Rectangle
-	line    *canvas.Rectangle
 	title   *Label
 	content fyne.CanvasObject
 	row     *fyne.Container

@@ -38,12 +38,11 @@ type FlowText struct {
 }
 
 type flowPart struct {
-	object   fyne.CanvasObject
-	text     *canvas.Text
-	span     int
-	x, y     float32
-	w, h     float32
-	baseline float32
+	object fyne.CanvasObject
+	text   *canvas.Text
+	span   int
+	x, y   float32
+	w, h   float32
 }
 
 var _ fyne.SecondaryTappable = (*FlowText)(nil)
