@@ -200,15 +200,32 @@ func resident(pid int) (float64, error) {
 
 // cpuTime is what a process has used of all cores; the kernel counts in hundredths of a second.
 func cpuTime(pid int) (time.Duration, error) {
+	times, err := cpuTimes(pid)
+	return times[0] + times[1], err
+}
+
+// familyTime is what a process and those of its children that have ended have used.
+func familyTime(pid int) time.Duration {
+	times, _ := cpuTimes(pid)
+	return times[0] + times[1] + times[2] + times[3]
+}
+
+// cpuTimes are a process's user and system time, and those of its children that have ended.
+func cpuTimes(pid int) (times [4]time.Duration, err error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, err
+		return times, err
 	}
 	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-	if len(f) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(f))
+	if len(f) < 15 {
+		return times, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(f))
 	}
-	user, err1 := strconv.Atoi(f[11])
-	system, err2 := strconv.Atoi(f[12])
-	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
+	for i := range times {
+		n, err := strconv.Atoi(f[11+i])
+		if err != nil {
+			return times, err
+		}
+		times[i] = time.Duration(n) * tick
+	}
+	return times, nil
 }

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -31,7 +32,8 @@ type scaled struct {
 }
 
 // scale measures servers with many clients at once: Portside's engine in a process of its own, with its log written as
-// JSON to nowhere, and the peers that are there. Each number stands beside its peers', with the ratio: above 1, Portside is ahead.
+// JSON to nowhere, and the peers that are there. A row has the median, the ratio (above 1, Portside is
+// ahead) and how far the rounds lie apart: a ratio that differs from 1 by less than that says nothing.
 func scale(ctx context.Context, out io.Writer, o options, work string) error {
 	b := &bench{options: o, source: filepath.Join(work, fileName), work: work}
 	defer b.stop()
@@ -46,24 +48,23 @@ func scale(ctx context.Context, out io.Writer, o options, work string) error {
 			if !o.only.MatchString(m.name) || ctx.Err() != nil {
 				continue
 			}
-			ours := 0.0
+			values, errs := m.take(ctx, b, servers)
 			for i, s := range servers {
-				value, err := m.best(ctx, b, s)
 				switch {
-				case err != nil && i == 0:
-					failed = append(failed, fmt.Errorf("%s: %w", m.name, err))
-					fmt.Fprintf(out, "%-44s %-10s failed: %v\n", m.name, s.name, err)
-				case err != nil:
-					fmt.Fprintf(out, "%-44s %-10s failed: %v\n", m.name, s.name, err)
+				case errs[i] != nil:
+					if i == 0 {
+						failed = append(failed, fmt.Errorf("%s: %w", m.name, errs[i]))
+					}
+					fmt.Fprintf(out, "%-44s %-10s failed: %v\n", m.name, s.name, errs[i])
 				case i == 0:
-					ours = value
-					fmt.Fprintf(out, "%-44s %-10s %10.2f %s\n", m.name, s.name, value, m.unit)
-				case ours > 0 && value > 0:
-					ratio := value / ours
+					fmt.Fprintf(out, "%-44s %-10s %10.2f %-9s %6s %4.0f%%\n", m.name, s.name, middle(values[0]), m.unit, "", 100*width(values[0]))
+				case errs[0] == nil:
+					ratio := middle(values[i]) / middle(values[0])
 					if m.more {
 						ratio = 1 / ratio
 					}
-					fmt.Fprintf(out, "%-44s %-10s %10.2f %-9s %6.2f  %s\n", m.name, s.name, value, m.unit, ratio, verdict(ratio >= 0.995))
+					fmt.Fprintf(out, "%-44s %-10s %10.2f %-9s %6.2f %4.0f%%  %s\n", m.name, s.name, middle(values[i]), m.unit, ratio, 100*width(values[i]),
+						verdict(ratio >= 0.995))
 				}
 			}
 		}
@@ -73,25 +74,44 @@ func scale(ctx context.Context, out io.Writer, o options, work string) error {
 	return errors.Join(failed...)
 }
 
-// measure is a row: a number of one server. more: the higher, the better. The best of several rounds counts.
+// measure is a row: a number of each server, the median of several rounds. more: the higher, the better.
 type measure struct {
 	name, unit string
 	more       bool
-	rounds     int
+	rounds     int // at most
 	run        func(context.Context, *bench, scaled) (float64, error)
 }
 
-func (m measure) best(ctx context.Context, b *bench, s scaled) (best float64, err error) {
-	for i := range min(m.rounds, b.rounds) {
-		value, err := m.run(ctx, b, s)
-		if err != nil {
-			return 0, err
-		}
-		if i == 0 || m.more == (value > best) {
-			best = value
+// take measures the servers in turn, so that what else the machine does meets all of them, and nobody always comes first.
+func (m measure) take(ctx context.Context, b *bench, servers []scaled) (values [][]float64, errs []error) {
+	values, errs = make([][]float64, len(servers)), make([]error, len(servers))
+	for round := range min(m.rounds, b.rounds) {
+		for turn := range servers {
+			i := (turn + round) % len(servers)
+			if errs[i] != nil {
+				continue
+			}
+			value, err := m.run(ctx, b, servers[i])
+			values[i], errs[i] = append(values[i], value), err
 		}
 	}
-	return best, nil
+	return values, errs
+}
+
+// middle is the median, and width how far the rounds lie apart, as a share of it.
+func middle(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	if n := len(sorted); n%2 == 0 {
+		return (sorted[n/2-1] + sorted[n/2]) / 2
+	}
+	return sorted[len(sorted)/2]
+}
+
+func width(values []float64) float64 {
+	if m := middle(values); m > 0 {
+		return (slices.Max(values) - slices.Min(values)) / m
+	}
+	return 0
 }
 
 const (
@@ -106,21 +126,21 @@ const (
 func measures(kind string, secure bool) []measure {
 	all := []measure{
 		{name: kind + ", idle session, memory", unit: "kB", rounds: 1, run: idleSession},
-		{name: kind + ", sign-ins at 8 at once", unit: "/s", more: true, rounds: 3, run: signIns},
-		{name: kind + ", 500 downloads of 1 MiB, 500 ports", unit: "ms", rounds: 3, run: manyDownloads},
-		{name: kind + ", 10,000 downloads of 1 KiB, 50 clients", unit: "ms", rounds: 2, run: smallDownloads},
+		{name: kind + ", sign-ins at 8 at once", unit: "/s", more: true, rounds: 5, run: signIns},
+		{name: kind + ", 500 downloads of 1 MiB, 500 ports", unit: "ms", rounds: 5, run: manyDownloads},
+		{name: kind + ", 10,000 downloads of 1 KiB, 50 clients", unit: "ms", rounds: 5, run: smallDownloads},
 	}
 	if !secure {
 		for _, verb := range []string{"LIST", "MLSD"} {
 			all = append(all,
-				measure{name: verb + " of 100,000, first byte", unit: "ms", rounds: 3, run: listing(verb, 0)},
-				measure{name: verb + " of 100,000, whole", unit: "ms", rounds: 3, run: listing(verb, 1)},
+				measure{name: verb + " of 100,000, first byte", unit: "ms", rounds: 5, run: listing(verb, 0)},
+				measure{name: verb + " of 100,000, whole", unit: "ms", rounds: 5, run: listing(verb, 1)},
 				measure{name: verb + " of 100,000, memory more", unit: "MB", rounds: 1, run: listing(verb, 2)})
 		}
 	}
 	for _, n := range []int{1, 10, 100} {
-		all = append(all, measure{name: fmt.Sprintf("%s, %d streams, throughput", kind, n), unit: "MB/s", more: true, rounds: 3, run: streams(n, false)},
-			measure{name: fmt.Sprintf("%s, %d streams, server's CPU", kind, n), unit: "s/GiB", rounds: 3, run: streams(n, true)})
+		all = append(all, measure{name: fmt.Sprintf("%s, %d streams, throughput", kind, n), unit: "MB/s", more: true, rounds: 5, run: streams(n, false)},
+			measure{name: fmt.Sprintf("%s, %d streams, server's CPU", kind, n), unit: "s/GiB", rounds: 5, run: streams(n, true)})
 	}
 	return all
 }

@@ -30,8 +30,11 @@ const fileName = "file.bin"
 // contender is one program in a row: how it moves the file once.
 type contender struct {
 	name string
-	move func(ctx context.Context) (time.Duration, error)
+	move func(ctx context.Context) (took, error)
 }
+
+// took is what one transfer took: time from start to end of the client program, and processor time of the contender.
+type took struct{ wall, cpu time.Duration }
 
 // row is one kind of transfer, Portside first, then its peers.
 type row struct {
@@ -45,13 +48,13 @@ func transfers(ctx context.Context, out io.Writer, o options, work string) error
 	if err := randomFile(source, o.size); err != nil {
 		return err
 	}
-	b := &bench{options: o, source: source, work: work}
+	b := &bench{options: o, source: source, work: work, servers: map[netip.AddrPort]func() []int{}}
 	defer b.stop()
 	rows, err := b.rows(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%-46s %12s %12s %7s %7s  %s\n", "transfer", "Portside", "peer", "ratio", "spread", "aim >= 1.00")
+	fmt.Fprintf(out, "%-46s %12s %12s %7s %7s %8s  %s\n", "transfer", "Portside", "peer", "ratio", "spread", "CPU", "aim: ratio >= 1.00")
 	var failed []error
 	for _, r := range rows {
 		failed = append(failed, r.measure(ctx, out, o))
@@ -70,7 +73,7 @@ func (r row) measure(ctx context.Context, out io.Writer, o options) error {
 	if len(wanted) < 2 {
 		return nil
 	}
-	times, failures := make([][]time.Duration, len(wanted)), make([]error, len(wanted))
+	times, cpu, failures := make([][]time.Duration, len(wanted)), make([][]time.Duration, len(wanted)), make([]error, len(wanted))
 	for round := -1; round < o.rounds; round++ { // the first one warms caches and does not count
 		for turn := range wanted {
 			i := (turn + max(round, 0)) % len(wanted) // nobody always comes first
@@ -83,7 +86,7 @@ func (r row) measure(ctx context.Context, out io.Writer, o options) error {
 			if err != nil {
 				failures[i] = fmt.Errorf("%s: %s: %w", r.name, wanted[i].name, err)
 			} else if round >= 0 {
-				times[i] = append(times[i], d)
+				times[i], cpu[i] = append(times[i], d.wall), append(cpu[i], d.cpu)
 			}
 		}
 	}
@@ -99,13 +102,16 @@ func (r row) measure(ctx context.Context, out io.Writer, o options) error {
 		}
 		peer := median(times[i+1])
 		ratio := float64(peer) / float64(ours)
-		fmt.Fprintf(out, "%-46s %7.0f MB/s %7.0f MB/s %7.2f %6.0f%%  %s\n", r.title(c), rate(o.size, ours), rate(o.size, peer), ratio,
-			100*max(spread(times[0]), spread(times[i+1])), verdict(ratio >= 0.995))
+		fmt.Fprintf(out, "%-46s %7.0f MB/s %7.0f MB/s %7.2f %6.0f%% %8.2f  %s\n", r.title(c), rate(o.size, ours), rate(o.size, peer), ratio,
+			100*max(spread(times[0]), spread(times[i+1])), float64(median(cpu[i+1]))/float64(max(median(cpu[0]), tick)), verdict(ratio >= 0.995))
 	}
 	return errors.Join(failures...)
 }
 
 func (r row) title(peer contender) string { return r.name + " : " + peer.name }
+
+// tick is the unit of the kernel's processor times.
+const tick = 10 * time.Millisecond
 
 func rate(size int64, d time.Duration) float64 { return float64(size) / 1e6 / d.Seconds() }
 
@@ -114,6 +120,7 @@ type bench struct {
 	options
 	source, work string
 	stops        []func()
+	servers      map[netip.AddrPort]func() []int // the processes of the server at an address
 }
 
 func (b *bench) stop() {
@@ -147,7 +154,8 @@ func (b *bench) rows(ctx context.Context) (rows []row, err error) {
 		for _, op := range []peers.Op{peers.Get, peers.Put} {
 			what := map[peers.Op]string{peers.Get: "download", peers.Put: "upload"}[op] + " " + name
 			rows = append(rows, row{"server, " + what + ", client curl", []contender{
-				{"portside", b.withCurl(op, ours)}, {"vsftpd", b.withCurl(op, vsftpd)}, {"goftp", b.withCurl(op, goftp)},
+				{"portside", b.ofServer(ours, b.withCurl(op, ours))}, {"vsftpd", b.ofServer(vsftpd, b.withCurl(op, vsftpd))},
+				{"goftp", b.ofServer(goftp, b.withCurl(op, goftp))},
 			}}, row{"client, " + what + ", server vsftpd", []contender{
 				{"portside", b.withPortside(op, vsftpd)}, {"curl", b.withCurl(op, vsftpd)}, {"lftp", b.withLftp(op, vsftpd)},
 			}})
@@ -158,7 +166,7 @@ func (b *bench) rows(ctx context.Context) (rows []row, err error) {
 
 // withCurl, withPortside and withLftp move the file with one client.
 
-func (b *bench) withCurl(op peers.Op, p place) func(context.Context) (time.Duration, error) {
+func (b *bench) withCurl(op peers.Op, p place) func(context.Context) (took, error) {
 	args := append([]string{"curl", "--silent", "--show-error"}, peers.CurlOptions(p.Endpoint, false)...)
 	if op == peers.Get {
 		args = append(args, "--output", b.target(op, p), peers.CurlURL(p.Endpoint, fileName))
@@ -168,7 +176,7 @@ func (b *bench) withCurl(op peers.Op, p place) func(context.Context) (time.Durat
 	return b.timed(op, p, args)
 }
 
-func (b *bench) withPortside(op peers.Op, p place) func(context.Context) (time.Duration, error) {
+func (b *bench) withPortside(op peers.Op, p place) func(context.Context) (took, error) {
 	url := func(name string) string {
 		return fmt.Sprintf("%s://%s@%s/%s", peers.Scheme(p.TLS), p.User, p.Addr, filepath.Join(p.Base, name))
 	}
@@ -178,7 +186,7 @@ func (b *bench) withPortside(op peers.Op, p place) func(context.Context) (time.D
 	return b.timed(op, p, []string{absolute(b.portside), "put", "--mode", "passive", b.source, url("up.bin")})
 }
 
-func (b *bench) withLftp(op peers.Op, p place) func(context.Context) (time.Duration, error) {
+func (b *bench) withLftp(op peers.Op, p place) func(context.Context) (took, error) {
 	script := strings.Replace(peers.LftpSettings(p.Endpoint, false), "debug 6\n", "", 1)
 	if op == peers.Get {
 		script += fmt.Sprintf("get -c %q -o %q\n", fileName, b.target(op, p))
@@ -199,9 +207,9 @@ func (b *bench) target(op peers.Op, p place) string {
 
 // timed runs a client and returns how long it took, from start to end of the program. What it made is checked by its
 // size, and removed.
-func (b *bench) timed(op peers.Op, p place, args []string) func(context.Context) (time.Duration, error) {
+func (b *bench) timed(op peers.Op, p place, args []string) func(context.Context) (took, error) {
 	target := b.target(op, p)
-	return func(ctx context.Context) (time.Duration, error) {
+	return func(ctx context.Context) (took, error) {
 		defer os.Remove(target)
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 		cmd.Env = append(os.Environ(), "PORTSIDE_PASSWORD="+p.Password, "HOME="+b.work, "XDG_CONFIG_HOME="+b.work)
@@ -212,12 +220,29 @@ func (b *bench) timed(op peers.Op, p place, args []string) func(context.Context)
 		out, err := cmd.CombinedOutput()
 		d := time.Since(start)
 		if err != nil {
-			return 0, fmt.Errorf("%s: %w: %s", filepath.Base(args[0]), err, out)
+			return took{}, fmt.Errorf("%s: %w: %s", filepath.Base(args[0]), err, out)
 		}
 		if info, err := os.Stat(target); err != nil || info.Size() != b.size {
-			return 0, fmt.Errorf("%s left %v, not %d bytes: %w", filepath.Base(args[0]), info, b.size, err)
+			return took{}, fmt.Errorf("%s left %v, not %d bytes: %w", filepath.Base(args[0]), info, b.size, err)
 		}
-		return d, nil
+		return took{d, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}, nil
+	}
+}
+
+// ofServer has a transfer count the processor time of the server instead of the client's.
+func (b *bench) ofServer(p place, move func(context.Context) (took, error)) func(context.Context) (took, error) {
+	sum := func() (all time.Duration) {
+		for _, pid := range b.servers[p.Addr]() {
+			all += familyTime(pid)
+		}
+		return all
+	}
+	return func(ctx context.Context) (took, error) {
+		before := sum()
+		t, err := move(ctx)
+		time.Sleep(50 * time.Millisecond) // a session's process ends a little after its client
+		t.cpu = sum() - before
+		return t, err
 	}
 }
 
@@ -240,6 +265,7 @@ func (b *bench) startVsftpd(ctx context.Context, tls peers.TLS) (p place, err er
 		return p, err
 	}
 	b.stops = append(b.stops, s.Remove)
+	b.servers[s.AddrPort()] = s.Processes
 	return place{s.Endpoint(), s.Root}, os.Link(b.source, filepath.Join(s.Root, fileName))
 }
 
@@ -262,6 +288,7 @@ func (b *bench) servePortside(ctx context.Context, tls peers.TLS) (p place, err 
 		return p, fmt.Errorf("portside serve began with %q: %w", first, err)
 	}
 	p.Addr, err = netip.ParseAddrPort(listening.Addr)
+	b.servers[p.Addr] = func() []int { return []int{cmd.Process.Pid} }
 	return p, err
 }
 
@@ -284,13 +311,15 @@ func (b *bench) startGoftp(ctx context.Context, tls peers.TLS) (p place, err err
 		}
 		args = append(args, p.CA, key)
 	}
-	first, err := b.start(exec.CommandContext(ctx, self, args...))
+	cmd := exec.CommandContext(ctx, self, args...)
+	first, err := b.start(cmd)
 	if err != nil {
 		return p, err
 	}
 	if p.Addr, err = netip.ParseAddrPort(strings.TrimSpace(first)); err != nil {
 		return p, err
 	}
+	b.servers[p.Addr] = func() []int { return []int{cmd.Process.Pid} }
 	return p, listens(ctx, p.Addr) // it prints its address just before it does
 }
 

@@ -197,6 +197,7 @@ func (s *session) execute(line string, worker bool) {
 func (s *session) runTransfer(row command, c wire.Command) {
 	s.transferring = true
 	row.run(s, c)
+	s.rest = 0 // it was for this one, whatever came of it
 	s.dropData(errUnused)
 	s.transferring = false
 }

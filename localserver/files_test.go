@@ -338,6 +338,37 @@ func TestRow27NamesOfUploadsAreReachedInNoSpelling(t *testing.T) {
 	}
 }
 
+func TestRow28RestIsForNoTransferButTheNext(t *testing.T) {
+	for _, between := range []string{"EPSV", "PASV", "TYPE I", "MODE S"} {
+		for _, refused := range []bool{false, true} {
+			r := start(t, nil)
+			r.write("a", "0123456789")
+			c := r.login()
+			if refused {
+				c.cmd(350, "REST 99")
+				c.epsvPort()
+				c.cmd(554, "RETR a")
+			} else {
+				c.cmd(350, "REST 4")
+				if got := c.fetch("RETR a"); got != "456789" {
+					t.Errorf("resumed: %q", got)
+				}
+			}
+			c.send(between + "\r\n")
+			c.reply()
+			if got := c.fetch("RETR a"); got != "0123456789" {
+				t.Errorf("refused %v, then %s: the next download is %q", refused, between, got)
+			}
+			c.send(between + "\r\n")
+			c.reply()
+			c.store("STOR a", "new")
+			if got := r.content("a"); got != "new" {
+				t.Errorf("refused %v, then %s: the next upload left %q", refused, between, got)
+			}
+		}
+	}
+}
+
 func TestRow28Rest(t *testing.T) {
 	r := start(t, nil)
 	r.write("a", "0123456789")

@@ -167,8 +167,8 @@ func (l lease) ended() {
 	}
 }
 
-// listenData opens a listener for one data connection. It does without Multipath TCP, which Go has on and which costs two
-// thirds more for each offer, and without keep-alive: the stall time watches.
+// listenData opens a listener for one data connection. It does without Multipath TCP, which Go has on by itself: a
+// listen and close alone took 77 µs with it and 45 without. Nor does it need keep-alive: the stall time watches.
 func listenData(at netip.AddrPort) (*net.TCPListener, error) {
 	c := net.ListenConfig{KeepAlive: -1}
 	c.SetMultipathTCP(false)
