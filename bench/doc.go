@@ -3,7 +3,8 @@
 // It prints one table. A row of the first part is a transfer of one file from and to memory (tmpfs); its ratio is the peer's
 // time divided by Portside's, so 1.00 is as fast as the peer and more is faster. Times are medians over several rounds, in
 // which the programs take turns; spread is how far the rounds lie apart, so a ratio means little where that is large. The
-// column CPU is the same ratio for processor time, which a busy machine changes less. The second part is what Portside takes while nothing happens.
+// column CPU is the same ratio for processor time, which a busy machine changes less. The second part is what Portside takes
+// while nothing happens.
 //
 // Everything runs on loopback, has a time limit, and is ended by this program, by process number.
 package main
