@@ -22,6 +22,7 @@ type ports struct {
 	line    *kit.FlowText
 	said    string // what line says
 	table   *kit.Table
+	drawn   drawn
 	object  *fyne.Container
 }
 
@@ -100,7 +101,7 @@ func (p *ports) text(one app.PortHolder) string {
 // show brings the tab in line with the server.
 func (p *ports) show(st app.Share) {
 	p.holders = st.Ports
-	p.table.Refresh()
+	p.drawn.redraw(p.table)
 	moving := 0
 	for _, one := range p.holders {
 		if one.InUse {

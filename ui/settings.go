@@ -26,6 +26,7 @@ type settings struct {
 	ip       *kit.Entry
 	problem  *kit.FlowText
 	sites    *kit.Table
+	drawn    drawn // sites
 	names    []string
 	known    map[string]app.Site
 	fillKeys func() // once all commands are known
@@ -193,7 +194,7 @@ func (s *settings) refresh() {
 		s.names = append(s.names, n)
 	}
 	sort.Strings(s.names)
-	s.sites.Refresh()
+	s.drawn.redraw(s.sites)
 }
 
 func (s *settings) shown(bool) {}

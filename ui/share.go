@@ -61,12 +61,13 @@ type share struct {
 	ipMsg    *kit.FlowText
 	networks *kit.Button
 
-	people   *kit.Table
-	sessions []localserver.SessionInfo
-	ports    *ports
-	drawer   *channels.Drawer
-	state    app.Share
-	filling  bool // the fields are being filled, not typed in
+	people      *kit.Table
+	peopleDrawn drawn
+	sessions    []localserver.SessionInfo
+	ports       *ports
+	drawer      *channels.Drawer
+	state       app.Share
+	filling     bool // the fields are being filled, not typed in
 
 	object fyne.CanvasObject
 }
@@ -258,7 +259,8 @@ func (s *share) person(i, col int) kit.Cell {
 		if p.Command != "" {
 			return kit.Cell{Text: connlog.Printable(p.Command + " " + p.Path)}
 		}
-		if idle := time.Since(p.IdleSince).Truncate(time.Second); !p.IdleSince.IsZero() && idle > 0 {
+		// In steps of ten seconds, which don't keep the window busy.
+		if idle := time.Since(p.IdleSince).Truncate(10 * time.Second); !p.IdleSince.IsZero() && idle > 0 {
 			return kit.Cell{Text: "idle " + connlog.Took(idle)}
 		}
 	case 3:
@@ -594,7 +596,7 @@ func (s *share) refresh() {
 	s.showAddresses(st)
 	s.self.refresh()
 	s.sessions = st.Sessions
-	s.people.Refresh()
+	s.peopleDrawn.redraw(s.people)
 	badge := ""
 	if len(s.sessions) > 0 {
 		badge = strconv.Itoa(len(s.sessions))

@@ -17,6 +17,7 @@ import (
 type transferList struct {
 	w      *Window
 	table  *kit.Table
+	drawn  drawn
 	object fyne.CanvasObject
 	clear  *kit.Button
 	cancel *kit.Button
@@ -104,7 +105,7 @@ func (l *transferList) refresh() {
 	}
 	enable(l.cancel, running)
 	enable(l.clear, finished)
-	l.table.Refresh()
+	l.drawn.redraw(l.table)
 }
 
 func (l *transferList) cell(i, col int) kit.Cell {

@@ -1,0 +1,182 @@
+package ui
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
+
+	"portside/app"
+	"portside/connlog"
+	"portside/ui/channels"
+	"portside/ui/kit"
+	"portside/ui/uitest"
+)
+
+// testWindow is the whole window without a display, over an application that keeps nothing.
+func testWindow(t *testing.T, width, height float32) (*Window, *app.App, *uitest.Queue) {
+	t.Helper()
+	t.Setenv("HOME", t.TempDir())
+	driver := uitest.App(t, kit.Dark)
+	core := app.New("")
+	queue := uitest.NewQueue()
+	w := New(driver, core, Options{Post: queue.Post})
+	t.Cleanup(func() {
+		w.Close()
+		if err := core.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		w.Window.Close()
+	})
+	w.Resize(fyne.NewSize(width, height))
+	uitest.Settle(w)
+	return w, core, queue
+}
+
+func TestEveryScreenFitsTheSmallestWindowAndTakesTheKeyboard(t *testing.T) {
+	w, _, _ := testWindow(t, kit.MinWidth, kit.MinHeight)
+	for _, name := range screens {
+		w.show(name)
+		uitest.Settle(w)
+		if m := w.Content().MinSize(); m.Width > kit.MinWidth || m.Height > kit.MinHeight {
+			t.Errorf("%s needs %v", name, m)
+		}
+		if w.Canvas().Focused() == nil {
+			t.Errorf("%s leaves the keyboard to nobody", name)
+		}
+	}
+}
+
+func TestTheDrawerFoldsToItsTabsAndOpensForWhatIsAskedOfIt(t *testing.T) {
+	w, _, _ := testWindow(t, 1280, 800)
+	open := w.connect.drawer.Size().Height
+	w.registry.Run("drawer.fold")
+	if h := w.connect.drawer.Size().Height; h != kit.TabHeight {
+		t.Errorf("folded it is %v high", h)
+	}
+	w.connect.drawer.SelectTab("transfers")
+	if h := w.connect.drawer.Size().Height; h != open {
+		t.Errorf("another tab leaves it %v high, not %v", h, open)
+	}
+	w.registry.Run("drawer.fold")
+	w.registry.Run("drawer.find")
+	if w.connect.split.Folded() || w.connect.drawer.Tab() != channels.TabChannels {
+		t.Error("the search can't be seen")
+	}
+}
+
+func TestTryItConnectsInBothModesAndGivesTheKeyboardToTheFiles(t *testing.T) {
+	w, core, queue := testWindow(t, 1280, 800)
+	w.registry.Run("connect.try")
+	queue.Await(t, "the sample folder", func() bool { return len(w.connect.remote.rows) > 0 })
+	if w.Canvas().Focused() != fyne.Focusable(w.connect.remote.table) {
+		t.Errorf("the focus is on %T", w.Canvas().Focused())
+	}
+	queue.Await(t, "both modes", func() bool {
+		seen := map[connlog.Mode]bool{}
+		for _, n := range core.Log.Records(0) {
+			if n.Side == connlog.Client && n.Event == connlog.DataClosed {
+				seen[n.Mode] = true
+			}
+		}
+		return seen[connlog.Passive] && seen[connlog.Active]
+	})
+}
+
+func TestAnAddressThatCantBeIsSaidAndStaysToBeMended(t *testing.T) {
+	w, _, queue := testWindow(t, 1280, 800)
+	w.registry.Run("connect.address")
+	uitest.Type(w, "http://example.org")
+	uitest.Key(w, fyne.KeyReturn)
+	if !strings.Contains(w.connect.line.String(), "http") || !w.connect.lineBox.Visible() {
+		t.Errorf("it says %q", w.connect.line.String())
+	}
+	w.connect.refresh()
+	queue.Drain()
+	if !w.connect.lineBox.Visible() {
+		t.Error("the next look takes what was said away")
+	}
+	if w.Canvas().Focused() != fyne.Focusable(w.connect.address) {
+		t.Errorf("the focus is on %T", w.Canvas().Focused())
+	}
+}
+
+func TestAPasswordInAURLMovesToItsField(t *testing.T) {
+	w, _, _ := testWindow(t, 1280, 800)
+	w.connect.address.SetText("ftp://alice:s3cret@example.org/pub")
+	if got := w.connect.address.Text; strings.Contains(got, "s3cret") || strings.Contains(got, "alice") {
+		t.Errorf("the address bar shows %q", got)
+	}
+	if w.connect.user.Text != "alice" || w.connect.password.Text != "s3cret" {
+		t.Errorf("user %q, password %q", w.connect.user.Text, w.connect.password.Text)
+	}
+}
+
+func TestATableIsDrawnOnlyWhenItLooksDifferent(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	text := "one"
+	asked := 0
+	table := kit.NewTable(kit.Column{Title: "Name", Flex: true})
+	table.Length = func() int { return 1 }
+	table.Key = func(int) string { return "row" }
+	table.Cell = func(int, int) kit.Cell { asked++; return kit.Cell{Text: text} }
+	uitest.Window(t, table, 200, 100)
+	var d drawn
+	d.redraw(table)
+	asked = 0
+	d.redraw(table)
+	if asked != 1 {
+		t.Errorf("the same again asks %d times for the cell, more than to compare it", asked)
+	}
+	text = "two"
+	if d.redraw(table); asked <= 2 {
+		t.Error("a change is not drawn")
+	}
+}
+
+func TestReflowPutsBelowWhatHasNoRoomBeside(t *testing.T) {
+	a, b := canvas.NewRectangle(nil), canvas.NewRectangle(nil)
+	a.SetMinSize(fyne.NewSize(100, 20))
+	b.SetMinSize(fyne.NewSize(100, 20))
+	box := newReflow(func() float32 { return 250 }, 10, 5, a, kit.Grow(b))
+	box.Resize(fyne.NewSize(300, 50))
+	if b.Size().Width != 190 || box.MinSize().Height != 20 {
+		t.Errorf("wide: the second is %v wide, the whole at least %v", b.Size().Width, box.MinSize())
+	}
+	box.Resize(fyne.NewSize(200, 50))
+	if b.Size().Width != 200 || box.MinSize().Height != 45 || box.MinSize().Width != 100 {
+		t.Errorf("narrow: the second is %v wide, the whole at least %v", b.Size().Width, box.MinSize())
+	}
+}
+
+func TestElasticGivesRoomToTheFirstOnceTheOthersHaveEnough(t *testing.T) {
+	a, b := canvas.NewRectangle(nil), canvas.NewRectangle(nil)
+	box := container.New(&elastic{gap: 10, least: []float32{100, 50}, most: []float32{100, 80}}, a, b)
+	for width, want := range map[float32][2]float32{160: {100, 50}, 175: {100, 65}, 190: {100, 80}, 500: {410, 80}} {
+		box.Resize(fyne.NewSize(width, 20))
+		if got := [2]float32{a.Size().Width, b.Size().Width}; got != want {
+			t.Errorf("in %v: %v, want %v", width, got, want)
+		}
+	}
+}
+
+func TestShortenKeepsTheEnd(t *testing.T) {
+	if got := shorten("/home/alice/Public", 40); got != "/home/alice/Public" {
+		t.Error(got)
+	}
+	got := shorten("/home/alice/pictures/2026/summer/Grüße", 20)
+	if n := len([]rune(got)); n != 20 || !strings.HasPrefix(got, "/home/") || !strings.HasSuffix(got, "/Grüße") {
+		t.Errorf("%q has %d runes", got, n)
+	}
+}
+
+func TestGoodNameTakesNoPath(t *testing.T) {
+	for name, want := range map[string]bool{"a": true, "a b.txt": true, "..x": true, "": false, ".": false, "..": false, "a/b": false, "a\nb": false} {
+		if err := goodName(name); (err == nil) != want {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
