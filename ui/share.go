@@ -192,9 +192,9 @@ func (s *share) passiveCard() fyne.CanvasObject {
 func (s *share) peopleTable() *kit.Table {
 	t := kit.NewTable(
 		kit.Column{ID: "who", Title: "Who", Flex: true, Min: 160},
-		kit.Column{ID: "mode", Title: "Mode", Width: 70},
-		kit.Column{ID: "doing", Title: "Doing", Width: 190},
-		kit.Column{ID: "speed", Title: "Speed", Width: 90, Align: fyne.TextAlignTrailing},
+		kit.Column{ID: "mode", Title: "Mode", Width: 62},
+		kit.Column{ID: "doing", Title: "Doing", Width: 150},
+		kit.Column{ID: "speed", Title: "Speed", Width: 80, Align: fyne.TextAlignTrailing},
 	)
 	t.Label = "People"
 	t.Single = true
