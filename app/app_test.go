@@ -438,3 +438,33 @@ func TestSavingAFileThatFailsLeavesTheOldOne(t *testing.T) {
 		}
 	}
 }
+
+func TestStoppingTwiceDoesNotWaitForTransfers(t *testing.T) {
+	a := start(t)
+	shared := t.TempDir()
+	write(t, filepath.Join(shared, "big"), strings.Repeat("x", 32<<20))
+	addr := a.share.startOver(t, shared, func(s *ShareSettings) { s.TLS = localserver.TLSOff })
+	target, _ := client.ParseURL("ftp://" + addr + "/")
+	s, err := client.Dial(context.Background(), client.Options{Target: target, Mode: client.ModePassive})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	stuck, release := io.Pipe() // a client that reads a little and then no more
+	done := make(chan struct{})
+	go func() { defer close(done); s.Get(context.Background(), "big", 0, release) }()
+	if _, err := io.ReadFull(stuck, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	a.StopShare()
+	if a.Share().Phase != Stopping {
+		t.Fatalf("phase %s", a.Share().Phase)
+	}
+	until(t, "the second stop has ended it", func() bool { a.StopShare(); return a.Share().Phase == Stopped })
+	if took := time.Since(began); took > 8*time.Second { // the grace is ten
+		t.Errorf("it waited %v for the transfer", took)
+	}
+	stuck.Close()
+	<-done
+}

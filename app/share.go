@@ -74,7 +74,8 @@ type share struct {
 	mu     sync.Mutex
 	state  Share
 	server *localserver.Server
-	people int // at the last look
+	people int                // at the last look
+	hurry  context.CancelFunc // ends the grace of a stop under way
 	// ports and started belong to server: what its records say of its ports, and the accounts that it has.
 	ports   *portWatch
 	started []Account
@@ -210,6 +211,12 @@ func (s *share) start(ctx context.Context) (*localserver.Server, Share, error) {
 func (a *App) StopShare() {
 	s := a.share
 	if !s.enter(Running, Stopping) {
+		s.mu.Lock()
+		hurry := s.hurry
+		s.mu.Unlock()
+		if hurry != nil {
+			hurry()
+		}
 		return
 	}
 	a.run(func(ctx context.Context) {
@@ -217,6 +224,9 @@ func (a *App) StopShare() {
 		defer s.turn.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, stopGrace)
 		defer cancel()
+		s.mu.Lock()
+		s.hurry = cancel
+		s.mu.Unlock()
 		s.stop(ctx)
 	})
 }
@@ -231,7 +241,7 @@ func (s *share) stop(ctx context.Context) error {
 		err = server.Stop(ctx)
 	}
 	s.mu.Lock()
-	s.server, s.state = nil, Share{Phase: Stopped}
+	s.server, s.state, s.hurry = nil, Share{Phase: Stopped}, nil
 	s.mu.Unlock()
 	s.app.changed()
 	return err

@@ -428,11 +428,12 @@ func (s *share) say(text string, color fyne.ThemeColorName) {
 }
 
 func (s *share) startOrStop() {
-	if s.w.app.Share().Phase == app.Running {
+	switch s.w.app.Share().Phase {
+	case app.Running, app.Stopping:
 		s.w.app.StopShare()
-		return
+	default:
+		s.start()
 	}
-	s.start()
 }
 
 // start keeps what is typed and starts the server. A password that is still being hashed is waited for, off this
@@ -583,9 +584,10 @@ func (s *share) refresh() {
 			s.toggle.SetText("Stop")
 		case app.Stopping:
 			s.title.SetText("Stopping…")
+			s.toggle.SetText("Stop now")
 			s.say("Transfers under way get ten seconds to finish.", kit.ColorMuted)
 		}
-		enable(s.toggle, st.Phase == app.Stopped || st.Phase == app.Running)
+		enable(s.toggle, st.Phase != app.Starting)
 	}
 	if st.Err != "" && st.Err != s.err.String() {
 		s.problem(app.Sentence(fmt.Errorf("%s", st.Err)))
