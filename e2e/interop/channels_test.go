@@ -58,7 +58,7 @@ const kernelDelay = 3 * time.Second
 
 func (c channelCheck) run(t *testing.T, log []record) {
 	t.Helper()
-	logged := c.fromLog(t, log)
+	logged, withdrawn := c.fromLog(t, log)
 	if c.kernel == nil {
 		return
 	}
@@ -102,14 +102,18 @@ func (c channelCheck) run(t *testing.T, log []record) {
 		c.count.all.Add(int64(len(logged)))
 	}
 	for e, o := range seen {
+		if withdrawn[e.to] {
+			continue // it came to the offer when that was withdrawn, and was never accepted
+		}
 		if _, ok := logged[e]; !ok && (e.to == c.at || o.OwnedBy(c.client) || o.OwnedBy(c.server)) {
 			t.Errorf("a connection stands in no record: %v\n%s", o, dialogue(log))
 		}
 	}
 }
 
-// fromLog checks the records themselves and returns those of opened connections.
-func (c channelCheck) fromLog(t *testing.T, log []record) map[ends]record {
+// fromLog checks the records themselves and returns those of opened connections, and the addresses of offers that were
+// withdrawn before anybody was accepted.
+func (c channelCheck) fromLog(t *testing.T, log []record) (logged map[ends]record, withdrawn map[netip.AddrPort]bool) {
 	t.Helper()
 	mode, initiator := "passive", "client"
 	if c.active {
@@ -119,7 +123,7 @@ func (c channelCheck) fromLog(t *testing.T, log []record) map[ends]record {
 		session string
 		number  int
 	}
-	logged := map[ends]record{}
+	logged, withdrawn = map[ends]record{}, map[netip.AddrPort]bool{}
 	opened, closed, protected := map[conn]record{}, map[conn]bool{}, map[conn]record{}
 	for _, r := range log {
 		id := conn{r.Session, r.Conn}
@@ -140,7 +144,9 @@ func (c channelCheck) fromLog(t *testing.T, log []record) map[ends]record {
 			continue
 		case "data-failed", "control-failed", "stranger-refused", "ports-exhausted", "mode-changed":
 			if r.Reason == "not-taken" { // the client asked for a connection, and then nothing went over it
-				closed[id] = true
+				if closed[id] = true; opened[id].Event == "" {
+					withdrawn[address(t, r, r.To)] = true
+				}
 				continue
 			}
 			t.Errorf("unexpected: %v", r)
@@ -168,7 +174,7 @@ func (c channelCheck) fromLog(t *testing.T, log []record) map[ends]record {
 			t.Errorf("the control connection's TLS session is not resumed: %v", p)
 		}
 	}
-	return logged
+	return logged, withdrawn
 }
 
 func (c channelCheck) fromKernel() map[ends]peers.Opening {
