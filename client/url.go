@@ -145,7 +145,8 @@ func ParseURL(s string) (Target, error) {
 	if bare && port == 990 {
 		t.TLS = TLSImplicit
 	}
-	if i := strings.LastIndex(strings.ToLower(path), ";type="); i >= 0 && !strings.Contains(path[i:], "/") {
+	// Not by ToLower, which changes the length of what isn't UTF-8.
+	if i := strings.LastIndexByte(path, ';'); i >= 0 && len(path) >= i+6 && strings.EqualFold(path[i:i+6], ";type=") && !strings.Contains(path[i:], "/") {
 		path = path[:i]
 	}
 	if t.Path, err = decode(path); err != nil {

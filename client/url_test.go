@@ -62,7 +62,7 @@ func TestParseURLRefusesNonsense(t *testing.T) {
 }
 
 func FuzzParseURL(f *testing.F) {
-	for _, s := range []string{"ftp://bob:pw@host:21/a%20b", "[fe80::1%25e]:1/x", "ftpes://h//p;type=a", "a@b@c"} {
+	for _, s := range []string{"ftp://bob:pw@host:21/a%20b", "[fe80::1%25e]:1/x", "ftpes://h//p;type=a", "a@b@c", "0/\xe3\xbf\xd2\xf2;tYpe="} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

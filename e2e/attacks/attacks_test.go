@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -75,6 +77,9 @@ func TestStolenPortsYieldNothing(t *testing.T) {
 	for n := byte(2); n < 12; n++ {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: stranger(n)}}
 		thief, err := d.Dial("tcp4", at)
+		if errors.Is(err, syscall.ECONNRESET) {
+			continue // turned away before the dial had returned
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,11 +103,12 @@ func TestStolenPortsYieldNothing(t *testing.T) {
 	at = c.epsv()
 	c.send("STOR b\r\n")
 	thief, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: stranger(2)}}).Dial("tcp4", at)
-	if err != nil {
+	if err == nil {
+		defer thief.Close()
+		io.WriteString(thief, "planted")
+	} else if !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatal(err)
 	}
-	defer thief.Close()
-	io.WriteString(thief, "planted")
 	own2, err := net.Dial("tcp4", at)
 	if err != nil {
 		t.Fatal(err)
