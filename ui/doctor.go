@@ -61,9 +61,10 @@ func newDoctor(w *Window) *doctorScreen {
 	d.mode = kit.NewSelect([]string{"Auto", "Passive", "Active"}, nil)
 	d.mode.Prefix = "Mode: "
 	d.button = kit.NewPrimaryButton("Examine", d.examineOrCancel)
-	d.consent = kit.NewCheck("Also compare without TLS (password in clear)", nil)
+	d.consent = kit.NewCheck("Compare without TLS, too", nil)
 
 	d.facts = kit.VBox(6)
+	d.consent.Tip = "Tells what a router does to the unprotected session. The password is then readable on the way."
 	d.note = kit.NewMutedParagraph("")
 	tried := kit.NewCard("What was tried", container.NewBorder(nil, kit.VBox(8, d.consent, d.note), nil, nil, container.NewVScroll(d.facts)))
 
@@ -316,7 +317,7 @@ func figureOfReport(r *doctor.Report) figure {
 		label := plainArrows(a.Label)
 		line := arrow{by: a.Initiator, labels: []string{label}, stopped: !a.Works, at: a.Stop}
 		if !a.Works {
-			line.labels = []string{label + " · stopped at " + a.Stops, label + " · stopped"}
+			line.labels = []string{label + " · stopped at " + a.Stops, label + " · stopped", string(a.Kind) + " · stopped"}
 		}
 		f.arrows = append(f.arrows, line)
 	}

@@ -220,7 +220,10 @@ type stage struct {
 func (p *picture) stage() *stage {
 	size := p.Size()
 	s := &stage{p: p, top: figureEdge, at: map[doctor.Place]float32{}}
-	post := min(190, max(120, size.Width*0.16))
+	post, near := min(190, max(120, size.Width*0.16)), float32(56)
+	if size.Width < 520 { // beside the Doctor's probes in a small window
+		post, near = 100, 36
+	}
 	s.left, s.right = figureEdge+post, size.Width-figureEdge-post
 	captions := captionRow + 8
 	counts := map[bool]int{}
@@ -232,7 +235,7 @@ func (p *picture) stage() *stage {
 	}
 	s.bottom = size.Height - figureEdge - captions
 	// A firewall and a router on one side stand close to each other, so that the labels have the middle.
-	step := min(110, max(56, (s.right-s.left)*0.12))
+	step := min(110, max(near, (s.right-s.left)*0.12))
 	s.clear = [2]float32{s.left + 12, s.right - 12}
 	s.at[doctor.AtClient], s.at[doctor.AtServer], s.at[doctor.OnTheWay] = s.left, s.right, (s.left+s.right)/2
 	for _, w := range p.fig.walls {
