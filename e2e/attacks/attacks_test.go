@@ -197,8 +197,10 @@ func TestFloodsLeaveRoomForOthers(t *testing.T) {
 		t.Errorf("one address holds %d descriptors", n)
 	}
 	served("connections")
-	if grown := p.resident() - memory; grown > 80<<20 {
-		t.Errorf("a flood of connections takes %d MB", grown>>20)
+	grown := p.resident() - memory
+	t.Logf("a flood of connections takes %d MB", grown>>20)
+	if grown > 80<<20 && !raceEnabled { // the race detector's own memory counts
+		t.Error("that is too much")
 	}
 	for _, c := range flood {
 		c.Close()
