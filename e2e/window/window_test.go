@@ -20,7 +20,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // record is a line of the saved log, by its public names.
@@ -222,28 +221,12 @@ func TestFoldersGoBothWaysThroughTheWindowsOwnServer(t *testing.T) {
 		d.t = t
 		os.RemoveAll(d.path("tree"))
 		os.RemoveAll(d.path("Public/outbox"))
-		// A key typed while a listing comes in can miss its row; a person presses again, too.
-		again := func(what string, press func(), done func() bool) {
-			press()
-			pressed := time.Now()
-			d.await(what, func() bool {
-				ok := done()
-				if !ok && time.Since(pressed) > 8*time.Second {
-					d.keys("Escape") // whatever asks by now
-					press()
-					pressed = time.Now()
-				}
-				return ok
-			})
-		}
-		again("the folder is downloaded in "+mode+" mode", func() {
-			d.click(remoteRow1.X, remoteRow1.Y, 1)
-			d.keys("t", "r", "e", "F6") // typing finds the row
-		}, func() bool { return maps.Equal(tree(t, d.path("tree")), outside) })
-		again("the folder is uploaded in "+mode+" mode", func() {
-			d.click(localRow1.X, localRow1.Y, 1)
-			d.keys("o", "u", "t", "F6")
-		}, func() bool { return maps.Equal(tree(t, d.path("Public/outbox")), inside) })
+		d.click(remoteRow1.X, remoteRow1.Y, 1)
+		d.keys("t", "r", "e", "F6") // typing finds the row
+		d.await("the folder is downloaded in "+mode+" mode", func() bool { return maps.Equal(tree(t, d.path("tree")), outside) })
+		d.click(localRow1.X, localRow1.Y, 1)
+		d.keys("o", "u", "t", "F6")
+		d.await("the folder is uploaded in "+mode+" mode", func() bool { return maps.Equal(tree(t, d.path("Public/outbox")), inside) })
 		for _, side := range []string{"client", "server"} {
 			d.awaitLog("all files went over "+mode+" data channels, says the "+side, func(record) bool {
 				n := 0
