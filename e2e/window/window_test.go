@@ -346,14 +346,7 @@ func (d *desk) pictures() {
 			var before *image.NRGBA
 			for _, s := range screens {
 				d.keys(s.keys...)
-				looks := 0
-				now := d.settled(s.name+" is shown", func(img *image.NRGBA) bool {
-					ok := d.sized(img) && shown(img) && !same(img, before)
-					if looks++; !ok && looks%20 == 0 {
-						d.keys(s.keys...) // a busy X server was seen to lose a key
-					}
-					return ok
-				})
+				now := d.settled(s.name+" is shown", func(img *image.NRGBA) bool { return d.sized(img) && shown(img) && !same(img, before) })
 				before = now
 				d.keep(fmt.Sprintf("%s-%s-%dx%d", s.name, theme, size[0], size[1]), now)
 			}
