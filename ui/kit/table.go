@@ -438,6 +438,7 @@ func (t *Table) activate(row int) {
 // mouseDown acts at once: Fyne's own double tap would make each click wait 300 ms.
 func (t *Table) mouseDown(ev *desktop.MouseEvent) {
 	FocusOn(t)
+	t.endWord()
 	row := t.rowAt(ev.Position.Y)
 	t.collapse, t.armed, t.travel = "", "", 0
 	if row < 0 {
@@ -572,6 +573,7 @@ func (t *Table) FocusLost() { t.setFocus(false) }
 
 func (t *Table) setFocus(on bool) {
 	t.focused = on
+	t.endWord()
 	if on && t.cursor < 0 && t.length() > 0 {
 		t.setCursor(0)
 		t.anchor, t.anchorID = 0, t.cursorID
@@ -588,6 +590,9 @@ func (t *Table) AcceptsTab() bool { return t.OnTab != nil }
 // TypedKey is called by Fyne.
 func (t *Table) TypedKey(ev *fyne.KeyEvent) {
 	mods := t.mods()
+	if !writes(ev.Name) {
+		t.endWord()
+	}
 	if ev.Name == fyne.KeyF10 && mods&fyne.KeyModifierShift != 0 && t.OnMenu != nil {
 		t.menuAtCursor()
 		return
@@ -608,7 +613,7 @@ func (t *Table) TypedKey(ev *fyne.KeyEvent) {
 		}
 		t.passKey(ev)
 	case fyne.KeySpace:
-		if t.typed == "" || t.now().Sub(t.typedAt) > typeAheadPause {
+		if !t.inWord() {
 			if row := t.Cursor(); row >= 0 {
 				t.toggle(row)
 			}
@@ -624,12 +629,30 @@ func (t *Table) TypedKey(ev *fyne.KeyEvent) {
 		}
 		t.passKey(ev)
 	default:
-		if len(ev.Name) == 1 && ev.Name[0] > ' ' { // letters and digits come again as runes
+		if writes(ev.Name) { // letters and digits come again as runes
 			return
 		}
 		t.passKey(ev)
 	}
 }
+
+// writes says whether a key is part of typing: what it writes, if anything, comes to TypedRune. Fyne names no key for letters
+// that it doesn't know.
+func writes(key fyne.KeyName) bool {
+	switch key {
+	case "", fyne.KeySpace, desktop.KeyShiftLeft, desktop.KeyShiftRight, desktop.KeyControlLeft, desktop.KeyControlRight,
+		desktop.KeyAltLeft, desktop.KeyAltRight, desktop.KeyCapsLock:
+		return true
+	}
+	return len(key) == 1
+}
+
+// inWord says whether a word is being typed to find a row.
+func (t *Table) inWord() bool { return t.typed != "" && t.now().Sub(t.typedAt) <= typeAheadPause }
+
+// endWord lets the next letter begin a new word: whoever clicked or pressed another key in between is looking for something
+// else, however quick that was.
+func (t *Table) endWord() { t.typed = "" }
 
 func (t *Table) passKey(ev *fyne.KeyEvent) {
 	if t.OnKey == nil || !t.OnKey(ev) {
@@ -662,7 +685,7 @@ func (t *Table) TypedRune(r rune) {
 		return
 	}
 	now := t.now()
-	fresh := t.typed == "" || now.Sub(t.typedAt) > typeAheadPause
+	fresh := !t.inWord()
 	if fresh && r == ' ' { // the key toggled the row
 		t.typed = ""
 		return
@@ -691,6 +714,7 @@ func (t *Table) TypedRune(r rune) {
 
 // TypedShortcut is called by Fyne for keys with Ctrl, Alt or Super.
 func (t *Table) TypedShortcut(s fyne.Shortcut) {
+	t.endWord()
 	switch s := s.(type) {
 	case *fyne.ShortcutSelectAll:
 		if !t.Single {

@@ -206,6 +206,33 @@ func TestTypingFindsARow(t *testing.T) {
 	u.expect(t, "cat", "cat")
 }
 
+func TestAClickAKeyOrTheLossOfTheKeyboardEndsTheTypedWord(t *testing.T) {
+	for name, between := range map[string]func(u *tableUnder){
+		"a click":    func(u *tableUnder) { u.click(0, 0) },
+		"a key":      func(u *tableUnder) { u.TypedKey(&fyne.KeyEvent{Name: fyne.KeyF6}) },
+		"a shortcut": func(u *tableUnder) { u.TypedShortcut(&desktop.CustomShortcut{KeyName: fyne.KeyL, Modifier: ctrl}) },
+		"the focus":  func(u *tableUnder) { u.setFocus(false); u.setFocus(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newTableUnder(t, "outbox", "tree")
+			typed := func() {
+				for _, r := range "tre" { // as Fyne tells: each key, then what it writes
+					u.TypedKey(&fyne.KeyEvent{Name: fyne.KeyName(strings.ToUpper(string(r)))})
+					u.TypedRune(r)
+				}
+			}
+			u.SetCursor(0)
+			typed()
+			u.expect(t, "tree", "tree")
+			u.SetCursor(0)
+			between(u)
+			u.SetCursor(0)
+			typed() // within the second in which a word goes on
+			u.expect(t, "tree", "tree")
+		})
+	}
+}
+
 func TestSelectionFollowsItsRowsThroughSortingAndReloading(t *testing.T) {
 	u := newTableUnder(t, "a", "b", "c", "d")
 	changes := 0
