@@ -4,6 +4,7 @@ package window
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -27,6 +28,8 @@ const (
 	patience = 40 * time.Second
 	// pollEvery is how often an effect is looked for.
 	pollEvery = 40 * time.Millisecond
+	// toolTime bounds a look at the display, or a key: an X server that is held by a hung window answers nobody.
+	toolTime = 20 * time.Second
 )
 
 // artifacts is the folder of the pictures, which git ignores.
@@ -84,6 +87,7 @@ type desk struct {
 	display string
 	window  string // X's id
 	size    [2]int // of the window
+	program *exec.Cmd
 	ended   <-chan struct{}
 	state   error // of the ended program
 	stderr  *output
@@ -201,6 +205,7 @@ func (d *desk) open(width, height int, args ...string) {
 	cmd := exec.Command(program, args...)
 	d.stderr = &output{}
 	cmd.Stderr, cmd.Stdout, cmd.Env, cmd.Dir = d.stderr, d.stderr, d.env(), d.home
+	d.program = cmd
 	test := d.t
 	test.Cleanup(d.complaints)
 	d.ended = d.start(cmd, &d.state)
@@ -246,7 +251,9 @@ func (d *desk) closed() error {
 }
 
 func (d *desk) xdotool(args ...string) (string, error) {
-	cmd := exec.Command("xdotool", args...)
+	ctx, cancel := context.WithTimeout(context.Background(), toolTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "xdotool", args...)
 	cmd.Env = d.env()
 	out, err := cmd.Output()
 	return string(out), err
@@ -304,6 +311,19 @@ func (d *desk) sized(img *image.NRGBA) bool {
 	return img != nil && img.Rect.Dx() == d.size[0] && img.Rect.Dy() == d.size[1]
 }
 
+// stacks ends the program so that it writes what each of its goroutines is at: a window that hangs is told from one that did
+// something else.
+func (d *desk) stacks() {
+	if d.program == nil {
+		return
+	}
+	syscall.Kill(-d.program.Process.Pid, syscall.SIGQUIT)
+	select {
+	case <-d.ended:
+	case <-time.After(toolTime):
+	}
+}
+
 // await waits for an effect.
 func (d *desk) await(what string, there func() bool) {
 	d.t.Helper()
@@ -317,6 +337,8 @@ func (d *desk) await(what string, there func() bool) {
 			}
 		}
 		if time.Now().After(deadline) {
+			d.keep("failed-"+strings.ReplaceAll(d.t.Name(), "/", "-"), d.look())
+			d.stacks()
 			d.t.Fatalf("waited %v for: %s\n%s", patience, what, d.stderr.String())
 		}
 		time.Sleep(pollEvery)
@@ -326,7 +348,9 @@ func (d *desk) await(what string, there func() bool) {
 // look returns what the window shows, as pixels; nil while there is nothing to see.
 func (d *desk) look() *image.NRGBA {
 	d.t.Helper()
-	cmd := exec.Command("import", "-window", d.window, "-depth", "8", "rgba:-")
+	ctx, cancel := context.WithTimeout(context.Background(), toolTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "import", "-window", d.window, "-depth", "8", "rgba:-")
 	cmd.Env = d.env()
 	out, err := cmd.Output()
 	if err != nil {

@@ -346,7 +346,7 @@ func (d *desk) pictures() {
 			var before *image.NRGBA
 			for _, s := range screens {
 				d.keys(s.keys...)
-				now := d.settled(s.name+" is shown", func(img *image.NRGBA) bool { return d.sized(img) && shown(img) && !same(img, before) })
+				now := d.settled(fmt.Sprintf("%s is shown at %dx%d, %s", s.name, size[0], size[1], theme), func(img *image.NRGBA) bool { return d.sized(img) && shown(img) && !same(img, before) })
 				before = now
 				d.keep(fmt.Sprintf("%s-%s-%dx%d", s.name, theme, size[0], size[1]), now)
 			}

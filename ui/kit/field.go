@@ -1,10 +1,12 @@
 package kit
 
 import (
+	"image/color"
 	"slices"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/driver/desktop"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
@@ -165,9 +167,35 @@ func (e *Entry) Dragged(ev *fyne.DragEvent) {
 func (e *Entry) CreateRenderer() fyne.WidgetRenderer {
 	e.ExtendBaseWidget(e)
 	r := &entryRenderer{WidgetRenderer: e.Entry.CreateRenderer(), e: e, back: canvas.NewRectangle(colorTransparent)}
+	if objects := r.WidgetRenderer.Objects(); !e.MultiLine && len(objects) > 2 {
+		container.NewThemeOverride(objects[2], noBars{}) // it marks the text, and need not be kept
+	}
 	r.paint()
 	return r
 }
+
+// noBars is the program's theme without scroll bars and their shadows: a line that is longer than its field scrolls with the
+// cursor, and a bar across a path hides its letters.
+type noBars struct{}
+
+func (noBars) theme() fyne.Theme { return fyne.CurrentApp().Settings().Theme() }
+
+// Color is called by Fyne.
+func (n noBars) Color(name fyne.ThemeColorName, v fyne.ThemeVariant) color.Color {
+	if name == theme.ColorNameScrollBar || name == theme.ColorNameShadow {
+		return colorTransparent
+	}
+	return n.theme().Color(name, v)
+}
+
+// Font is called by Fyne.
+func (n noBars) Font(style fyne.TextStyle) fyne.Resource { return n.theme().Font(style) }
+
+// Icon is called by Fyne.
+func (n noBars) Icon(name fyne.ThemeIconName) fyne.Resource { return n.theme().Icon(name) }
+
+// Size is called by Fyne.
+func (n noBars) Size(name fyne.ThemeSizeName) float32 { return n.theme().Size(name) }
 
 type entryRenderer struct {
 	fyne.WidgetRenderer
