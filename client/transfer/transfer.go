@@ -280,7 +280,7 @@ func (j *Job) Snapshot() Snapshot {
 		if w.s != nil {
 			s.Sessions++
 		}
-		if w.task == nil || w.task.folder || w.s == nil {
+		if w.task == nil || w.task.folder || !w.task.known || w.s == nil { // what a listing moves is no progress of a file
 			continue
 		}
 		c := Current{Item: w.task.Item, Done: w.offset + w.s.Moved(), Total: w.task.size}

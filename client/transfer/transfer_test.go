@@ -336,19 +336,18 @@ func TestCancelLeavesAPartAndEndsSoon(t *testing.T) {
 	}
 	f.Close()
 	ctx, cancel := context.WithCancel(context.Background())
-	o := options(serve(t, root, nil), 1)
-	inner := o.Dial
+	defer cancel()
+	at := serve(t, root, nil)
+	o := options(at, 1)
 	o.Dial = func(ctx context.Context) (*client.Session, error) {
-		s, err := inner(ctx)
-		if err == nil {
-			go func() {
-				for s.Moved() == 0 && ctx.Err() == nil {
-					time.Sleep(time.Millisecond)
+		return client.Dial(ctx, client.Options{Mode: client.ModePassive,
+			Target: client.Target{Host: at.Addr().String(), Port: at.Port(), TLS: client.TLSNone},
+			Recorder: connlog.RecorderFunc(func(r connlog.Record) {
+				// Not before bytes of the file are here: the listing that comes first moves bytes, too.
+				if r.Event == connlog.DataProgress && strings.HasPrefix(r.Command, "RETR") && r.Bytes > 0 {
+					cancel()
 				}
-				cancel()
-			}()
-		}
-		return s, err
+			})})
 	}
 	began := time.Now()
 	r := transfer.Start(ctx, o, transfer.Item{Local: filepath.Join(dir, "big"), Remote: "/big"}).Wait()
