@@ -15,6 +15,7 @@ require (
 	golang.org/x/crypto v0.46.0
 	golang.org/x/sys v0.39.0
 	golang.org/x/term v0.38.0
+	golang.org/x/time v0.14.0
 	rsc.io/qr v0.2.0
 )
 

@@ -54,6 +54,7 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
       --mode auto|passive|active    who opens data channels (default auto: passive, then active)
       --parallel N                  connections at once, 1 to 16 (default 4)
       --resume                      goes on where an earlier transfer stopped
+      --segments N                  get: over how many connections one large file comes, 1 to 16 (default 1)
       --insecure                    accepts any TLS certificate
       --log text|json               the connection log on standard output
   portside check [options] URL  finds out why a server can't be used, on whose side, and what to type there

@@ -66,6 +66,10 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 	mode := fs.String("mode", "auto", "")
 	parallel := fs.Int("parallel", 4, "")
 	resume := fs.Bool("resume", false, "")
+	segments := 1
+	if direction == transfer.Download {
+		fs.IntVar(&segments, "segments", 1, "")
+	}
 	insecure := fs.Bool("insecure", false, "")
 	kind := fs.String("log", "", "")
 	names := []string{"URL", "DEST"}
@@ -81,6 +85,9 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 	}
 	if *parallel < 1 || *parallel > 16 {
 		return misuse("--parallel goes from 1 to 16, not %d", *parallel)
+	}
+	if segments < 1 || segments > transfer.MaxSegments {
+		return misuse("--segments goes from 1 to %d, not %d", transfer.MaxSegments, segments)
 	}
 	rec, err := logTo(c, *kind)
 	if err != nil {
@@ -134,7 +141,8 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 	if *resume {
 		policy = transfer.Resume
 	}
-	job := transfer.Start(ctx, transfer.Options{Dial: dial, Parallel: *parallel, Resume: *resume, Overwrite: policy}, item)
+	job := transfer.Start(ctx, transfer.Options{Dial: dial, Parallel: *parallel, Resume: *resume, Overwrite: policy,
+		Segments: segments}, item)
 	result := watch(c, job, *kind)
 	select {
 	case s := <-sessions: // nobody needed it
@@ -146,6 +154,9 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 	}
 	for _, f := range append(result.Skipped, result.Failures...) {
 		fmt.Fprintf(c.Err, "portside: %v\n", f)
+	}
+	if result.Fewer != nil && result.Err == nil {
+		fmt.Fprintf(c.Err, "portside: fewer connections were used than asked for: %v\n", result.Fewer)
 	}
 	switch {
 	case errors.Is(result.Err, context.Canceled):

@@ -27,6 +27,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"portside/client"
 	"portside/connlog"
 )
@@ -60,9 +62,11 @@ type Policy int
 const (
 	Overwrite Policy = iota
 	Skip
-	Resume // continue a shorter one, leave one of the same size, overwrite a longer one
-	Newer  // overwrite an older one, leave the others
-	Ask    // [Options.Ask] decides
+	Resume    // continue a shorter one, leave one of the same size, overwrite a longer one
+	Newer     // overwrite an older one, leave the others
+	Ask       // [Options.Ask] decides
+	OtherSize // overwrite one of another size, leave the others
+	Rename    // give the one that comes a name that is free: "name (1).txt"
 )
 
 // Conflict is a file that is there already.
@@ -83,6 +87,13 @@ type Options struct {
 	Overwrite Policy
 	// Ask decides when Overwrite is [Ask]; one question at a time. An error cancels the job.
 	Ask func(ctx context.Context, c Conflict) (Policy, error)
+	// Segments is over how many connections one large file is downloaded, 1 to [MaxSegments]; 0 and 1: over one. It takes
+	// a server that has REST, and files of at least a MiB a segment.
+	Segments int
+	// NoHash leaves out comparing hashes where the server has a command for it (HASH, XSHA256, XSHA1, XMD5, XCRC).
+	NoHash bool
+	// Down and Up limit the speed, see [NewLimit]; nil: no limit.
+	Down, Up *rate.Limiter
 }
 
 // Failure is a file or folder that did not get across, and why.
@@ -134,6 +145,8 @@ type Result struct {
 	Duration time.Duration
 	Failures []Failure
 	Skipped  []Failure // left out by a rule, and which
+	// Fewer is why fewer sessions were used than asked for; nil: they were not.
+	Fewer error
 	// Err is why the job ended before its time: cancelled, no session, no data channel.
 	Err error
 }
@@ -165,8 +178,8 @@ type Job struct {
 	scanning int     // of them folders
 	alive    int     // workers
 	workers  []*worker
-	worked   bool // a data connection has worked
-	noTimes  bool // the server does not set times
+	worked   bool            // a data connection has worked
+	refused  map[string]bool // what the server can't do
 	targets  map[string]bool
 	roots    []*os.Root
 	samples  []sample
@@ -196,32 +209,44 @@ type task struct {
 	listed bool
 	tries  int
 	// What earlier tries did:
-	decided bool  // the policy was asked
-	from    int64 // and said to begin here
-	begun   bool  // the .part is of this job
-	sent    int64 // an upload's bytes that went out, counted from the file's begin
+	decided   bool   // the policy was asked
+	from      int64  // and said to begin here
+	as        string // and gave it another name
+	begun     bool   // the destination was changed: the .part, or the file on the server, is of this task
+	sent      int64  // an upload's bytes that went out, counted from the file's begin
+	stale     bool   // what went out is of an older version of the file
+	recovered bool   // an earlier run of the program had it in hand when it ended
+
+	id, rootID uint64 // in a queue
 }
 
-// worker is one session's owner.
+// worker is one session's owner. Its session is guarded by j.mu.
 type worker struct {
+	mover
 	j       *Job
-	s       *client.Session // guarded by j.mu for Snapshot
 	task    *task
-	offset  int64
 	scanner bool
 }
 
 // Start begins to move items.
 func Start(ctx context.Context, o Options, items ...Item) *Job {
+	tasks := make([]*task, len(items))
+	for i, it := range items {
+		tasks[i] = &task{Item: it, size: -1}
+	}
+	return start(ctx, o, tasks)
+}
+
+// start begins to move tasks.
+func start(ctx context.Context, o Options, tasks []*task) *Job {
 	o.Parallel = min(max(o.Parallel, 1), maxParallel)
-	j := &Job{o: o, done: make(chan struct{}), started: time.Now(), targets: map[string]bool{}, alive: o.Parallel}
+	j := &Job{o: o, done: make(chan struct{}), started: time.Now(), targets: map[string]bool{}, refused: map[string]bool{}, alive: o.Parallel}
 	j.wake = sync.NewCond(&j.mu)
 	j.ctx, j.cancel = context.WithCancelCause(ctx)
-	for _, it := range items {
-		j.add(&task{Item: it, size: -1})
-	}
+	j.add(nil, tasks...)
+	how := moving{resume: o.Resume, overwrite: o.Overwrite, segments: o.Segments, noHash: o.NoHash, down: o.Down, up: o.Up}
 	for i := range o.Parallel {
-		j.workers = append(j.workers, &worker{j: j, scanner: i == 0 && o.Parallel > 1})
+		j.workers = append(j.workers, &worker{mover: mover{h: j, ctx: j.ctx, o: how}, j: j, scanner: i == 0 && o.Parallel > 1})
 	}
 	var all sync.WaitGroup
 	for _, w := range j.workers {
@@ -283,7 +308,7 @@ func (j *Job) Snapshot() Snapshot {
 		if w.task == nil || w.task.folder || !w.task.known || w.s == nil { // what a listing moves is no progress of a file
 			continue
 		}
-		c := Current{Item: w.task.Item, Done: w.offset + w.s.Moved(), Total: w.task.size}
+		c := Current{Item: w.task.Item, Done: w.moved(), Total: w.task.size}
 		s.BytesDone += c.Done
 		s.Current = append(s.Current, c)
 	}
@@ -315,8 +340,8 @@ func (j *Job) Snapshot() Snapshot {
 	return s
 }
 
-// add queues a task.
-func (j *Job) add(tasks ...*task) {
+// add queues tasks.
+func (j *Job) add(_ *task, tasks ...*task) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, t := range tasks {
@@ -353,7 +378,8 @@ func (w *worker) next() *task {
 	j := w.j
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	w.task, w.offset = nil, 0
+	w.task = nil
+	w.at(0)
 	for {
 		switch {
 		case j.ctx.Err() != nil || j.open == 0:
@@ -376,7 +402,8 @@ func (j *Job) finish(t *task, moved int64, err error) {
 	defer j.mu.Unlock()
 	for _, w := range j.workers {
 		if w.task == t {
-			w.task, w.offset = nil, 0
+			w.task = nil
+			w.at(0)
 		}
 	}
 	j.open--
@@ -400,7 +427,7 @@ func (j *Job) finish(t *task, moved int64, err error) {
 }
 
 // reject takes up something that will not be moved.
-func (j *Job) reject(it Item, err error) {
+func (j *Job) reject(_ *task, it Item, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.total++
@@ -477,6 +504,10 @@ func (w *worker) noChannel(err error) bool {
 }
 
 func (w *worker) worthRetrying(err error) bool {
+	var other again
+	if errors.As(err, &other) {
+		return true
+	}
 	var e *client.Error
 	if !errors.As(err, &e) || e.Reason == connlog.ReasonLocal {
 		return false
@@ -507,6 +538,7 @@ func (w *worker) dial(t *task) bool {
 		last := j.alive == 1
 		if !last {
 			j.alive--
+			j.result.Fewer = err
 		}
 		j.mu.Unlock()
 		if !last {
@@ -591,45 +623,38 @@ func usableName(name string) error {
 	return nil
 }
 
-// decide says what happens to a file whose destination exists: from which offset to go on, or a *skipped error.
-func (j *Job) decide(t *task, c Conflict) (offset int64, err error) {
-	if t.decided {
-		return t.from, nil
+// ask decides about a file that is there already.
+func (j *Job) ask(ctx context.Context, _ *task, c Conflict) (Policy, error) {
+	if j.o.Ask == nil {
+		return Skip, nil
 	}
-	from, to := c.RemoteSize, c.LocalSize
-	fromTime, toTime := c.RemoteTime, c.LocalTime
-	if c.Direction == Upload {
-		from, to, fromTime, toTime = to, from, toTime, fromTime
+	j.asking.Lock()
+	defer j.asking.Unlock()
+	policy, err := j.o.Ask(ctx, c)
+	if err != nil {
+		j.stop(err)
 	}
-	policy := j.o.Overwrite
-	if policy == Ask {
-		if j.o.Ask == nil {
-			return 0, &skipped{"it is there already"}
-		}
-		j.asking.Lock()
-		policy, err = j.o.Ask(j.ctx, c)
-		j.asking.Unlock()
-		if err != nil {
-			j.stop(err)
-			return 0, err
-		}
-	}
-	switch policy {
-	case Skip, Ask:
-		return 0, &skipped{"it is there already"}
-	case Resume:
-		switch {
-		case from == to:
-			return 0, &skipped{"it is there already, in the same size"}
-		case from > to:
-			t.from = to
-		}
-	case Newer:
-		// Listings may give minutes only.
-		if !toTime.IsZero() && !fromTime.IsZero() && fromTime.Before(toTime.Add(2*time.Second)) {
-			return 0, &skipped{"the one that is there is not older"}
-		}
-	}
-	t.decided = true
-	return t.from, nil
+	return policy, err
+}
+
+func (j *Job) begin(*task) error { return nil }
+
+func (j *Job) proved() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.worked = true
+}
+
+func (j *Job) spare(ctx context.Context) (*client.Session, error) { return j.o.Dial(ctx) }
+
+func (j *Job) can(what string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return !j.refused[what]
+}
+
+func (j *Job) cannot(what string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.refused[what] = true
 }

@@ -1,0 +1,594 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"portside/client"
+)
+
+// mover does with one session what a task asks for.
+type mover struct {
+	h   host
+	ctx context.Context // of the task
+	s   *client.Session
+	o   moving
+
+	offset atomic.Int64 // where in the file the transfer under way began
+	beside atomic.Int64 // bytes of the file that other sessions have moved
+}
+
+// moving is how files are moved.
+type moving struct {
+	resume    bool // go on with a part that an unknown earlier run left
+	overwrite Policy
+	segments  int
+	noHash    bool
+	// durable finds out what an upload replaces before it begins, so that after a crash the one is told from the other.
+	durable  bool
+	down, up *rate.Limiter // nil: no limit
+}
+
+// host is whom a mover works for: a [Job] or a [Queue].
+type host interface {
+	// add takes what a folder holds, or what a named item turned out to be.
+	add(from *task, more ...*task)
+	// reject takes up an entry of a folder that is not moved.
+	reject(from *task, it Item, err error)
+	// claim refuses a place that another file goes to.
+	claim(t *task, place string) error
+	// ask decides about a file that is there already.
+	ask(ctx context.Context, t *task, c Conflict) (Policy, error)
+	// begin keeps the task as it is, before its destination changes.
+	begin(t *task) error
+	keep(r *os.Root)
+	// proved says that a data connection has worked.
+	proved()
+	// spare is another session for the same server, for a segment. The caller closes it.
+	spare(ctx context.Context) (*client.Session, error)
+	// can and cannot remember what the server refused.
+	can(what string) bool
+	cannot(what string)
+}
+
+// What servers may be unable to do.
+const (
+	setTimes = "set times"
+	hashing  = "hash"
+)
+
+// again is a failure that another try may mend.
+type again struct{ error }
+
+func (a again) Unwrap() error { return a.error }
+
+var errChanged = errors.New("it was changed while it was copied")
+
+func (m *mover) at(offset int64) {
+	m.offset.Store(offset)
+	m.beside.Store(0)
+}
+
+// moved is how far the file is that moves now.
+func (m *mover) moved() int64 { return m.offset.Load() + m.beside.Load() + m.s.Moved() }
+
+const partSuffix = ".part"
+
+// slow is how long a transfer must take before the server is asked whether the file was changed meanwhile.
+const slow = time.Second
+
+// download gets one file.
+func (m *mover) download(t *task) (int64, error) {
+	if err := m.h.claim(t, t.Local); err != nil {
+		return 0, err
+	}
+	offset := int64(0)
+	if st, err := t.root.Stat(t.rel); err == nil {
+		if st.IsDir() {
+			return 0, fmt.Errorf("%s is a folder here", t.Local)
+		}
+		if t.recovered && m.whole(t, st) {
+			return st.Size(), nil // it had its name already when the program ended
+		}
+		if !t.begun {
+			offset, err = m.decide(t, Conflict{Item: t.Item, LocalSize: st.Size(), RemoteSize: t.size, LocalTime: st.ModTime(), RemoteTime: t.time})
+			if err != nil {
+				return 0, err
+			}
+		}
+	}
+	part := t.rel + partSuffix
+	if offset > 0 {
+		if err := t.root.Rename(t.rel, part); err != nil {
+			return 0, err
+		}
+	}
+	mayGoOn := offset > 0
+	if st, err := t.root.Lstat(part); err == nil {
+		switch {
+		case !st.Mode().IsRegular():
+			return 0, fmt.Errorf("%s.part is in the way: it is no file", t.Local)
+		case offset == 0 && (t.begun || m.o.resume) && m.goesOn(t, st):
+			offset, mayGoOn = st.Size(), true
+		}
+	}
+	flags := os.O_WRONLY | os.O_CREATE
+	if offset == 0 {
+		flags |= os.O_TRUNC
+	}
+	f, err := t.root.OpenFile(part, flags, 0o666)
+	if err != nil {
+		return 0, err
+	}
+	if !t.begun {
+		t.begun = true
+		if err := m.h.begin(t); err != nil {
+			_ = f.Close()
+			return 0, err
+		}
+	}
+	began := time.Now()
+	var size int64
+	if pieces := m.pieces(t, part); pieces != nil {
+		size, err = m.fillPieces(t, f, part, offset, pieces, mayGoOn)
+	} else {
+		size, err = m.fill(t, f, offset)
+	}
+	if err == nil {
+		err = m.unchanged(t, size, offset > 0 || time.Since(began) > slow)
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = m.checkHash(t, size, func() (io.ReadCloser, error) { return t.root.Open(part) })
+	}
+	if err != nil {
+		var other again
+		if size == 0 || errors.As(err, &other) {
+			_ = t.root.Remove(part)
+			if m.o.segments > 1 {
+				dropPieces(t.root, part, nil)
+			}
+		}
+		return 0, err
+	}
+	if offset > 0 || m.o.segments > 1 {
+		dropPieces(t.root, part, nil)
+	}
+	if !t.time.IsZero() {
+		if err := t.root.Chtimes(part, t.time, t.time); err != nil {
+			return 0, err
+		}
+	}
+	if err := t.root.Rename(part, t.rel); err != nil {
+		return 0, err
+	}
+	return size, nil
+}
+
+// whole says that a local file is what the server's file was when it was claimed. Downloads get the server's time before
+// they get their name.
+func (m *mover) whole(t *task, st fs.FileInfo) bool {
+	if _, err := t.root.Lstat(t.rel + partSuffix); err == nil {
+		return false
+	}
+	return t.size == st.Size() && !t.time.IsZero() && st.ModTime().Equal(t.time)
+}
+
+// goesOn says whether a part can be gone on with: the server's file must be the one that it was begun from.
+func (m *mover) goesOn(t *task, part fs.FileInfo) bool {
+	if t.size >= 0 && part.Size() > t.size {
+		return false
+	}
+	if !t.begun {
+		return !t.time.After(part.ModTime())
+	}
+	same := true
+	if size, err := m.s.Size(m.ctx, t.Remote); err == nil && t.size >= 0 && size != t.size {
+		t.size, same = size, false
+	}
+	if at, err := m.s.ModTime(m.ctx, t.Remote); err == nil {
+		if m.exact() && !t.time.IsZero() && !at.Equal(t.time) || !m.exact() && at.After(part.ModTime()) {
+			t.time, same = at, false
+		}
+	}
+	if !same {
+		_ = m.h.begin(t)
+	}
+	return same
+}
+
+// exact says that listings give times to the second, in UTC.
+func (m *mover) exact() bool {
+	f := m.s.Features()
+	_, mlst := f["MLST"]
+	_, mlsd := f["MLSD"]
+	return mlst || mlsd
+}
+
+// unchanged checks that what came is one version of the file: by its size, and after a longer transfer by its time.
+func (m *mover) unchanged(t *task, size int64, ask bool) error {
+	if t.size >= 0 && size != t.size {
+		// The listing may be old: the file was being written.
+		if now, err := m.s.Size(m.ctx, t.Remote); err != nil || now != size {
+			return fmt.Errorf("it came with %d bytes, but the server says that it has %d", size, max(now, t.size))
+		}
+		t.size = size
+		if at, err := m.s.ModTime(m.ctx, t.Remote); err == nil {
+			t.time = at
+		}
+		return nil
+	}
+	if !ask || t.time.IsZero() || !m.exact() {
+		return nil
+	}
+	if at, err := m.s.ModTime(m.ctx, t.Remote); err == nil && !at.Equal(t.time.Truncate(time.Second)) {
+		t.time = at
+		if now, err := m.s.Size(m.ctx, t.Remote); err == nil {
+			t.size = now
+		}
+		return again{errChanged}
+	}
+	return nil
+}
+
+// fill writes the file's rest from offset on.
+func (m *mover) fill(t *task, f *os.File, offset int64) (int64, error) {
+	if offset > 0 {
+		if _, err := f.Seek(offset, io.SeekStart); err != nil {
+			return offset, err
+		}
+	}
+	if offset > 0 && offset == t.size {
+		return offset, nil // nothing is missing but the name
+	}
+	m.at(offset)
+	n, err := m.s.Get(m.ctx, t.Remote, offset, m.pacedWriter(f))
+	size := offset + n
+	if err != nil {
+		var e *client.Error
+		switch {
+		case t.link && errors.As(err, &e) && e.Code == 550 && m.isFolder(t.Remote):
+			return size, &skipped{"it is a link to a folder"}
+		case offset > 0 && n == 0 && errors.As(err, &e) && e.Code >= 500 && !e.Data:
+			// The server can't resume, or the file there is shorter by now: begin anew.
+			if err := f.Truncate(0); err != nil {
+				return 0, err
+			}
+			if _, err := f.Seek(0, io.SeekStart); err != nil {
+				return 0, err
+			}
+			m.at(0)
+			if size, err = m.s.Get(m.ctx, t.Remote, 0, m.pacedWriter(f)); err != nil {
+				return size, err
+			}
+		default:
+			return size, err
+		}
+	}
+	m.h.proved()
+	return size, nil
+}
+
+// upload puts one file.
+func (m *mover) upload(t *task) (int64, error) {
+	if err := m.h.claim(t, t.Remote); err != nil {
+		return 0, err
+	}
+	f, err := t.root.Open(t.rel)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if !st.Mode().IsRegular() {
+		return 0, &skipped{"it is not a file any more"}
+	}
+	offset, err := m.uploadOffset(t, st)
+	if err != nil {
+		return 0, err
+	}
+	t.size, t.time = st.Size(), st.ModTime()
+	if !t.begun {
+		t.begun = true
+		if err := m.h.begin(t); err != nil {
+			return 0, err
+		}
+	}
+	n := int64(0)
+	if offset == 0 || offset < st.Size() {
+		n, offset, err = m.send(t, f, offset)
+	}
+	if err != nil {
+		if n > 0 {
+			t.sent = offset + n
+		}
+		return 0, err
+	}
+	size := offset + n
+	if now, err := f.Stat(); err == nil && (size != now.Size() || !now.ModTime().Equal(st.ModTime())) {
+		t.sent, t.stale = 0, true
+		return 0, again{errChanged}
+	}
+	if offset > 0 { // joined from two connections: the server's word ends one of them only
+		if have, err := m.s.Size(m.ctx, t.Remote); err == nil && have != size {
+			t.sent, t.stale = 0, true
+			return 0, again{fmt.Errorf("the server has %d bytes of it, not %d", have, size)}
+		}
+	}
+	if err := m.checkHash(t, size, func() (io.ReadCloser, error) { return t.root.Open(t.rel) }); err != nil {
+		t.sent, t.stale = 0, true
+		return 0, err
+	}
+	m.h.proved()
+	m.keepTime(t)
+	return size, nil
+}
+
+// send sends f from offset on, or from its begin when the server can't go on with a file. It says how many bytes went out
+// and from where on.
+func (m *mover) send(t *task, f *os.File, offset int64) (n, from int64, err error) {
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return 0, offset, err
+	}
+	m.at(offset)
+	n, err = m.s.Put(m.ctx, t.Remote, offset, m.pacedReader(f))
+	var e *client.Error
+	if err == nil || offset == 0 || n > 0 || !errors.As(err, &e) || e.Code < 500 || e.Data {
+		return n, offset, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return 0, 0, err
+	}
+	m.at(0)
+	n, err = m.s.Put(m.ctx, t.Remote, 0, m.pacedReader(f))
+	return n, 0, err
+}
+
+// uploadOffset says from where on to send: after a broken try from where the server has it, else as the policy says.
+func (m *mover) uploadOffset(t *task, st fs.FileInfo) (int64, error) {
+	if t.begun {
+		return m.goOnUpload(t, st), nil
+	}
+	there := t.there
+	if !t.listed && (m.o.overwrite != Overwrite || m.o.durable) {
+		if size, err := m.s.Size(m.ctx, t.Remote); err == nil {
+			there = &client.Entry{Type: client.File, Size: size}
+			there.Time, _ = m.s.ModTime(m.ctx, t.Remote)
+		}
+		t.listed, t.there = true, there
+	}
+	if there == nil {
+		return 0, nil
+	}
+	if there.Type == client.Folder {
+		return 0, fmt.Errorf("%s is a folder on the server", t.Remote)
+	}
+	return m.decide(t, Conflict{Item: t.Item, LocalSize: st.Size(), RemoteSize: there.Size, LocalTime: st.ModTime(), RemoteTime: there.Time})
+}
+
+// goOnUpload says from where on to send a file that was begun: from where the server has it, when that is of this file.
+func (m *mover) goOnUpload(t *task, st fs.FileInfo) int64 {
+	changed := st.Size() != t.size || !st.ModTime().Equal(t.time)
+	if t.stale || changed || t.sent == 0 && !t.recovered {
+		t.stale = false
+		return t.from
+	}
+	have, err := m.s.Size(m.ctx, t.Remote)
+	switch {
+	case err != nil || have > st.Size():
+		return 0
+	case t.recovered && (!t.listed || m.isBefore(t, have)):
+		return t.from // it never reached the server
+	case !t.recovered && have > t.sent:
+		return 0
+	}
+	return have
+}
+
+// isBefore says that the server may still have what the upload was to replace.
+func (m *mover) isBefore(t *task, have int64) bool {
+	if t.there == nil || t.there.Size != have {
+		return false
+	}
+	at, err := m.s.ModTime(m.ctx, t.Remote)
+	return err != nil || t.there.Time.IsZero() || !m.exact() || at.Equal(t.there.Time)
+}
+
+// keepTime sets the upload's time where the server can. A server that refuses is not asked again: the file is there,
+// and its time is no reason to call it failed.
+func (m *mover) keepTime(t *task) {
+	if t.time.IsZero() || !m.h.can(setTimes) || !m.s.CanSetModTime() {
+		return
+	}
+	if err := m.s.SetModTime(m.ctx, t.Remote, t.time.Truncate(time.Second)); err != nil {
+		m.h.cannot(setTimes)
+	}
+}
+
+// precision is how far apart two times of one version of a file may lie: listings may give minutes only, and some disks
+// keep two seconds.
+const precision = 2 * time.Second
+
+// decide says what happens to a file whose destination exists: from which offset to go on, or a *skipped error.
+func (m *mover) decide(t *task, c Conflict) (offset int64, err error) {
+	if t.decided {
+		return t.from, nil
+	}
+	from, to := c.RemoteSize, c.LocalSize
+	fromTime, toTime := c.RemoteTime, c.LocalTime
+	if c.Direction == Upload {
+		from, to, fromTime, toTime = to, from, toTime, fromTime
+	}
+	policy := m.o.overwrite
+	if policy == Ask {
+		if policy, err = m.h.ask(m.ctx, t, c); err != nil {
+			return 0, err
+		}
+	}
+	switch policy {
+	case Skip, Ask:
+		return 0, &skipped{"it is there already"}
+	case Resume:
+		switch {
+		case from == to:
+			return 0, &skipped{"it is there already, in the same size"}
+		case from > to && (fromTime.IsZero() || toTime.IsZero() || !fromTime.After(toTime.Add(precision))):
+			t.from = to
+		}
+	case Newer:
+		if !toTime.IsZero() && !fromTime.IsZero() && fromTime.Before(toTime.Add(precision)) {
+			return 0, &skipped{"the one that is there is not older"}
+		}
+	case OtherSize:
+		if from == to {
+			return 0, &skipped{"the one that is there has the same size"}
+		}
+	case Rename:
+		if err := m.rename(t); err != nil {
+			return 0, err
+		}
+	}
+	t.decided = true
+	return t.from, nil
+}
+
+// maxNames bounds the search for a free name.
+const maxNames = 1000
+
+// rename gives a file that comes to a taken name another: "name (1).txt".
+func (m *mover) rename(t *task) error {
+	var taken func(name string) bool
+	name := filepath.Base(t.rel)
+	if t.Direction == Download {
+		taken = func(name string) bool {
+			_, err := t.root.Lstat(filepath.Join(filepath.Dir(t.rel), name))
+			_, part := t.root.Lstat(filepath.Join(filepath.Dir(t.rel), name+partSuffix))
+			return err == nil || part == nil
+		}
+	} else {
+		dir := path.Dir(t.Remote)
+		if dir == "." {
+			dir = ""
+		}
+		entries, err := m.s.List(m.ctx, dir)
+		if err != nil {
+			return err
+		}
+		there := byName(entries)
+		name = path.Base(t.Remote)
+		taken = func(name string) bool { _, ok := there[name]; return ok }
+	}
+	ext := path.Ext(name)
+	if ext == name {
+		ext = ""
+	}
+	for i := 1; i <= maxNames; i++ {
+		next := fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, ext), i, ext)
+		if !taken(next) {
+			t.takeName(next)
+			return nil
+		}
+	}
+	return fmt.Errorf("no free name was found for %q", name)
+}
+
+// takeName changes what the file is called at its destination.
+func (t *task) takeName(name string) {
+	t.as = name
+	if t.Direction == Download {
+		t.rel = filepath.Join(filepath.Dir(t.rel), name)
+		t.Local = filepath.Join(filepath.Dir(t.Local), name)
+		return
+	}
+	if dir, _ := path.Split(t.Remote); dir != "" {
+		t.Remote = child(dir, name)
+	} else {
+		t.Remote = name
+	}
+}
+
+// paced slows a copy down to a limit.
+type paced struct {
+	ctx   context.Context
+	limit *rate.Limiter
+	w     io.Writer
+	r     io.ReadSeeker
+}
+
+// pacedWriter is f, slowed down where there is a limit. Without one the kernel can copy.
+func (m *mover) pacedWriter(f *os.File) io.Writer {
+	if m.o.down == nil || m.o.down.Limit() == rate.Inf {
+		return f
+	}
+	return &paced{ctx: m.ctx, limit: m.o.down, w: f}
+}
+
+func (m *mover) pacedReader(f *os.File) io.Reader {
+	if m.o.up == nil || m.o.up.Limit() == rate.Inf {
+		return f
+	}
+	return &paced{ctx: m.ctx, limit: m.o.up, r: f}
+}
+
+// Write writes p in portions that the limit lets through at once.
+func (p *paced) Write(b []byte) (int, error) {
+	done := 0
+	for done < len(b) {
+		n := min(len(b)-done, paceStep)
+		if err := p.limit.WaitN(p.ctx, n); err != nil {
+			return done, err
+		}
+		m, err := p.w.Write(b[done : done+n])
+		done += m
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// Read reads as much as the limit lets through at once.
+func (p *paced) Read(b []byte) (int, error) {
+	n := min(len(b), paceStep)
+	if err := p.limit.WaitN(p.ctx, n); err != nil {
+		return 0, err
+	}
+	return p.r.Read(b[:n])
+}
+
+// Seek lets a transfer begin once more.
+func (p *paced) Seek(offset int64, whence int) (int64, error) { return p.r.Seek(offset, whence) }
+
+// paceStep is how many bytes are let through at once; a [rate.Limiter] of [NewLimit] has it as its burst.
+const paceStep = 16 << 10
+
+// NewLimit is a speed limit in bytes a second; 0 and less: none.
+func NewLimit(bytesPerSecond int64) *rate.Limiter {
+	l := rate.NewLimiter(rate.Inf, paceStep)
+	setLimit(l, bytesPerSecond)
+	return l
+}
+
+func setLimit(l *rate.Limiter, bytesPerSecond int64) {
+	if bytesPerSecond <= 0 {
+		l.SetLimit(rate.Inf)
+		return
+	}
+	l.SetLimit(rate.Limit(bytesPerSecond))
+}

@@ -1,0 +1,142 @@
+package transfer_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"portside/client"
+	"portside/client/transfer"
+	"portside/connlog"
+	"portside/localserver"
+)
+
+func random(t *testing.T, name string, size int) []byte {
+	t.Helper()
+	b := make([]byte, size)
+	_, _ = rand.Read(b)
+	write(t, name, string(b))
+	_ = os.Chtimes(name, stamp, stamp)
+	return b
+}
+
+func onlyFiles(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if strings.Join(got, " ") != strings.Join(names, " ") {
+		t.Errorf("the folder holds %q, want %q", got, names)
+	}
+}
+
+func TestALargeFileComesInSegments(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	want := random(t, filepath.Join(root, "f"), 5<<20+17)
+	var restarts atomic.Int32
+	for name, sessions := range map[string]int{"as many as asked for": 8, "the server takes one": 1} {
+		t.Run(name, func(t *testing.T) {
+			restarts.Store(0)
+			at := serve(t, root, func(c *localserver.Config) { c.Limits.MaxSessions = sessions })
+			o := options(at, 1)
+			o.Segments = 4
+			o.Dial = func(ctx context.Context) (*client.Session, error) {
+				return client.Dial(ctx, client.Options{Mode: client.ModePassive,
+					Target: client.Target{Host: at.Addr().String(), Port: at.Port(), TLS: client.TLSNone},
+					Recorder: connlog.RecorderFunc(func(r connlog.Record) {
+						if r.Event == connlog.CommandSent && strings.HasPrefix(r.Command, "REST ") && r.Command != "REST 0" {
+							restarts.Add(1)
+						}
+					})})
+			}
+			ok(t, transfer.Start(context.Background(), o, transfer.Item{Local: filepath.Join(dir, "f"), Remote: "/f"}).Wait())
+			if !bytes.Equal([]byte(content(t, filepath.Join(dir, "f"))), want) {
+				t.Error("the file differs")
+			}
+			if restarts.Load() < 3 {
+				t.Errorf("%d restarts: no segments", restarts.Load())
+			}
+			onlyFiles(t, dir, "f")
+			_ = os.Remove(filepath.Join(dir, "f"))
+		})
+	}
+}
+
+func TestSegmentsThatWereLeftAreGoneOnWith(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	const mib = 1 << 20
+	want := random(t, filepath.Join(root, "f"), 4*mib)
+	at := serve(t, root, nil)
+	for name, left := range map[string]map[string]int64{
+		"two were begun":              {"f.part": 1000, "f.part.2097152-3145728": 5000},
+		"joining was under way":       {"f.part": 2*mib + 5, "f.part.2097152-3145728": mib},
+		"a part without segments":     {"f.part": 3*mib + 7},
+		"segments of another plan":    {"f.part": 9, "f.part.7-9": 2},
+		"a segment that is too long":  {"f.part": 9, "f.part.1048576-2097152": mib + 3},
+		"the whole, without its name": {"f.part": 4 * mib},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for file, size := range left {
+				from := int64(0)
+				switch {
+				case strings.HasSuffix(file, "1048576-2097152"):
+					from = mib
+				case strings.HasSuffix(file, "2097152-3145728"):
+					from = 2 * mib
+				}
+				write(t, filepath.Join(dir, file), string(want[from:min(from+size, int64(len(want)))])+strings.Repeat("x", int(max(0, from+size-int64(len(want))))))
+			}
+			o := options(at, 1)
+			o.Segments, o.Resume, o.Overwrite = 4, true, transfer.Overwrite
+			ok(t, transfer.Start(context.Background(), o, transfer.Item{Local: filepath.Join(dir, "f"), Remote: "/f"}).Wait())
+			if !bytes.Equal([]byte(content(t, filepath.Join(dir, "f"))), want) {
+				t.Error("the file differs")
+			}
+			onlyFiles(t, dir, "f")
+			_ = os.Remove(filepath.Join(dir, "f"))
+		})
+	}
+}
+
+func TestAFileThatComesCanTakeAnotherName(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(root, "f.txt"), "server")
+	write(t, filepath.Join(dir, "f.txt"), "here")
+	write(t, filepath.Join(dir, "f (1).txt"), "taken")
+	o := options(serve(t, root, nil), 1)
+	o.Overwrite = transfer.Rename
+	item := transfer.Item{Local: filepath.Join(dir, "f.txt"), Remote: "/f.txt"}
+	ok(t, transfer.Start(context.Background(), o, item).Wait())
+	if content(t, filepath.Join(dir, "f.txt")) != "here" || content(t, filepath.Join(dir, "f (2).txt")) != "server" {
+		t.Error("download")
+	}
+	item.Direction = transfer.Upload
+	ok(t, transfer.Start(context.Background(), o, item).Wait())
+	if content(t, filepath.Join(root, "f.txt")) != "server" || content(t, filepath.Join(root, "f (1).txt")) != "here" {
+		t.Error("upload")
+	}
+}
+
+func TestASpeedLimitHolds(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(root, "f"), strings.Repeat("x", 200_000))
+	o := options(serve(t, root, nil), 1)
+	o.Down, o.Up = transfer.NewLimit(400_000), transfer.NewLimit(400_000)
+	for _, d := range []transfer.Direction{transfer.Download, transfer.Upload} {
+		r := transfer.Start(context.Background(), o, transfer.Item{Direction: d, Local: filepath.Join(dir, "f"), Remote: "/f"}).Wait()
+		ok(t, r)
+		if r.Duration.Seconds() < 0.4 || r.Bytes != 200_000 {
+			t.Errorf("%v: %+v", d, r)
+		}
+	}
+}
