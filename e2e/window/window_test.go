@@ -341,6 +341,8 @@ func (d *desk) pictures() {
 		d.keys("ctrl+comma", "Down")
 		d.await("the theme is "+theme, func() bool { return d.kept().Theme == theme })
 		shown := func(img *image.NRGBA) bool { return (img.NRGBAAt(plainSpot.X, plainSpot.Y).R > 0x80) == (i == 0) }
+		// Not sooner: with a theme Fyne sets the window's size once more, to the last one that it heard of.
+		d.settled("the window is drawn "+theme, shown)
 		for _, size := range [][2]int{{1280, 800}, {900, 600}} {
 			d.resize(size[0], size[1])
 			var before *image.NRGBA
