@@ -87,6 +87,9 @@ func New(driver fyne.App, core *app.App, o Options) *Window {
 	w.connect, w.share, w.settings = newConnect(w), newShare(w), newSettings(w)
 	w.doctor, w.learn = newDoctor(w), newLearn(w)
 	w.body = container.NewStack()
+	for _, name := range screens { // they were all made in the present colours
+		w.colors[name] = w.colorsNow()
+	}
 	w.addCommands()
 	w.settings.fillKeys()
 
@@ -180,11 +183,15 @@ func (w *Window) show(name string) {
 
 // paintAgain draws a screen anew that was last seen in other colours: Fyne tells a change of theme only to what is shown.
 func (w *Window) paintAgain(name string) {
-	now := fmt.Sprint(w.app.Settings().Theme, w.driver.Settings().ThemeVariant())
-	if was, ok := w.colors[name]; ok && was != now {
+	if now := w.colorsNow(); w.colors[name] != now {
 		w.driver.Settings().SetTheme(kit.NewTheme(w.variant))
+		w.colors[name] = now
 	}
-	w.colors[name] = now
+}
+
+// colorsNow names what the colours depend on.
+func (w *Window) colorsNow() string {
+	return fmt.Sprint(w.app.Settings().Theme, w.driver.Settings().ThemeVariant())
 }
 
 // refresh brings the screen that is seen in line with the application.

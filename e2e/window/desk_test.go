@@ -245,7 +245,9 @@ func (d *desk) closed() error {
 	case <-d.ended:
 		return d.state
 	case <-time.After(patience):
-		d.t.Fatal("the program doesn't end")
+		d.keep("failed-"+strings.ReplaceAll(d.t.Name(), "/", "-"), d.look())
+		d.stacks()
+		d.t.Fatalf("the program doesn't end\n%s", d.stderr.String())
 		return nil
 	}
 }

@@ -350,11 +350,26 @@ func (d *desk) pictures() {
 				d.keys(s.keys...)
 				now := d.settled(fmt.Sprintf("%s is shown at %dx%d, %s", s.name, size[0], size[1], theme), func(img *image.NRGBA) bool { return d.sized(img) && shown(img) && !same(img, before) })
 				before = now
+				if other := odd(now, i == 0); other > 0.1 {
+					d.t.Errorf("%s, %s: %.0f%% of it have the other theme's colours", s.name, theme, 100*other)
+				}
 				d.keep(fmt.Sprintf("%s-%s-%dx%d", s.name, theme, size[0], size[1]), now)
 			}
 		}
 	}
 	d.resize(1280, 800)
+}
+
+// odd returns which part of a picture is dark where it should be light, or the other way round. Letters and a QR code are a
+// few per cent; a panel that still has the other theme's colours is more.
+func odd(img *image.NRGBA, light bool) float64 {
+	n := 0
+	for i := 0; i < len(img.Pix); i += 4 {
+		if r, g, b := img.Pix[i], img.Pix[i+1], img.Pix[i+2]; light && max(r, g, b) < 0x40 || !light && min(r, g, b) > 0xc0 {
+			n++
+		}
+	}
+	return float64(n) / float64(len(img.Pix)/4)
 }
 
 func TestTryItShowsBothModes(t *testing.T) {
