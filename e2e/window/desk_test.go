@@ -301,11 +301,18 @@ func (d *desk) resize(width, height int) {
 	var last, now *image.NRGBA
 	d.await(fmt.Sprintf("the window is drawn at %dx%d", width, height), func() bool {
 		last, now = now, d.look()
-		if !d.sized(now) { // Fyne may take a size back while it draws another theme
-			d.must("windowsize", d.window, strconv.Itoa(width), strconv.Itoa(height))
-		}
-		return d.sized(now) && same(last, now)
+		return d.fits(now) && same(last, now)
 	})
+}
+
+// fits says whether the window has its size, and asks for it when it hasn't: with a change of theme Fyne sets the size once
+// more, to the last one that it heard of, which on a busy machine is not the present one.
+func (d *desk) fits(img *image.NRGBA) bool {
+	if !d.sized(img) {
+		d.must("windowsize", d.window, strconv.Itoa(d.size[0]), strconv.Itoa(d.size[1]))
+		return false
+	}
+	return true
 }
 
 // sized says whether the window has the size that was asked for.
@@ -372,7 +379,7 @@ func (d *desk) settled(what string, want func(*image.NRGBA) bool) *image.NRGBA {
 	var last, now *image.NRGBA
 	d.await(what, func() bool {
 		last, now = now, d.look()
-		return same(last, now) && (want == nil || want(now))
+		return d.fits(now) && same(last, now) && (want == nil || want(now))
 	})
 	return now
 }
