@@ -1,4 +1,4 @@
-// Package app is the application without a screen: settings, the running server, the connection to a remote server,
+// Package app is the application without a screen: settings, the running server, the connections to remote servers,
 // transfers, and the connection log that all of them write to. The window and the terminal ask it to do things and
 // draw what it shows.
 //
@@ -37,13 +37,14 @@ type App struct {
 	notices  []Notice
 	nextID   uint64
 
-	share  *share
-	remote *remote
-	queue  *transfers
-	local  local
+	share *share
+	tabs  *tabs
+	queue *transfers
+	local local
 
 	examination examination
 	demo        *sampleServer
+	demoTab     *remote // that is connected to it
 }
 
 // Notice is something that a person should read once: a warning or an error that has no place of its own.
@@ -68,7 +69,7 @@ func New(dir string) *App {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &App{Log: connlog.NewLog(0), dir: dir, ctx: ctx, cancel: cancel, settings: DefaultSettings()}
 	a.share = newShare(a)
-	a.remote = newRemote(a)
+	a.tabs = newTabs(a)
 	a.queue = newTransfers(a)
 	if dir != "" {
 		s, notice, err := loadSettings(dir, time.Now())
@@ -97,7 +98,7 @@ func (a *App) Close(ctx context.Context) error {
 
 	a.queue.cancelAll()
 	err := a.share.close(ctx)
-	a.stopSamples(ctx)
+	a.stopSamples(ctx, nil)
 	a.cancel()
 	done := make(chan struct{})
 	go func() { a.tasks.Wait(); close(done) }()

@@ -3,10 +3,13 @@ package app
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"portside/client"
@@ -21,6 +24,8 @@ type Local struct {
 type local struct {
 	mu    sync.Mutex
 	state Local
+	want  string // the folder that is being listed
+	turn  uint64 // grows with each folder that is wanted: an older listing's outcome is dropped
 }
 
 // Local returns the local folder shown.
@@ -35,22 +40,41 @@ func (a *App) Local() Local {
 func (a *App) OpenLocal(dir string) {
 	l := &a.local
 	l.mu.Lock()
+	l.turn++
+	l.want = dir
+	turn, before := l.turn, l.state
 	l.state.Loading = true
 	l.mu.Unlock()
 	a.changed()
 	// A listing of a network drive can take long, so it is a task.
-	a.run(func(context.Context) {
+	a.run(func(ctx context.Context) {
 		full, err := expand(dir)
 		var entries []client.Entry
 		if err == nil {
-			entries, err = listLocal(full)
+			pace := newPace()
+			entries, err = listLocal(ctx, full, func(so []client.Entry) bool {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				if l.turn != turn {
+					return false // another folder is wanted by now
+				}
+				if full != before.Path && pace.due(len(so)) {
+					l.state = Local{Folder: Folder{Path: full, Entries: so, Stamp: a.tabs.stamps.Add(1), Loading: true}}
+					a.changed()
+				}
+				return true
+			})
 		}
 		l.mu.Lock()
-		l.state.Loading = false
+		if l.turn != turn {
+			l.mu.Unlock()
+			return
+		}
 		if err != nil {
-			l.state.Err = Sentence(err)
+			l.state = before
+			l.state.Loading, l.state.Err, l.state.Stamp = false, Sentence(err), a.tabs.stamps.Add(1)
 		} else {
-			l.state = Local{Folder: Folder{Path: full, Entries: entries, Stamp: l.state.Stamp + 1}}
+			l.state = Local{Folder: Folder{Path: full, Entries: entries, Stamp: a.tabs.stamps.Add(1)}}
 		}
 		l.mu.Unlock()
 		a.changed()
@@ -60,50 +84,88 @@ func (a *App) OpenLocal(dir string) {
 	})
 }
 
-// RefreshLocal lists the local folder shown again.
+// RefreshLocal lists the local folder shown again, or the one that is on its way.
 func (a *App) RefreshLocal() {
-	if dir := a.Local().Path; dir != "" {
+	l := &a.local
+	l.mu.Lock()
+	dir := l.state.Path
+	if l.state.Loading {
+		dir = l.want
+	}
+	l.mu.Unlock()
+	if dir != "" {
 		a.OpenLocal(dir)
 	}
 }
 
-func listLocal(dir string) ([]client.Entry, error) {
-	list, err := os.ReadDir(dir)
+// localPart is how many entries of a local folder are read at a time.
+const localPart = 1024
+
+// listLocal reads a folder. so is called with what was read so far, and ends the listing when it returns false.
+func listLocal(ctx context.Context, dir string, so func([]client.Entry) bool) ([]client.Entry, error) {
+	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	entries := make([]client.Entry, 0, len(list))
-	for _, d := range list {
-		info, err := d.Info()
-		if err != nil {
-			continue // deleted meanwhile
-		}
-		e := client.Entry{Name: d.Name(), Type: client.File, Size: info.Size(), Time: info.ModTime(), Rights: info.Mode().Perm().String()[1:]}
-		switch mode := info.Mode(); {
-		case mode.IsDir():
-			e.Type, e.Size = client.Folder, 0
-		case mode&os.ModeSymlink != 0:
-			e.Type = client.Link
-			e.Target, _ = os.Readlink(filepath.Join(dir, d.Name()))
-			if to, err := os.Stat(filepath.Join(dir, d.Name())); err == nil && to.IsDir() {
-				e.Type = client.Folder // it opens like one
+	defer f.Close()
+	owners := newOwners()
+	var entries []client.Entry
+	for {
+		part, err := f.ReadDir(localPart)
+		for _, d := range part {
+			info, err := d.Info()
+			if err != nil {
+				continue // deleted meanwhile
 			}
-		case !mode.IsRegular():
-			e.Type = client.Other
+			entries = append(entries, localEntry(dir, info, owners))
 		}
-		entries = append(entries, e)
+		switch {
+		case err == io.EOF:
+			if len(entries) > localPart {
+				entries = slices.Clone(entries) // somebody may be reading what was handed out
+			}
+			slices.SortFunc(entries, func(a, b client.Entry) int { return strings.Compare(a.Name, b.Name) })
+			return entries, nil
+		case err != nil:
+			return nil, err
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		}
+		if so != nil && !so(slices.Clip(entries)) {
+			return nil, context.Canceled
+		}
 	}
-	return entries, nil
 }
 
-// changeLocal runs f as a task and lists the folder again.
-func (a *App) changeLocal(f func(dir string) error) {
+func localEntry(dir string, info fs.FileInfo, owners *owners) client.Entry {
+	full := filepath.Join(dir, info.Name())
+	e := client.Entry{
+		Name: info.Name(), Type: client.File, Size: info.Size(), Time: info.ModTime(),
+		Rights: info.Mode().Perm().String()[1:], Owner: owners.of(info),
+	}
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		e.Type, e.Size = client.Folder, 0
+	case mode&os.ModeSymlink != 0:
+		e.Type = client.Link
+		e.Target, _ = os.Readlink(full)
+		if to, err := os.Stat(full); err == nil && to.IsDir() {
+			e.Type = client.Folder // it opens like one
+		}
+	case !mode.IsRegular():
+		e.Type = client.Other
+	}
+	return e
+}
+
+// changeLocal runs f as a task and lists the folder shown again.
+func (a *App) changeLocal(f func(ctx context.Context, dir string) error) {
 	dir := a.Local().Path
-	a.run(func(context.Context) {
-		if err := f(dir); err != nil {
+	a.run(func(ctx context.Context) {
+		if err := f(ctx, dir); err != nil && ctx.Err() == nil {
 			a.notify(Sentence(err), true)
 		}
-		a.OpenLocal(dir)
+		a.RefreshLocal()
 	})
 }
 
@@ -117,7 +179,7 @@ func localName(name string) error {
 
 // MakeLocalFolder makes a folder in the local one shown.
 func (a *App) MakeLocalFolder(name string) {
-	a.changeLocal(func(dir string) error {
+	a.changeLocal(func(_ context.Context, dir string) error {
 		if err := localName(name); err != nil {
 			return err
 		}
@@ -127,7 +189,7 @@ func (a *App) MakeLocalFolder(name string) {
 
 // RenameLocal gives an entry of the local folder another name. It never writes over another entry.
 func (a *App) RenameLocal(from, to string) {
-	a.changeLocal(func(dir string) error {
+	a.changeLocal(func(_ context.Context, dir string) error {
 		if err := localName(to); err != nil {
 			return err
 		}
@@ -135,17 +197,6 @@ func (a *App) RenameLocal(from, to string) {
 			return fmt.Errorf("%s is there already", to)
 		}
 		return os.Rename(filepath.Join(dir, from), filepath.Join(dir, to))
-	})
-}
-
-// DeleteLocal deletes entries of the local folder for good, folders with all that is in them.
-func (a *App) DeleteLocal(names []string) {
-	a.changeLocal(func(dir string) error {
-		var errs []error
-		for _, n := range names {
-			errs = append(errs, os.RemoveAll(filepath.Join(dir, n)))
-		}
-		return errors.Join(errs...)
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"path"
@@ -28,6 +27,7 @@ const (
 
 // Remote is the connection to a remote server as a screen shows it.
 type Remote struct {
+	Tab      TabID
 	Phase    ConnectPhase
 	Target   client.Target // without the password
 	Mode     client.Mode   // as chosen
@@ -71,6 +71,7 @@ var errNotTrusted = errors.New("the certificate was not trusted")
 
 type remote struct {
 	app *App
+	id  TabID
 
 	// turn is held by the operation under way: a control connection takes one at a time.
 	turn chan struct{}
@@ -84,16 +85,21 @@ type remote struct {
 	visit   uint64             // grows with each connect and disconnect: an older operation's outcome is dropped
 }
 
-func newRemote(a *App) *remote {
-	return &remote{app: a, turn: make(chan struct{}, 1), once: map[string]bool{}, state: Remote{Phase: Disconnected, Mode: client.ModeAuto}}
+func newRemote(a *App, id TabID) *remote {
+	return &remote{app: a, id: id, turn: make(chan struct{}, 1), once: map[string]bool{}, state: Remote{Tab: id, Phase: Disconnected, Mode: client.ModeAuto}}
 }
 
-// Remote returns the state of the connection.
-func (a *App) Remote() Remote {
-	a.remote.mu.Lock()
-	defer a.remote.mu.Unlock()
-	return a.remote.state
+// Remote returns the state of the current tab's connection.
+func (a *App) Remote() Remote { return a.remote().snapshot() }
+
+func (r *remote) snapshot() Remote {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
 }
+
+// stamp is a number for a folder that no other folder of any tab has.
+func (r *remote) stamp() uint64 { return r.app.tabs.stamps.Add(1) }
 
 func (r *remote) set(change func(*Remote)) {
 	r.mu.Lock()
@@ -106,28 +112,29 @@ func siteKey(t client.Target) string {
 	return net.JoinHostPort(strings.ToLower(t.Host), strconv.Itoa(int(t.ControlPort())))
 }
 
-// Connect opens a session with target, in place of the one there is, and lists its folder. The outcome shows in
-// [App.Remote]. With [client.ModeAuto] the mode that was found to work the last time is tried first.
+// Connect opens a session with target in the current tab, in place of the one there is, and lists its folder. The
+// outcome shows in [App.Remote]. With [client.ModeAuto] the mode that was found to work the last time is tried first.
 func (a *App) Connect(target client.Target, mode client.Mode) {
-	a.run(a.stopSamples)
+	r := a.remote()
+	a.run(func(ctx context.Context) { a.stopSamples(ctx, r) })
 	a.keepSettings(func(s *Settings) {
 		shown := target
 		shown.User = "" // it has a field of its own
 		s.Connect.URL, s.Connect.User, s.Connect.Mode = shown.URL(), target.User, mode
 	})
-	a.connect(target, mode)
+	r.connect(target, mode)
 }
 
-func (a *App) connect(target client.Target, mode client.Mode) {
-	r := a.remote
+func (r *remote) connect(target client.Target, mode client.Mode) {
+	a := r.app
 	r.drop()
-	opts := a.clientOptions(target, mode)
+	opts := r.clientOptions(target, mode)
 	r.mu.Lock()
 	r.visit++
 	r.opts = opts
 	shown := target
 	shown.Password = ""
-	r.state = Remote{Phase: Connecting, Target: shown, Mode: mode, Folder: Folder{Stamp: r.state.Folder.Stamp + 1}}
+	r.state = Remote{Tab: r.id, Phase: Connecting, Target: shown, Mode: mode, Folder: Folder{Stamp: r.stamp()}}
 	r.mu.Unlock()
 	a.changed()
 	r.do("Connecting to "+target.Host, func(ctx context.Context) error {
@@ -150,10 +157,11 @@ func (a *App) connect(target client.Target, mode client.Mode) {
 }
 
 // clientOptions are the options for a session with target, from the settings.
-func (a *App) clientOptions(target client.Target, mode client.Mode) client.Options {
+func (r *remote) clientOptions(target client.Target, mode client.Mode) client.Options {
+	a := r.app
 	key := siteKey(target)
 	set := a.Settings()
-	o := client.Options{Target: target, Mode: mode, Recorder: connlog.Tee(a.Log, connlog.RecorderFunc(a.remote.watch)), Verify: a.remote.verify(key)}
+	o := client.Options{Target: target, Mode: mode, Recorder: connlog.Tee(a.Log, connlog.RecorderFunc(r.watch)), Verify: r.verify(key)}
 	if mode == client.ModeAuto {
 		o.First = set.Sites[key].Mode
 		o.Remember = func(m client.Mode) {
@@ -264,15 +272,23 @@ func (r *remote) open(ctx context.Context) (*client.Session, error) {
 	return s, nil
 }
 
-// do runs an operation on the control connection as a task, after the one under way. doing is shown meanwhile.
-func (r *remote) do(doing string, f func(ctx context.Context) error) {
+// do runs an operation on the control connection as a task, after the one under way. doing is shown meanwhile. When it
+// comes to nothing because the session was left before its turn, never is called in its place. It reports false when the
+// application is closing.
+func (r *remote) do(doing string, f func(ctx context.Context) error, never ...func()) bool {
+	skip := func() {
+		for _, n := range never {
+			n()
+		}
+	}
 	r.mu.Lock()
 	visit := r.visit
 	r.mu.Unlock()
-	r.app.run(func(ctx context.Context) {
+	return r.app.run(func(ctx context.Context) {
 		select {
 		case r.turn <- struct{}{}:
 		case <-ctx.Done():
+			skip()
 			return
 		}
 		defer func() { <-r.turn }()
@@ -281,6 +297,7 @@ func (r *remote) do(doing string, f func(ctx context.Context) error) {
 		r.mu.Lock()
 		if r.visit != visit {
 			r.mu.Unlock()
+			skip()
 			return
 		}
 		r.cancel = cancel
@@ -320,22 +337,24 @@ func Sentence(err error) string {
 	return s
 }
 
-// Cancel ends the operation under way.
+// Cancel ends the operation under way in the current tab.
 func (a *App) Cancel() {
-	a.remote.mu.Lock()
-	cancel := a.remote.cancel
-	a.remote.mu.Unlock()
+	r := a.remote()
+	r.mu.Lock()
+	cancel := r.cancel
+	r.mu.Unlock()
 	if cancel != nil {
 		cancel()
 	}
 }
 
-// Disconnect ends the session.
+// Disconnect ends the current tab's session.
 func (a *App) Disconnect() {
-	a.run(a.stopSamples)
-	a.remote.drop()
-	a.remote.set(func(st *Remote) {
-		*st = Remote{Phase: Disconnected, Target: st.Target, Mode: st.Mode, Folder: Folder{Stamp: st.Folder.Stamp + 1}}
+	r := a.remote()
+	a.run(func(ctx context.Context) { a.stopSamples(ctx, r) })
+	r.drop()
+	r.set(func(st *Remote) {
+		*st = Remote{Tab: r.id, Phase: Disconnected, Target: st.Target, Mode: st.Mode, Folder: Folder{Stamp: r.stamp()}}
 	})
 }
 
@@ -360,15 +379,29 @@ func (r *remote) drop() {
 	})
 }
 
+// list shows a folder. A new one is shown as it comes in; when it fails, the one before is shown again.
 func (r *remote) list(ctx context.Context, s *client.Session, dir string) error {
-	r.set(func(st *Remote) { st.Folder.Loading = true })
-	entries, err := s.List(ctx, dir)
+	r.mu.Lock()
+	before, visit := r.state.Folder, r.visit
+	r.state.Folder.Loading = true
+	r.mu.Unlock()
+	r.app.changed()
+	pace := newPace()
+	entries, err := s.ListPieces(ctx, dir, func(so []client.Entry) {
+		if dir != before.Path && pace.due(len(so)) {
+			r.set(func(st *Remote) { st.Folder = Folder{Path: dir, Entries: so, Stamp: r.stamp(), Loading: true} })
+		}
+	})
 	if err != nil {
+		r.set(func(st *Remote) {
+			if pace.shown > 0 && r.visit == visit {
+				before.Stamp, before.Loading = r.stamp(), false
+				st.Folder = before
+			}
+		})
 		return err
 	}
-	r.set(func(st *Remote) {
-		st.Folder = Folder{Path: dir, Entries: entries, Stamp: st.Folder.Stamp + 1}
-	})
+	r.set(func(st *Remote) { st.Folder = Folder{Path: dir, Entries: entries, Stamp: r.stamp()} })
 	return nil
 }
 
@@ -390,9 +423,10 @@ func (r *remote) with(doing string, f func(ctx context.Context, s *client.Sessio
 	})
 }
 
-// OpenRemote lists a folder of the server. dir is absolute, or relative to the folder shown.
-func (a *App) OpenRemote(dir string) {
-	r := a.remote
+// OpenRemote lists a folder of the current tab's server. dir is absolute, or relative to the folder shown.
+func (a *App) OpenRemote(dir string) { a.remote().openDir(dir) }
+
+func (r *remote) openDir(dir string) {
 	r.mu.Lock()
 	if !strings.HasPrefix(dir, "/") {
 		dir = path.Join("/", r.state.Folder.Path, dir)
@@ -421,7 +455,7 @@ func (a *App) RefreshRemote() {
 
 // UseMode changes the mode of the session from the next transfer on, and keeps it for the site.
 func (a *App) UseMode(mode client.Mode) {
-	r := a.remote
+	r := a.remote()
 	r.mu.Lock()
 	r.opts.Mode, r.opts.First = mode, ""
 	r.state.Mode = mode
@@ -431,58 +465,6 @@ func (a *App) UseMode(mode client.Mode) {
 		s.SetMode(mode)
 	}
 	a.keepSettings(func(s *Settings) { s.Connect.Mode = mode })
-}
-
-// MakeRemoteFolder makes a folder in the one shown.
-func (a *App) MakeRemoteFolder(name string) {
-	full := path.Join(a.Remote().Folder.Path, name)
-	a.remote.with("Making the folder "+name, func(ctx context.Context, s *client.Session) error { return s.MakeDir(ctx, full) })
-}
-
-// RenameRemote gives an entry of the folder shown another name.
-func (a *App) RenameRemote(from, to string) {
-	dir := a.Remote().Folder.Path
-	a.remote.with("Renaming "+from, func(ctx context.Context, s *client.Session) error {
-		return s.Rename(ctx, path.Join(dir, from), path.Join(dir, to))
-	})
-}
-
-// DeleteRemote deletes entries of the folder shown, folders with all that is in them.
-func (a *App) DeleteRemote(entries []client.Entry) {
-	dir := a.Remote().Folder.Path
-	doing := fmt.Sprintf("Deleting %d entries", len(entries))
-	if len(entries) == 1 {
-		doing = "Deleting " + entries[0].Name
-	}
-	a.remote.with(doing, func(ctx context.Context, s *client.Session) error {
-		var errs []error
-		for _, e := range entries {
-			if err := deleteTree(ctx, s, path.Join(dir, e.Name), e.Type == client.Folder); err != nil {
-				errs = append(errs, err)
-			}
-			if ctx.Err() != nil || s.Err() != nil {
-				break
-			}
-		}
-		return errors.Join(errs...)
-	})
-}
-
-// deleteTree deletes a file, or a folder with its content. Links are deleted, never followed.
-func deleteTree(ctx context.Context, s *client.Session, name string, folder bool) error {
-	if !folder {
-		return s.Delete(ctx, name)
-	}
-	entries, err := s.List(ctx, name)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := deleteTree(ctx, s, path.Join(name, e.Name), e.Type == client.Folder); err != nil {
-			return err
-		}
-	}
-	return s.RemoveDir(ctx, name)
 }
 
 // CertificateText describes a certificate for a dialog.

@@ -105,21 +105,26 @@ func Demo(ctx context.Context, rec connlog.Recorder) error {
 	return nil
 }
 
-// TryIt shows the same in the window: it connects the Connect screen to a local server over sample files and gets a
-// file in passive and then in active mode. The server ends with the next connect or disconnect, or with the program.
+// TryIt shows the same in the window: it connects the current tab, or a new one when that is in use, to a local server
+// over sample files and gets a file in passive and then in active mode. The server ends with the tab's next connect or
+// disconnect, with the tab, or with the program.
 func (a *App) TryIt() {
 	a.run(func(ctx context.Context) {
-		a.stopSamples(ctx)
+		a.stopSamples(ctx, nil)
 		samples, err := startSamples(ctx, a.Log)
 		if err != nil {
 			a.notify("The sample server could not be started: "+Sentence(err), true)
 			return
 		}
+		if a.Remote().Phase != Disconnected {
+			a.NewTab()
+		}
+		r := a.remote()
 		a.mu.Lock()
-		a.demo = samples
+		a.demo, a.demoTab = samples, r
 		a.mu.Unlock()
-		a.connect(samples.target(), client.ModePassive)
-		a.remote.with("Getting a file in passive and in active mode", func(ctx context.Context, s *client.Session) error {
+		r.connect(samples.target(), client.ModePassive)
+		r.with("Getting a file in passive and in active mode", func(ctx context.Context, s *client.Session) error {
 			defer s.SetMode(client.ModeAuto)
 			for _, mode := range []client.Mode{client.ModePassive, client.ModeActive} {
 				s.SetMode(mode)
@@ -132,11 +137,15 @@ func (a *App) TryIt() {
 	})
 }
 
-// stopSamples ends the sample server, if one runs.
-func (a *App) stopSamples(ctx context.Context) {
+// stopSamples ends the sample server, if one runs for the tab; nil stands for any.
+func (a *App) stopSamples(ctx context.Context, of *remote) {
 	a.mu.Lock()
 	samples := a.demo
-	a.demo = nil
+	if of != nil && of != a.demoTab {
+		samples = nil
+	} else {
+		a.demo, a.demoTab = nil, nil
+	}
 	a.mu.Unlock()
 	if samples != nil {
 		samples.close(ctx)

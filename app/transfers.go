@@ -187,7 +187,7 @@ func nameEntries(entries []client.Entry) string {
 
 // transfer starts a transfer with sessions of its own, so that the panes stay usable meanwhile.
 func (a *App) transfer(items []transfer.Item, title string) {
-	r := a.remote
+	r := a.remote()
 	r.mu.Lock()
 	opts := r.opts
 	r.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,10 +18,14 @@ import (
 // List reads a folder. dir is absolute, or relative to the current folder; empty is the current folder. MLSD is used
 // where the server has it, LIST else. "." and ".." are left out; see [Entry.Unsafe] for other names that lead elsewhere.
 func (s *Session) List(ctx context.Context, dir string) ([]Entry, error) {
+	return s.list(ctx, dir, nil)
+}
+
+func (s *Session) list(ctx context.Context, dir string, piece func([]Entry)) ([]Entry, error) {
 	var entries []Entry
 	err := s.do(ctx, "list", dir, func() (err error) {
 		if s.hasMLSD() {
-			l, err := s.listWith("MLSD", dir, parseMLSD)
+			l, err := s.listWith("MLSD", dir, parseMLSD, piece)
 			entries = l.entries
 			if code := s.ctl.last.code; err == nil || code == 550 || code < 500 || s.ctl.dataErr != nil || s.ctl.failure() != nil {
 				return err
@@ -28,7 +33,7 @@ func (s *Session) List(ctx context.Context, dir string) ([]Entry, error) {
 			s.noMLSD = true // announced, and then refused
 		}
 		if !strings.ContainsAny(dir, "*?[]{}~") {
-			entries, err = s.listUnix(dir)
+			entries, err = s.listUnix(dir, piece)
 			return err
 		}
 		// The server may take it for a pattern, so it is listed from within.
@@ -39,7 +44,7 @@ func (s *Session) List(ctx context.Context, dir string) ([]Entry, error) {
 		if err != nil {
 			return err
 		}
-		entries, err = s.listUnix("")
+		entries, err = s.listUnix("", piece)
 		if s.ctl.failure() == nil && s.ctl.op.Err() == nil {
 			last := s.ctl.last
 			if back := s.lib.ChangeDir(here); err == nil {
@@ -54,30 +59,30 @@ func (s *Session) List(ctx context.Context, dir string) ([]Entry, error) {
 }
 
 // listUnix lists with LIST, with "-a" for names that begin with a dot unless the server takes that for a name.
-func (s *Session) listUnix(dir string) ([]Entry, error) {
+func (s *Session) listUnix(dir string, piece func([]Entry)) ([]Entry, error) {
 	arg := dir
 	if strings.HasPrefix(arg, "-") {
 		arg = "./" + arg // else it would be taken for options
 	}
 	if !s.noDashA {
-		all, err := s.listWith("LIST", strings.TrimRight("-a "+arg, " "), parseLIST)
+		all, err := s.listWith("LIST", strings.TrimRight("-a "+arg, " "), parseLIST, piece)
 		refused := err != nil && s.ctl.last.code >= 500 && s.ctl.dataErr == nil && s.ctl.failure() == nil
 		if !refused && (err != nil || all.lines > 0) {
 			return all.entries, err
 		}
 	}
-	l, err := s.listWith("LIST", arg, parseLIST)
+	l, err := s.listWith("LIST", arg, parseLIST, piece)
 	s.noDashA = l.lines > 0 // without it there is something
 	return l.entries, err
 }
 
 // listWith runs one listing command.
-func (s *Session) listWith(verb, arg string, parse parser) (lister, error) {
+func (s *Session) listWith(verb, arg string, parse parser, piece func([]Entry)) (lister, error) {
 	command := verb
 	if arg != "" {
 		command += " " + arg
 	}
-	l := lister{parse: parse, now: time.Now()}
+	l := lister{parse: parse, now: time.Now(), piece: piece}
 	err := s.retrieve(command, arg, 0, l.read)
 	if err == nil {
 		err = l.judge()
@@ -475,6 +480,7 @@ type lister struct {
 	part    []byte // of a line
 	total   int
 	err     error // why it is too much
+	piece   func([]Entry)
 }
 
 func (l *lister) read(d *dataConn) error {
@@ -512,6 +518,9 @@ func (l *lister) Write(p []byte) (int, error) {
 	if l.part = append(l.part, p...); len(l.part) > maxListingLine {
 		l.err = fmt.Errorf("a line of the listing is longer than %d bytes", maxListingLine)
 		return 0, l.err
+	}
+	if l.piece != nil && len(l.entries) > 0 {
+		l.piece(slices.Clip(l.entries))
 	}
 	return n, nil
 }

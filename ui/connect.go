@@ -502,7 +502,7 @@ func (c *connect) remove() {
 	}
 	kit.Confirm(c.w, "Delete", text, "Delete", true, func() {
 		if p == c.remote {
-			c.w.app.DeleteRemote(entries)
+			c.w.app.DeleteRemote(entries, 0)
 			return
 		}
 		names := make([]string, len(entries))

@@ -1,0 +1,378 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"portside/client"
+)
+
+// Tally is what a count of files and folders has found so far.
+type Tally struct {
+	Files, Folders int // links and other things count as files
+	Bytes          int64
+	Done           bool
+	Err            string // why it ended before its time
+}
+
+func (t *Tally) add(e client.Entry) {
+	if e.Type == client.Folder {
+		t.Folders++
+		return
+	}
+	t.Files++
+	t.Bytes += e.Size
+}
+
+// Count is a count under way.
+type Count struct {
+	mu     sync.Mutex
+	tally  Tally
+	cancel context.CancelFunc
+	ctx    context.Context
+}
+
+// newCount returns a count that ends with the application at the latest.
+func (a *App) newCount() *Count {
+	c := &Count{}
+	c.ctx, c.cancel = context.WithCancel(a.ctx)
+	return c
+}
+
+// Tally returns what was found so far.
+func (c *Count) Tally() Tally {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tally
+}
+
+// Cancel ends the count. It may be called at any time, again and again.
+func (c *Count) Cancel() { c.cancel() }
+
+func (c *Count) add(a *App, e client.Entry) {
+	c.mu.Lock()
+	c.tally.add(e)
+	c.mu.Unlock()
+	a.changed()
+}
+
+func (c *Count) end(a *App, err error) {
+	c.cancel()
+	c.mu.Lock()
+	c.tally.Done = true
+	if err != nil {
+		c.tally.Err = Sentence(err)
+	}
+	c.mu.Unlock()
+	a.changed()
+}
+
+// CountRemote counts what entries of the folder shown hold, those in folders included. Links are counted, not followed.
+func (a *App) CountRemote(entries []client.Entry) *Count {
+	c := a.newCount()
+	r := a.remote()
+	dir := r.snapshot().Folder.Path
+	ok := r.do("Counting", func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(c.ctx, cancel)()
+		s, err := r.open(ctx)
+		if err == nil {
+			err = walk(ctx, s, dir, entries, func(_ string, e client.Entry, done bool) error {
+				if !done {
+					c.add(a, e)
+				}
+				return nil
+			})
+		}
+		gone := c.ctx.Err() != nil
+		c.end(a, err)
+		if gone {
+			return nil // it was asked for
+		}
+		return err
+	}, func() { c.end(a, context.Canceled) })
+	if !ok {
+		c.end(a, context.Canceled)
+	}
+	return c
+}
+
+// maxDepth bounds how deep folders are followed: a server can make them up without end.
+const maxDepth = 200
+
+// walk visits entries of a folder and all that is in them: a folder before its content with done false, and after it
+// with done true; what is no folder once, with done false. Links are never followed. An error from visit ends it.
+func walk(ctx context.Context, s *client.Session, dir string, entries []client.Entry, visit func(dir string, e client.Entry, done bool) error) error {
+	if strings.Count(dir, "/") > maxDepth {
+		return fmt.Errorf("%s lies more than %d folders deep", dir, maxDepth)
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := visit(dir, e, false); err != nil {
+			return err
+		}
+		if e.Type != client.Folder {
+			continue
+		}
+		inner, err := s.List(ctx, path.Join(dir, e.Name))
+		if err != nil {
+			return err
+		}
+		if err := walk(ctx, s, path.Join(dir, e.Name), inner, visit); err != nil {
+			return err
+		}
+		if err := visit(dir, e, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MakeRemoteFolder makes a folder in the one shown.
+func (a *App) MakeRemoteFolder(name string) {
+	r := a.remote()
+	full := path.Join(r.snapshot().Folder.Path, name)
+	r.with("Making the folder "+name, func(ctx context.Context, s *client.Session) error { return s.MakeDir(ctx, full) })
+}
+
+// RenameRemote gives an entry of the folder shown another name. It never writes over another entry.
+func (a *App) RenameRemote(from, to string) {
+	r := a.remote()
+	folder := r.snapshot().Folder
+	r.with("Renaming "+from, func(ctx context.Context, s *client.Session) error {
+		if slices.ContainsFunc(folder.Entries, func(e client.Entry) bool { return e.Name == to }) {
+			return fmt.Errorf("%s is there already", to)
+		}
+		return s.Rename(ctx, path.Join(folder.Path, from), path.Join(folder.Path, to))
+	})
+}
+
+// MoveRemote moves entries of one folder of the current tab's server to another one, without a transfer. It never writes
+// over another entry: what is there already stays where it was, and is named. done is called from a task with the
+// failure, or nil.
+func (a *App) MoveRemote(from string, entries []client.Entry, to string, done func(error)) {
+	r := a.remote()
+	r.with("Moving "+nameEntries(entries), func(ctx context.Context, s *client.Session) error {
+		err := moveRemote(ctx, r, s, from, entries, to)
+		if done != nil {
+			done(err)
+		}
+		return err
+	})
+}
+
+func moveRemote(ctx context.Context, r *remote, s *client.Session, from string, entries []client.Entry, to string) error {
+	if path.Clean(from) == path.Clean(to) {
+		return nil
+	}
+	there, err := s.List(ctx, to)
+	if err != nil {
+		return err
+	}
+	taken := make(map[string]bool, len(there))
+	for _, e := range there {
+		taken[e.Name] = true
+	}
+	var errs failures
+	for i, e := range entries {
+		old := path.Join(from, e.Name)
+		switch {
+		case taken[e.Name]:
+			errs.add(fmt.Errorf("%s is in %s already", e.Name, to))
+		case e.Type == client.Folder && inside(to, old):
+			errs.add(fmt.Errorf("%s can't be moved into itself", e.Name))
+		default:
+			errs.add(s.Rename(ctx, old, path.Join(to, e.Name)))
+		}
+		if ctx.Err() != nil || s.Err() != nil {
+			break
+		}
+		r.progress("Moving", i+1, len(entries))
+	}
+	return errs.join(len(entries), "moved")
+}
+
+// inside says whether a path is folder, or lies in it.
+func inside(name, folder string) bool {
+	return name == folder || strings.HasPrefix(name, strings.TrimSuffix(folder, "/")+"/")
+}
+
+// DeleteRemote deletes entries of the folder shown, folders with all that is in them. total is how many there are in
+// all, from a count before; 0 when nobody counted. What can't be deleted is named, and the rest is deleted.
+func (a *App) DeleteRemote(entries []client.Entry, total int) {
+	r := a.remote()
+	dir := r.snapshot().Folder.Path
+	r.with("Deleting "+nameEntries(entries), func(ctx context.Context, s *client.Session) error {
+		return deleteRemote(ctx, r, s, dir, entries, total)
+	})
+}
+
+func deleteRemote(ctx context.Context, r *remote, s *client.Session, dir string, entries []client.Entry, total int) error {
+	var errs failures
+	gone := 0
+	var drop func(dir string, e client.Entry) bool
+	drop = func(dir string, e client.Entry) bool {
+		full := path.Join(dir, e.Name)
+		if ctx.Err() != nil || s.Err() != nil {
+			return errs.add(cmp.Or(ctx.Err(), s.Err()))
+		}
+		if e.Type != client.Folder {
+			if errs.add(s.Delete(ctx, full)) {
+				return true
+			}
+		} else {
+			if strings.Count(full, "/") > maxDepth {
+				return errs.add(fmt.Errorf("%s lies more than %d folders deep", full, maxDepth))
+			}
+			inner, err := s.List(ctx, full)
+			if errs.add(err) {
+				return true
+			}
+			failed := false
+			for _, e := range inner {
+				failed = drop(full, e) || failed
+			}
+			if failed || errs.add(s.RemoveDir(ctx, full)) {
+				return true // it is not empty: what is in it was named
+			}
+		}
+		gone++
+		r.progress("Deleting", gone, total)
+		return false
+	}
+	for _, e := range entries {
+		drop(dir, e)
+	}
+	return errs.join(max(total, gone+errs.n), "deleted")
+}
+
+// progress says how far the operation under way has come.
+func (r *remote) progress(doing string, n, total int) {
+	text := fmt.Sprintf("%s %d", doing, n)
+	if total > 0 {
+		text += fmt.Sprintf(" of %d", max(n, total))
+	}
+	r.set(func(st *Remote) {
+		if st.Doing != "" {
+			st.Doing = text
+		}
+	})
+}
+
+// ModeChange is what [App.ChangeRemoteRights] and [App.ChangeLocalRights] set: the rights of files and of folders apart.
+type ModeChange struct {
+	// Files and Folders are what files and folders get; nil leaves them as they are. Links and other things are left.
+	Files, Folders *uint32
+	// Inside goes into folders, too.
+	Inside bool
+}
+
+func (w ModeChange) of(e client.Entry) *uint32 {
+	switch e.Type {
+	case client.File:
+		return w.Files
+	case client.Folder:
+		if e.Target == "" {
+			return w.Folders
+		}
+	}
+	return nil
+}
+
+// ChangeRemoteRights sets the rights of entries of the folder shown. What can't be set is named, and the rest is set.
+func (a *App) ChangeRemoteRights(entries []client.Entry, want ModeChange) {
+	r := a.remote()
+	dir := r.snapshot().Folder.Path
+	r.with("Setting the rights of "+nameEntries(entries), func(ctx context.Context, s *client.Session) error {
+		var errs failures
+		done := 0
+		set := func(dir string, e client.Entry) {
+			if mode := want.of(e); mode != nil {
+				done++
+				errs.add(s.Chmod(ctx, path.Join(dir, e.Name), *mode))
+				r.progress("Setting rights:", done, 0)
+			}
+		}
+		var err error
+		if want.Inside {
+			err = walk(ctx, s, dir, entries, func(dir string, e client.Entry, left bool) error {
+				// A folder that opens up is opened before its content is listed; one that closes, after it.
+				opens := want.Folders != nil && *want.Folders&0o500 == 0o500
+				if e.Type != client.Folder && !left || e.Type == client.Folder && opens != left {
+					set(dir, e)
+				}
+				return s.Err()
+			})
+		} else {
+			for _, e := range entries {
+				if set(dir, e); ctx.Err() != nil || s.Err() != nil {
+					break
+				}
+			}
+		}
+		return errors.Join(errs.join(done, "set"), err)
+	})
+}
+
+// failures collects what went wrong with some of many.
+type failures struct {
+	n     int
+	first error
+}
+
+// add counts err unless it is nil, and says whether it did.
+func (f *failures) add(err error) bool {
+	if err == nil {
+		return false
+	}
+	if f.n++; f.first == nil {
+		f.first = err
+	}
+	return true
+}
+
+// join is nil, the one failure, or the first one with how many there were of total.
+func (f *failures) join(total int, done string) error {
+	switch {
+	case f.n == 0:
+		return nil
+	case f.n == 1 && total <= 1:
+		return f.first
+	}
+	return fmt.Errorf("%d of %d could not be %s; the first: %w", f.n, max(f.n, total), done, f.first)
+}
+
+// Command sends a line that a person typed to the current tab's server, and hands the reply to done, from a task.
+func (a *App) Command(line string, done func(client.Reply, error)) {
+	r := a.remote()
+	ok := r.do("Sending a command", func(ctx context.Context) error {
+		s, err := r.open(ctx)
+		if err != nil {
+			done(client.Reply{}, err)
+			return err
+		}
+		reply, err := s.Command(ctx, line)
+		done(reply, err)
+		return nil // it is shown where it was typed
+	}, func() { done(client.Reply{}, context.Canceled) })
+	if !ok {
+		done(client.Reply{}, context.Canceled)
+	}
+}
+
+// RemoteURL is the address of an entry of the folder shown, without the password; an empty name is the folder itself.
+func (a *App) RemoteURL(name string) string {
+	st := a.Remote()
+	t := st.Target
+	t.Path = path.Join(st.Folder.Path, name)
+	return t.URL()
+}
