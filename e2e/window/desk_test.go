@@ -80,6 +80,16 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// openboxConfig leaves the mouse to the window. By itself openbox looks at each click first and hands it on: on a busy machine
+// the keys that follow a click then arrive before it.
+const openboxConfig = `<?xml version="1.0"?>
+<openbox_config xmlns="http://openbox.org/3.4/rc">
+  <focus><focusNew>yes</focusNew></focus>
+  <keyboard><keybind key="A-F4"><action name="Close"/></keybind></keyboard>
+  <mouse><dragThreshold>1</dragThreshold></mouse>
+</openbox_config>
+`
+
 // desk is a display with a window manager and Portside's window on it.
 type desk struct {
 	t       *testing.T
@@ -137,7 +147,11 @@ func newDesk(t *testing.T) *desk {
 		_, err := d.xdotool("getdisplaygeometry")
 		return err == nil
 	})
-	manager := exec.Command("openbox", "--sm-disable")
+	config := d.path("openbox.xml")
+	if err := os.WriteFile(config, []byte(openboxConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	manager := exec.Command("openbox", "--sm-disable", "--config-file", config)
 	manager.Env = d.env()
 	d.start(manager, new(error))
 	return d
