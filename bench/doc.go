@@ -9,5 +9,8 @@
 // With --scale it measures servers with many clients instead: memory of idle sessions, sign-ins, many transfers at once, small
 // files, long listings, throughput and processor time, of Portside's engine and of vsftpd, Pure-FTPd and pyftpdlib.
 //
+// With --small it measures 1,000 files of 4 KiB over 10 connections from and to vsftpd, behind a relay that puts a round trip
+// of 20 ms between (package relay; command delay puts it between any client and server) and without, beside curl -Z and lftp.
+//
 // Everything runs on loopback, has a time limit, and is ended by this program, by process number.
 package main

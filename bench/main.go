@@ -26,6 +26,7 @@ type options struct {
 	only     *regexp.Regexp
 	idle     time.Duration
 	scale    bool
+	small    bool
 }
 
 func main() {
@@ -46,6 +47,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "how many times each program takes its turn")
 	flag.DurationVar(&o.idle, "idle", 10*time.Second, "how long to look at an idle program")
 	flag.BoolVar(&o.scale, "scale", false, "measure the server with many clients at once instead")
+	flag.BoolVar(&o.small, "small", false, "measure 1,000 small files at a distance and on loopback instead")
 	only := flag.String("only", "", "measure rows whose name matches this regular expression only")
 	limit := flag.Duration("limit", 30*time.Minute, "the longest that all may take")
 	flag.Parse()
@@ -87,6 +89,9 @@ func run(ctx context.Context, out io.Writer, o options) error {
 			return err
 		}
 		return scale(ctx, out, o, work)
+	}
+	if o.small {
+		return small(ctx, out, o, work)
 	}
 	failed := transfers(ctx, out, o, work)
 	return errors.Join(failed, idle(ctx, out, o, work))

@@ -64,6 +64,21 @@ func transfers(ctx context.Context, out io.Writer, o options, work string) error
 }
 
 func (r row) measure(ctx context.Context, out io.Writer, o options) error {
+	return r.compare(ctx, o, func(c contender, ours, peer sample) {
+		ratio := float64(peer.wall) / float64(ours.wall)
+		fmt.Fprintf(out, "%-46s %7.0f MB/s %7.0f MB/s %7.2f %6.0f%% %8.2f  %s\n", r.title(c), rate(o.size, ours.wall), rate(o.size, peer.wall), ratio,
+			100*max(ours.spread, peer.spread), float64(peer.cpu)/float64(max(ours.cpu, tick)), verdict(ratio >= 0.995))
+	})
+}
+
+// sample is what a contender's rounds came to: medians.
+type sample struct {
+	took
+	spread float64
+}
+
+// compare has the contenders take turns, and shows each that was asked for beside the first.
+func (r row) compare(ctx context.Context, o options, show func(c contender, ours, peer sample)) error {
 	var wanted []contender
 	for i, c := range r.contenders {
 		if i == 0 || o.only.MatchString(r.title(c)) {
@@ -90,20 +105,13 @@ func (r row) measure(ctx context.Context, out io.Writer, o options) error {
 			}
 		}
 	}
-	if failures[0] != nil {
-		fmt.Fprintf(out, "%-46s failed\n", r.name)
-		return failures[0]
-	}
-	ours := median(times[0])
-	for i, c := range wanted[1:] {
-		if failures[i+1] != nil {
-			fmt.Fprintf(out, "%-46s %7.0f MB/s      failed: %v\n", r.title(c), rate(o.size, ours), failures[i+1])
-			continue
+	if failures[0] == nil {
+		of := func(i int) sample { return sample{took{median(times[i]), median(cpu[i])}, spread(times[i])} }
+		for i, c := range wanted {
+			if i > 0 && failures[i] == nil {
+				show(c, of(0), of(i))
+			}
 		}
-		peer := median(times[i+1])
-		ratio := float64(peer) / float64(ours)
-		fmt.Fprintf(out, "%-46s %7.0f MB/s %7.0f MB/s %7.2f %6.0f%% %8.2f  %s\n", r.title(c), rate(o.size, ours), rate(o.size, peer), ratio,
-			100*max(spread(times[0]), spread(times[i+1])), float64(median(cpu[i+1]))/float64(max(median(cpu[0]), tick)), verdict(ratio >= 0.995))
 	}
 	return errors.Join(failures...)
 }

@@ -29,7 +29,9 @@ type control struct {
 	log   func(connlog.Record)
 	local connlog.Record // From, To, Initiator of this connection, for records
 	open  func() (*dataConn, error)
-	note  func(verb string, r reply) // told the final replies to the library's commands
+	note  func(verb string, r reply)                // told the final replies to the library's commands
+	line  func(verb string, d *dataConn) []outgoing // what goes out behind a transfer command
+	upset func()                                    // told that the server answers out of order
 
 	replies chan answer
 	done    chan struct{} // closed when the reader has ended; err is set by then
@@ -42,7 +44,11 @@ type control struct {
 	closing bool
 	waiting []sent // sent, and no final reply yet
 	seq     int
+	latest  int       // seq of the last command that was not sent ahead
 	data    *dataConn // of the operation under way
+	early   []*early  // negotiated ahead
+	stash   []answer  // to the command under way, which was sent ahead
+	settles bool      // every reply is for settle
 
 	// The rest belongs to the operation under way, and operations take turns.
 	op      context.Context
@@ -50,14 +56,20 @@ type control struct {
 	in      []byte // what the library may read
 	pending []reply
 	instead string // goes out in place of the next RETR
+	from    int64  // the offset of that
+	ready   *early // has sent the next RETR already
+	aided   bool   // something was sent ahead, of this transfer or behind it
 	last    reply  // the last final reply, as the server sent it
 	begun   bool   // the transfer command had its preliminary reply
 	dataErr error  // why the data connection did not come about
 }
 
 type sent struct {
-	seq  int
-	verb string
+	seq   int
+	verb  string
+	data  *dataConn // of a transfer
+	early *early
+	offer bool // of early
 }
 
 // answer is a reply with the command that it answers; an unasked reply has none.
@@ -79,6 +91,7 @@ func (c *control) run(br *bufio.Reader) {
 	defer close(c.done)
 	for {
 		r, err := readReply(br)
+		quickAck(c.tcp)
 		if err != nil {
 			if errors.Is(err, errNotAReply) {
 				err = fmt.Errorf("%w: %q", err, clip(r.String()))
@@ -100,19 +113,42 @@ func (c *control) sort(r reply) bool {
 	if r.code == 421 {
 		c.bye = r
 	}
+	disorder := false
 	if len(c.waiting) > 0 {
-		a.to = c.waiting[0]
+		i := 0
+		i, disorder = c.place(r)
+		a.to = c.waiting[i]
 		if !r.preliminary() {
-			c.waiting = c.waiting[1:]
+			c.waiting = slices.Delete(c.waiting, i, i+1)
 		}
 	}
-	data := c.data
+	kept := false
+	if e := a.to.early; e != nil && !c.settles {
+		switch {
+		case e.dead:
+			kept = true
+		case a.to.offer:
+			kept = true
+			if !r.preliminary() {
+				e.answer <- a // it has room for the one final reply
+			}
+		case !e.adopted:
+			kept = true
+			e.got = append(e.got, a)
+		}
+	}
 	c.mu.Unlock()
+	if disorder {
+		c.upset()
+	}
 	if a.to.verb == "" {
 		return true // unasked: recorded, and 421 is kept for the end that follows
 	}
-	if data != nil && !r.preliminary() && slices.Contains(transferVerbs, a.to.verb) {
-		data.answered(r)
+	if a.to.data != nil && !r.preliminary() {
+		a.to.data.answered(r)
+	}
+	if kept {
+		return true
 	}
 	select {
 	case c.replies <- a:
@@ -157,6 +193,7 @@ func (c *control) fail(err error, by connlog.Side, reason connlog.Reason) {
 	}
 	c.err = err
 	data, bye := c.data, c.bye
+	early := slices.Clone(c.early)
 	c.mu.Unlock()
 	r := c.local
 	r.Event, r.By, r.Reason = connlog.ControlClosed, by, reason
@@ -176,6 +213,11 @@ func (c *control) fail(err error, by connlog.Side, reason connlog.Reason) {
 	if data != nil {
 		data.stop(err)
 	}
+	for _, e := range early {
+		if e.d != nil {
+			e.d.stop(err)
+		}
+	}
 }
 
 // failure is why the connection is of no use any more, or nil.
@@ -185,26 +227,45 @@ func (c *control) failure() error {
 	return c.err
 }
 
-// send writes one command line.
-func (c *control) send(line string) error {
-	verb := verbOf(line)
+// send writes one command line, and what is to follow it ahead of its time.
+func (c *control) send(line string, ahead ...outgoing) error {
+	c.begun = false
+	c.last = reply{}
+	return c.write(append([]outgoing{{line: line}}, ahead...))
+}
+
+// write writes command lines in one piece.
+func (c *control) write(lines []outgoing) error {
+	var text strings.Builder
 	c.mu.Lock()
 	if c.err != nil {
 		c.mu.Unlock()
 		return c.err
 	}
-	c.seq++
-	c.waiting = append(c.waiting, sent{c.seq, verb})
+	for _, o := range lines {
+		c.seq++
+		w := sent{seq: c.seq, verb: verbOf(o.line), early: o.e, offer: o.offer}
+		if o.e == nil {
+			c.latest, c.stash = c.seq, nil
+		}
+		if slices.Contains(transferVerbs, w.verb) {
+			if w.data = c.data; o.e != nil {
+				w.data, o.e.seq = o.e.d, c.seq
+			}
+		}
+		c.waiting = append(c.waiting, w)
+		text.WriteString(o.line + "\r\n")
+	}
 	data := c.data
 	c.mu.Unlock()
-	c.begun = false
-	c.last = reply{}
-	c.log(connlog.Record{Event: connlog.CommandSent, Channel: connlog.Control, Command: wire.Mask(line)})
-	if data != nil && slices.Contains(transferVerbs, verb) {
-		data.begin(wire.Mask(line))
+	for _, o := range lines {
+		c.log(connlog.Record{Event: connlog.CommandSent, Channel: connlog.Control, Command: wire.Mask(o.line)})
+		if data != nil && o.e == nil && slices.Contains(transferVerbs, verbOf(o.line)) {
+			data.begin(wire.Mask(o.line))
+		}
 	}
 	_ = c.conn.SetWriteDeadline(time.Now().Add(c.reply))
-	if _, err := c.conn.Write([]byte(line + "\r\n")); err != nil {
+	if _, err := c.conn.Write([]byte(text.String())); err != nil {
 		// A server that refuses may have said why before it closed: the reader knows more.
 		select {
 		case <-c.done:
@@ -220,7 +281,13 @@ func (c *control) send(line string) error {
 // passed over.
 func (c *control) await(ctx context.Context, limit time.Duration) (answer, error) {
 	c.mu.Lock()
-	seq, data := c.seq, c.data
+	seq, data := c.latest, c.data
+	if len(c.stash) > 0 {
+		a := c.stash[0]
+		c.stash = c.stash[1:]
+		c.mu.Unlock()
+		return a, nil
+	}
 	c.mu.Unlock()
 	var accepted <-chan struct{}
 	if data != nil {
@@ -309,12 +376,37 @@ func (c *control) Write(p []byte) (int, error) {
 		case verb == "PASV":
 			c.negotiate()
 			continue
+		case verb == "RETR" && c.ready != nil:
+			line, c.instead = c.instead, ""
+			c.resume(line)
+			continue
 		case verb == "RETR" && c.instead != "":
 			line, c.instead = c.instead, ""
+			if verb = verbOf(line); verb == "RETR" {
+				_ = c.send(line, c.line(verb, c.data)...)
+				continue
+			}
+		case verb == "STOR", verb == "APPE":
+			_ = c.send(line, c.line(verb, c.data)...)
+			continue
 		case verb == "PRET" && c.instead != "":
 			line = "PRET " + c.instead
 		}
 		_ = c.send(line)
+	}
+}
+
+// resume makes a command that was sent ahead the one under way, and sends more ahead behind it.
+func (c *control) resume(line string) {
+	e := c.ready
+	c.ready, c.begun, c.last = nil, false, reply{}
+	c.mu.Lock()
+	e.adopted = true
+	c.latest, c.stash, e.got = e.seq, e.got, nil
+	c.mu.Unlock()
+	e.d.begin(wire.Mask(line))
+	if more := c.line("RETR", e.d); len(more) > 0 {
+		_ = c.write(more)
 	}
 }
 
@@ -439,9 +531,17 @@ const (
 // reply or two. A server that does not answer is given up.
 func (c *control) settle(abort func()) {
 	c.mu.Lock()
-	running := slices.ContainsFunc(c.waiting, func(s sent) bool { return slices.Contains(transferVerbs, s.verb) })
+	running := slices.ContainsFunc(c.waiting, func(s sent) bool {
+		return slices.Contains(transferVerbs, s.verb) && (s.early == nil || s.early.adopted)
+	})
 	broken := c.err != nil
+	c.settles = running && !broken
 	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.settles = false
+		c.mu.Unlock()
+	}()
 	if !running || broken {
 		abort()
 		return

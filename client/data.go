@@ -52,26 +52,35 @@ type dataConn struct {
 // offer negotiates a data connection in the given mode. In passive mode it stands when offer returns; in active mode
 // the server is told where to connect, and the wait for it goes on behind the transfer command.
 func (s *Session) offer(ctx context.Context, mode Mode, quick bool) (*dataConn, error) {
-	s.conns++
-	d := &dataConn{s: s, n: s.conns, mode: mode, opened: make(chan struct{})}
+	limit := s.o.Timeouts.DataDial
+	if quick {
+		limit = min(limit, s.o.Timeouts.DataDialQuick)
+	}
+	if d, err := s.adopt(ctx, mode, limit); d != nil || err != nil {
+		return d, err
+	}
+	d := s.newData(mode)
 	if mode == ModeActive {
-		d.initial = connlog.Server
 		d.accept = s.o.Timeouts.Accept
 		if quick {
 			d.accept = min(d.accept, s.o.Timeouts.AcceptQuick)
 		}
 		return d, d.request(ctx)
 	}
-	d.initial = connlog.Client
-	limit := s.o.Timeouts.DataDial
-	if quick {
-		limit = min(limit, s.o.Timeouts.DataDialQuick)
-	}
 	to, err := d.passive(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return d, d.dial(ctx, to, limit)
+}
+
+func (s *Session) newData(mode Mode) *dataConn {
+	s.conns++
+	d := &dataConn{s: s, n: s.conns, mode: mode, opened: make(chan struct{}), initial: connlog.Client}
+	if mode == ModeActive {
+		d.initial = connlog.Server
+	}
+	return d
 }
 
 // record writes a record of this data connection.
@@ -102,14 +111,9 @@ func (d *dataConn) passive(ctx context.Context) (netip.AddrPort, error) {
 		if err != nil {
 			return netip.AddrPort{}, err
 		}
-		if r.code == 229 {
-			if port, err := wire.Parse229(r.text()); err == nil {
-				to := netip.AddrPortFrom(s.peer.Addr(), port)
-				d.record(connlog.Record{Event: connlog.PassiveOffered, To: to, Command: "EPSV", Reply: r.String()})
-				return to, nil
-			}
+		if to, ok := d.offered("EPSV", r); ok {
+			return to, nil
 		}
-		d.record(connlog.Record{Event: connlog.PassiveRefused, Command: "EPSV", Reply: r.String(), Reason: connlog.ReasonRejected})
 		if !v4 || r.code >= 400 && r.code < 500 {
 			return netip.AddrPort{}, d.refusal("EPSV", r)
 		}
@@ -119,25 +123,41 @@ func (d *dataConn) passive(ctx context.Context) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	named, err := netip.AddrPort{}, error(nil)
-	if r.code == 227 {
-		named, err = wire.Parse227(r.text())
-	}
-	if r.code != 227 || err != nil || named.Port() == 0 {
-		d.record(connlog.Record{Event: connlog.PassiveRefused, Command: "PASV", Reply: r.String(), Reason: connlog.ReasonRejected})
+	to, ok := d.offered("PASV", r)
+	if !ok {
 		return netip.AddrPort{}, d.refusal("PASV", r)
 	}
-	to := netip.AddrPortFrom(s.peer.Addr(), named.Port())
-	rec := connlog.Record{Event: connlog.PassiveOffered, To: to, Command: "PASV", Reply: r.String()}
-	if named != to {
-		if s.o.TrustPASV && !named.Addr().IsUnspecified() {
-			to, rec.To = named, named
-		} else {
+	return to, nil
+}
+
+// offered reads and records the answer to EPSV or PASV; false: it offers nothing.
+func (d *dataConn) offered(command string, r reply) (netip.AddrPort, bool) {
+	s := d.s
+	rec := connlog.Record{Event: connlog.PassiveOffered, Command: command, Reply: r.String()}
+	switch {
+	case command == "EPSV" && r.code == 229:
+		if port, err := wire.Parse229(r.text()); err == nil {
+			rec.To = netip.AddrPortFrom(s.peer.Addr(), port)
+		}
+	case command == "PASV" && r.code == 227:
+		named, err := wire.Parse227(r.text())
+		if err != nil || named.Port() == 0 {
+			break
+		}
+		rec.To = netip.AddrPortFrom(s.peer.Addr(), named.Port())
+		switch {
+		case named == rec.To:
+		case s.o.TrustPASV && !named.Addr().IsUnspecified():
+			rec.To = named
+		default:
 			rec.Advertised = named
 		}
 	}
+	if !rec.To.IsValid() {
+		rec.Event, rec.Reason = connlog.PassiveRefused, connlog.ReasonRejected
+	}
 	d.record(rec)
-	return to, nil
+	return rec.To, rec.To.IsValid()
 }
 
 // dial opens a passive data connection, from the address that the control connection uses: servers compare them.
@@ -192,24 +212,10 @@ func (d *dataConn) stand(conn *net.TCPConn) {
 // runs over IPv4.
 func (d *dataConn) request(ctx context.Context) error {
 	s := d.s
-	ln, err := listen(ctx, s.local.Addr(), s.o.ActivePorts)
+	commands, ln, err := d.listener(ctx)
 	if err != nil {
-		err = &dataError{mode: d.mode, reason: connlog.ReasonLocal, err: fmt.Errorf("no port to wait on: %w", err)}
 		d.end(err, 0)
 		return err
-	}
-	announced := addrPort(ln.Addr())
-	if s.o.ActiveAddress.IsValid() {
-		announced = netip.AddrPortFrom(s.o.ActiveAddress.Unmap(), announced.Port())
-	}
-	d.to = announced
-	v4 := announced.Addr().Is4()
-	commands := []string{"EPRT " + wire.FormatEPRT(announced)}
-	if v4 {
-		commands = append(commands, "PORT "+wire.FormatPort(announced))
-		if s.noEPRT {
-			commands = commands[1:]
-		}
 	}
 	for i, line := range commands {
 		d.record(connlog.Record{Event: connlog.ActiveRequested, Command: line})
@@ -219,9 +225,7 @@ func (d *dataConn) request(ctx context.Context) error {
 			return err
 		}
 		if r.code >= 200 && r.code < 300 {
-			d.ln = ln
-			_ = ln.SetDeadline(time.Now().Add(d.accept + s.o.Timeouts.Reply))
-			go d.wait(ln)
+			d.serve(ln, d.accept+s.o.Timeouts.Reply)
 			return nil
 		}
 		d.record(connlog.Record{Event: connlog.ActiveRefused, Command: line, Reply: r.String(), Reason: connlog.ReasonRejected})
@@ -232,6 +236,34 @@ func (d *dataConn) request(ctx context.Context) error {
 		s.noEPRT = true
 	}
 	return nil
+}
+
+// listener opens a listener, and says which commands tell the server of it, the best first.
+func (d *dataConn) listener(ctx context.Context) (commands []string, ln *net.TCPListener, err error) {
+	s := d.s
+	if ln, err = listen(ctx, s.local.Addr(), s.o.ActivePorts); err != nil {
+		return nil, nil, &dataError{mode: d.mode, reason: connlog.ReasonLocal, err: fmt.Errorf("no port to wait on: %w", err)}
+	}
+	announced := addrPort(ln.Addr())
+	if s.o.ActiveAddress.IsValid() {
+		announced = netip.AddrPortFrom(s.o.ActiveAddress.Unmap(), announced.Port())
+	}
+	d.to = announced
+	commands = []string{"EPRT " + wire.FormatEPRT(announced)}
+	if announced.Addr().Is4() {
+		commands = append(commands, "PORT "+wire.FormatPort(announced))
+		if s.noEPRT {
+			commands = commands[1:]
+		}
+	}
+	return commands, ln, nil
+}
+
+// serve begins to wait for the server.
+func (d *dataConn) serve(ln *net.TCPListener, limit time.Duration) {
+	d.ln = ln
+	_ = ln.SetDeadline(time.Now().Add(limit))
+	go d.wait(ln)
 }
 
 // listen finds a free port of the range on the address of the control connection.

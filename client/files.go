@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -83,7 +84,7 @@ func (s *Session) listWith(verb, arg string, parse parser, piece func([]Entry)) 
 		command += " " + arg
 	}
 	l := lister{parse: parse, now: time.Now(), piece: piece}
-	err := s.retrieve(command, arg, 0, l.read)
+	err := s.retrieve(command, arg, 0, l.read, nil)
 	if err == nil {
 		err = l.judge()
 	}
@@ -105,17 +106,36 @@ func (s *Session) Get(ctx context.Context, path string, offset int64, w io.Write
 			err := d.download(w)
 			n = d.moved.Load()
 			return err
-		})
+		}, rewinder(w))
 	})
 	return n, err
 }
 
+// rewinder undoes what was written to w from now on, when w is a file.
+func rewinder(w io.Writer) func() bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return nil
+	}
+	start, err := f.Seek(0, io.SeekCurrent)
+	return func() bool {
+		if err != nil {
+			return false
+		}
+		if _, err := f.Seek(start, io.SeekStart); err != nil {
+			return false
+		}
+		return f.Truncate(start) == nil
+	}
+}
+
 // retrieve runs a command that brings data: through the library's RETR, whose line goes out as command.
-func (s *Session) retrieve(command, path string, offset int64, read func(*dataConn) error) error {
+// undo, which may be nil, takes back what read has done with the data.
+func (s *Session) retrieve(command, path string, offset int64, read func(*dataConn) error, undo func() bool) error {
 	var d *dataConn
-	untouched := func() bool { return d == nil || d.moved.Load() == 0 }
+	untouched := func() bool { return d == nil || d.moved.Load() == 0 || undo != nil && undo() }
 	return s.transfer(command, untouched, func() error {
-		s.ctl.instead = command
+		s.ctl.instead, s.ctl.from = command, offset
 		resp, err := s.lib.RetrFrom(path, uint64(max(offset, 0)))
 		if err != nil {
 			return err
@@ -194,7 +214,16 @@ func (s *Session) store(ctx context.Context, verb, path string, offset int64, r 
 // before a mode has proved itself, it runs it once more in the other mode, if rewind can undo what the first try did.
 func (s *Session) transfer(command string, rewind func() bool, run func() error) error {
 	was := s.choice.Load()
+	s.plain = false
 	err := s.attempt(run, *was)
+	if err != nil && s.mayRepeat(err) && rewind() {
+		s.plain = true
+		s.ctl.dataErr, s.ctl.last = nil, reply{}
+		if err = s.attempt(run, *was); err == nil {
+			s.spare()
+		}
+	}
+	s.plain = true // what follows is the other mode's first try
 	if err == nil {
 		s.proved(was, was.mode)
 	}
@@ -267,12 +296,19 @@ func (s *Session) reason(err error) error {
 func (s *Session) attempt(run func() error, in modeChoice) error {
 	c := s.ctl
 	c.open = func() (*dataConn, error) { return s.offer(c.op, in.mode, !in.settled) }
+	c.aided, c.ready = false, nil
 	err := run()
 	c.instead = ""
 	d := c.data
+	if err == nil && d != nil && d.mode == ModeActive {
+		s.dialsBack = true
+	}
 	if err != nil {
 		if d != nil && c.dataErr == nil {
 			c.blame(d)
+		}
+		if c.begun || !aboutTheFile(c.last) {
+			s.takeBack()
 		}
 		abort := func() {
 			if d != nil {

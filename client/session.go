@@ -121,8 +121,12 @@ type Options struct {
 	Recorder connlog.Recorder
 	Timeouts Timeouts
 	// Remember is called when [ModeAuto] has found a mode that works.
-	Remember  func(Mode)
-	SessionID string // names the session in the records; empty: made
+	Remember func(Mode)
+	// NotAhead has every command wait for the answer to the one before: what a site remembers, see [Session.Follow].
+	NotAhead bool
+	// CannotAhead is called when the server turned out to need that.
+	CannotAhead func()
+	SessionID   string // names the session in the records; empty: made
 }
 
 // Session is one signed-in session. Its methods may be called from several goroutines; they take turns.
@@ -141,6 +145,8 @@ type Session struct {
 	life      context.Context
 	end       context.CancelFunc
 	choice    atomic.Pointer[modeChoice]
+	next      atomic.Pointer[following]
+	spared    atomic.Bool // nothing is sent ahead
 
 	// These belong to the operation under way.
 	conns    int
@@ -149,6 +155,9 @@ type Session struct {
 	noMLSD   bool
 	noDashA  bool // "LIST -a" is taken for a name
 	features map[string]string
+
+	plain     bool // this attempt goes without anything ahead
+	dialsBack bool // the server has opened a data connection
 }
 
 // Dial connects, negotiates TLS and signs in. Its errors are of type [*Error].
@@ -173,6 +182,7 @@ func Dial(ctx context.Context, o Options) (*Session, error) {
 		_, _ = rand.Read(b[:])
 		s.id = hex.EncodeToString(b[:])
 	}
+	s.spared.Store(o.NotAhead)
 	s.life, s.end = context.WithCancel(context.Background())
 	if err := s.connect(ctx); err != nil {
 		s.end()
@@ -205,7 +215,7 @@ func (s *Session) connect(ctx context.Context) error {
 		final: max(s.o.Timeouts.Reply, s.o.Timeouts.Stall), local: ends, replies: make(chan answer, 64),
 		done: make(chan struct{}), op: ctx}
 	s.ctl = c
-	c.log, c.note = s.record, s.note
+	c.log, c.note, c.line, c.upset = s.record, s.note, s.lineUp, s.spare
 	up := ends
 	up.Event, up.Host = connlog.ControlOpened, s.o.Host
 	s.record(up)
@@ -404,6 +414,9 @@ func (s *Session) signIn(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if greets(s.greeting, disorderly) {
+			s.spared.Store(true)
+		}
 		s.lib = lib
 		return s.lib.Login(s.o.User, s.o.Password)
 	})
@@ -546,10 +559,14 @@ func (s *Session) Close() error {
 		c.mu.Lock()
 		c.closing = true
 		c.mu.Unlock()
+		if s.choice.Load().mode == ModeActive {
+			s.takeBack() // else QUIT would wait for what was asked for in vain
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), quitLimit)
 		_, _ = c.command(ctx, "QUIT")
 		cancel()
 	}
+	s.takeBack()
 	c.fail(net.ErrClosed, connlog.Client, connlog.ReasonQuit)
 	<-c.done
 	return nil

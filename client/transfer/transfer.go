@@ -225,6 +225,7 @@ type worker struct {
 	mover
 	j       *Job
 	task    *task
+	line    []*task // taken as well, to come after task
 	scanner bool
 }
 
@@ -384,12 +385,17 @@ func (w *worker) next() *task {
 		switch {
 		case j.ctx.Err() != nil || j.open == 0:
 			return nil
+		case len(w.line) > 0:
+			w.task, w.line = w.line[0], w.line[1:]
+			w.lineUp()
+			return w.task
 		case len(j.folders) > 0 && (len(j.files) == 0 || w.scanner && len(j.files) < manyFiles):
 			last := len(j.folders) - 1
 			w.task, j.folders = j.folders[last], j.folders[:last]
 			return w.task
 		case len(j.files) > 0:
 			w.task, j.files = j.files[0], j.files[1:]
+			w.lineUp()
 			return w.task
 		}
 		j.wake.Wait()
@@ -461,6 +467,7 @@ func (s *skipped) Error() string { return s.why }
 
 func (w *worker) run() {
 	defer w.drop()
+	defer w.giveBack()
 	for {
 		t := w.next()
 		if t == nil {
@@ -471,7 +478,9 @@ func (w *worker) run() {
 				return
 			}
 		}
+		w.tellWhatFollows(t)
 		moved, err := w.do(t)
+		w.noteNotAhead()
 		if w.j.ctx.Err() != nil && err != nil {
 			return
 		}

@@ -1,0 +1,307 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"portside/connlog"
+	"portside/wire"
+)
+
+// Over a distance most of the time of small files goes into round trips. Two things can be sent before they are needed,
+// behind the command of the transfer before: the offer of the next data connection (EPSV, or EPRT with a listener that
+// stands), and in active mode the RETR that uses it as well, because it needs no answer first. So a file takes two round
+// trips in passive mode and one in active mode. STOR is never sent ahead: one that is taken back has emptied a file.
+//
+// RFC 959 lets a server answer commands in order only, but not every server reads a second command well during a
+// transfer. So whatever goes wrong with a transfer that had something sent ahead is done again without, and when that
+// works the server is spared from then on.
+
+// aheadDepth is how many downloads are asked for before they are needed.
+const aheadDepth = 4
+
+// early is a data connection that was negotiated before it is needed.
+type early struct {
+	mode    Mode
+	line    string      // EPSV, PASV, EPRT ... or PORT ...
+	command string      // the RETR behind it; empty: none was sent
+	d       *dataConn   // in active mode it waits already
+	answer  chan answer // to line
+	seq     int         // of command
+	got     []answer    // to command, until it is adopted
+	adopted bool
+	dead    bool // taken back: its replies are passed over
+}
+
+// outgoing is a command line with the early data connection that it belongs to, if any.
+type outgoing struct {
+	line  string
+	e     *early
+	offer bool // line is e's offer, else e's command
+}
+
+// following is what [Session.Follow] was told.
+type following struct {
+	more      bool
+	downloads []string
+}
+
+// Follow says what comes after the next transfer, so that the session may negotiate for it early: more transfers, and
+// the paths of the downloads among them, in their order, as far as they are downloads from the first byte on. It is kept
+// until the next call. A transfer that was not announced is as good as one that was, only slower; what was asked for in
+// vain is taken back. Servers that can't take it are found out and spared, see [Session.NotAhead].
+func (s *Session) Follow(more bool, downloads ...string) {
+	if checkNames(downloads...) != nil {
+		downloads = nil
+	}
+	s.next.Store(&following{more || len(downloads) > 0, downloads})
+}
+
+// NotAhead says that nothing is sent ahead in this session: the server can't take it, or [Options.NotAhead] said so.
+func (s *Session) NotAhead() bool { return s.spared.Load() }
+
+// SpareServer makes the session send nothing ahead from now on.
+func (s *Session) SpareServer() { s.spared.Store(true) }
+
+// spare is called when the server was found to be unable to take commands ahead.
+func (s *Session) spare() {
+	if !s.spared.Swap(true) && s.o.CannotAhead != nil {
+		s.o.CannotAhead()
+	}
+}
+
+// Servers known by their greeting.
+var (
+	// pyftpdlib carries out EPSV and EPRT while a transfer waits for its data connection, and drops that connection.
+	disorderly = []string{"pyftpdlib"}
+	// orderly ones are known to finish a transfer before they look at the next command, so an upload, which can't be told
+	// from a part of it by what the server sends, is as safe with something behind it as without.
+	orderly = []string{"vsftpd", "pure-ftpd", "portside"}
+)
+
+func greets(greeting string, names []string) bool {
+	greeting = strings.ToLower(greeting)
+	return slices.ContainsFunc(names, func(n string) bool { return strings.Contains(greeting, n) })
+}
+
+// lineUp says what to send behind the transfer command of the data connection d.
+func (s *Session) lineUp(verb string, d *dataConn) (out []outgoing) {
+	next := s.next.Load()
+	if next == nil || !next.more || s.plain || s.spared.Load() || d == nil {
+		return nil
+	}
+	if verb != "RETR" && !greets(s.greeting, orderly) {
+		return nil
+	}
+	c := s.ctl
+	c.mu.Lock()
+	lined := slices.Clone(c.early)
+	c.mu.Unlock()
+	if n := len(lined); n > 0 && lined[n-1].command == "" {
+		return nil // that offer is for the next transfer, whatever it is
+	}
+	if d.mode == ModePassive {
+		if len(lined) > 0 {
+			return nil
+		}
+		line := "EPSV"
+		if s.noEPSV && s.peer.Addr().Is4() {
+			line = "PASV"
+		}
+		e := &early{mode: d.mode, line: line, answer: make(chan answer, 1)}
+		return s.queue(out, e)
+	}
+	if !s.dialsBack {
+		return nil
+	}
+	for i, path := range next.downloads {
+		command := "RETR " + path
+		switch {
+		case i < len(lined) && lined[i].command == command:
+			continue
+		case i < len(lined) || i >= aheadDepth:
+			return out
+		}
+		e, err := s.earlyRequest(command)
+		if err != nil {
+			return out
+		}
+		out = s.queue(out, e)
+	}
+	if len(lined)+len(out) == 0 {
+		if e, err := s.earlyRequest(""); err == nil {
+			out = s.queue(out, e)
+		}
+	}
+	return out
+}
+
+// queue adds an early data connection to those that are under way, and its lines to out.
+func (s *Session) queue(out []outgoing, e *early) []outgoing {
+	c := s.ctl
+	c.mu.Lock()
+	c.early = append(c.early, e)
+	c.mu.Unlock()
+	c.aided = true
+	out = append(out, outgoing{e.line, e, true})
+	if e.command != "" {
+		out = append(out, outgoing{line: e.command, e: e})
+	}
+	return out
+}
+
+// earlyRequest opens a listener for a data connection that is not needed yet.
+func (s *Session) earlyRequest(command string) (*early, error) {
+	d := s.newData(ModeActive)
+	d.accept = s.o.Timeouts.Accept
+	lines, ln, err := d.listener(s.ctl.op)
+	if err != nil {
+		return nil, err
+	}
+	d.serve(ln, d.accept+s.ctl.final)
+	d.record(connlog.Record{Event: connlog.ActiveRequested, Command: lines[0]})
+	return &early{mode: ModeActive, line: lines[0], command: command, d: d, answer: make(chan answer, 1)}, nil
+}
+
+// adopt returns the data connection that was negotiated early for the transfer that begins now; nil: there is none.
+func (s *Session) adopt(ctx context.Context, mode Mode, limit time.Duration) (*dataConn, error) {
+	c := s.ctl
+	c.mu.Lock()
+	var e *early
+	if len(c.early) > 0 {
+		e = c.early[0]
+	}
+	c.mu.Unlock()
+	if e == nil {
+		return nil, nil
+	}
+	if e.mode != mode || e.command != "" && (e.command != c.instead || c.from != 0) {
+		s.takeBack()
+		return nil, nil
+	}
+	c.aided = true
+	a, err := c.awaitEarly(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	if len(c.early) > 0 && c.early[0] == e {
+		c.early = c.early[1:]
+	}
+	c.mu.Unlock()
+	if mode == ModePassive {
+		d := s.newData(mode)
+		if to, ok := d.offered(e.line, a.reply); ok {
+			return d, d.dial(ctx, to, limit)
+		}
+	} else if a.code >= 200 && a.code < 300 {
+		if e.command != "" {
+			c.ready = e
+		}
+		return e.d, nil
+	}
+	// Refused, though the server has taken it before: it is asked again when it has nothing else to do.
+	c.mu.Lock()
+	c.early = append([]*early{e}, c.early...)
+	c.mu.Unlock()
+	s.takeBack()
+	s.plain = true
+	s.spare()
+	return nil, nil
+}
+
+// awaitEarly waits for the answer to an offer that was asked for early.
+func (c *control) awaitEarly(ctx context.Context, e *early) (answer, error) {
+	t := time.NewTimer(c.reply)
+	defer t.Stop()
+	select {
+	case a := <-e.answer:
+		return a, nil
+	case <-c.done:
+		return answer{}, c.failure()
+	case <-ctx.Done():
+		return answer{}, context.Cause(ctx)
+	case <-t.C:
+		return answer{}, c.silent(errNoReply)
+	}
+}
+
+var errTakenBack = errors.New("it was asked for early, and not needed")
+
+// takeBack gives up what was negotiated early. A server that has begun to send meets a reset.
+func (s *Session) takeBack() {
+	c := s.ctl
+	c.mu.Lock()
+	all := c.early
+	c.early = nil
+	for _, e := range all {
+		e.dead = true
+	}
+	c.mu.Unlock()
+	for _, e := range all {
+		d := e.d
+		if d == nil {
+			select {
+			case a := <-e.answer:
+				d = s.newData(e.mode)
+				if to, ok := d.offered(e.line, a.reply); ok {
+					d.record(connlog.Record{Event: connlog.OfferExpired, To: to, Reason: connlog.ReasonNotTaken})
+				}
+			default: // not answered: nothing was offered
+			}
+			continue
+		}
+		d.stop(errTakenBack)
+		_ = d.Close()
+		if d.tcp == nil {
+			d.record(connlog.Record{Event: connlog.OfferExpired, Reason: connlog.ReasonNotTaken})
+			continue
+		}
+		d.command = wire.Mask(e.command)
+		d.end(&dataError{mode: e.mode, reason: connlog.ReasonCancelled, opened: true, err: errTakenBack}, 0)
+	}
+}
+
+// place says which of the commands that wait for an answer r answers, and whether the server has answered a command that
+// was sent ahead before the transfer in front of it. c.mu is held.
+func (c *control) place(r reply) (i int, disorder bool) {
+	if len(c.waiting) < 2 || r.preliminary() || !slices.Contains(transferVerbs, c.waiting[0].verb) || !c.waiting[1].offer {
+		return 0, false
+	}
+	switch c.waiting[1].verb {
+	case "EPSV":
+		disorder = r.code == 229
+	case "PASV":
+		disorder = r.code == 227
+	default:
+		disorder = r.code == 200
+	}
+	if disorder {
+		return 1, true
+	}
+	return 0, false
+}
+
+// mayRepeat says that a transfer that had something sent ahead failed in a way that the same transfer alone may not.
+func (s *Session) mayRepeat(err error) bool {
+	c := s.ctl
+	if !c.aided || c.op.Err() != nil {
+		return false
+	}
+	if c.failure() != nil {
+		s.spared.Store(true) // perhaps for that reason: the next session of this errand goes without
+		return false
+	}
+	if _, local := asType[*localError](s.reason(err)); local {
+		return false
+	}
+	return c.begun || !aboutTheFile(c.last)
+}
+
+// aboutTheFile says that a refusal is about the file, and nothing else is wrong.
+func aboutTheFile(r reply) bool {
+	return slices.Contains([]int{452, 530, 532, 550, 551, 552, 553}, r.code)
+}
