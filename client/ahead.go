@@ -117,7 +117,11 @@ func (s *Session) lineUp(verb string, d *dataConn) (out []outgoing) {
 	if !s.dialsBack {
 		return nil
 	}
-	for i, path := range next.downloads {
+	downloads := next.downloads
+	if s.tlsConfig != nil {
+		downloads = nil // a server that meets a reset in the midst of a handshake may end the session: vsftpd does
+	}
+	for i, path := range downloads {
 		command := "RETR " + path
 		switch {
 		case i < len(lined) && lined[i].command == command:
@@ -180,7 +184,8 @@ func (s *Session) adopt(ctx context.Context, mode Mode, limit time.Duration) (*d
 	}
 	if e.mode != mode || e.command != "" && (e.command != c.instead || c.from != 0) {
 		s.takeBack()
-		return nil, nil
+		c.settle(func() {})
+		return nil, c.failure()
 	}
 	c.aided = true
 	a, err := c.awaitEarly(ctx, e)
@@ -208,9 +213,10 @@ func (s *Session) adopt(ctx context.Context, mode Mode, limit time.Duration) (*d
 	c.early = append([]*early{e}, c.early...)
 	c.mu.Unlock()
 	s.takeBack()
+	c.settle(func() {})
 	s.plain = true
 	s.spare()
-	return nil, nil
+	return nil, c.failure()
 }
 
 // awaitEarly waits for the answer to an offer that was asked for early.
@@ -239,6 +245,9 @@ func (s *Session) takeBack() {
 	c.early = nil
 	for _, e := range all {
 		e.dead = true
+		if e.command != "" && !slices.ContainsFunc(e.got, func(a answer) bool { return !a.preliminary() }) {
+			c.unclear = true
+		}
 	}
 	c.mu.Unlock()
 	for _, e := range all {

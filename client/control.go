@@ -58,6 +58,7 @@ type control struct {
 	instead string // goes out in place of the next RETR
 	from    int64  // the offset of that
 	ready   *early // has sent the next RETR already
+	unclear bool   // a transfer was taken back, and nobody counts how often the server answers that
 	aided   bool   // something was sent ahead, of this transfer or behind it
 	last    reply  // the last final reply, as the server sent it
 	begun   bool   // the transfer command had its preliminary reply
@@ -210,7 +211,7 @@ func (c *control) fail(err error, by connlog.Side, reason connlog.Reason) {
 	} else {
 		_ = c.tcp.Close()
 	}
-	if data != nil {
+	if data != nil && (reason == connlog.ReasonQuit || !data.done()) {
 		data.stop(err)
 	}
 	for _, e := range early {
@@ -443,12 +444,12 @@ func (c *control) Read(p []byte) (int, error) {
 // receive waits for the next reply and puts it, as the library wants it, into pending.
 func (c *control) receive() error {
 	for {
-		if err := c.failure(); err != nil && len(c.replies) == 0 {
+		c.mu.Lock()
+		data, err, kept := c.data, c.err, len(c.stash)+len(c.replies)
+		c.mu.Unlock()
+		if err != nil && kept == 0 {
 			return err
 		}
-		c.mu.Lock()
-		data := c.data
-		c.mu.Unlock()
 		limit, given := c.reply, false
 		if c.begun {
 			limit = c.final
@@ -535,23 +536,31 @@ func (c *control) settle(abort func()) {
 		return slices.Contains(transferVerbs, s.verb) && (s.early == nil || s.early.adopted)
 	})
 	broken := c.err != nil
-	c.settles = running && !broken
+	unclear := c.unclear
+	c.unclear = false
+	c.settles = (running || unclear) && !broken
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
 		c.settles = false
 		c.mu.Unlock()
 	}()
-	if !running || broken {
+	if !running && !unclear || broken {
 		abort()
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), min(abortLimit, c.reply))
 	defer cancel()
 	last := c.last
-	err := c.send("ABOR")
-	abort()
-	marked := false
+	var err error
+	marked := !running
+	if running {
+		err = c.send("ABOR")
+		abort()
+	} else {
+		abort()
+		err = c.send("PWD")
+	}
 	for err == nil {
 		select {
 		case a := <-c.replies:

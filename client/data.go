@@ -368,6 +368,13 @@ func (d *dataConn) answered(r reply) {
 	}
 }
 
+// done says that the server has given its last word to the transfer, so that what is left of it comes without more words.
+func (d *dataConn) done() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.final
+}
+
 func (d *dataConn) cause() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

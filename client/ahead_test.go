@@ -1,0 +1,350 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"portside/connlog"
+)
+
+// several gets files into a folder, each with word of what follows, and returns what came.
+func several(t *testing.T, s *Session, paths ...string) []string {
+	t.Helper()
+	var got []string
+	for i, p := range paths {
+		s.Follow(i < len(paths)-1, paths[i+1:]...)
+		f, err := os.Create(filepath.Join(t.TempDir(), "x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Get(context.Background(), p, 0, f)
+		f.Close()
+		b, rerr := os.ReadFile(f.Name())
+		if rerr != nil {
+			t.Fatal(rerr)
+		}
+		if err != nil {
+			got = append(got, "error: "+err.Error())
+			continue
+		}
+		got = append(got, string(b))
+	}
+	return got
+}
+
+// alphabet gives a peer the files a to h, each holding its name three times.
+func alphabet(p *peer) (paths, want []string) {
+	for c := 'a'; c <= 'h'; c++ {
+		p.files[string(c)] = strings.Repeat(string(c), 3)
+		paths, want = append(paths, string(c)), append(want, p.files[string(c)])
+	}
+	return paths, want
+}
+
+func TestTheNextOfferIsAskedForWithTheTransferBefore(t *testing.T) {
+	p := newPeer(t)
+	paths, want := alphabet(p)
+	p.on["RETR"] = func(c *peerConn, arg string) {
+		if arg != "h" { // the last one has nothing behind it
+			line, err := c.br.Peek(4)
+			if err != nil || string(line) != "EPSV" {
+				t.Errorf("behind RETR %s: %q %v", arg, line, err)
+			}
+		}
+		c.answer("RETR", arg)
+	}
+	s, b := dial(t, Options{Target: p.target(), Mode: ModePassive})
+	if got := several(t, s, paths...); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	offers, opened := b.find(connlog.PassiveOffered), b.find(connlog.DataOpened)
+	if len(offers) != len(paths) || len(opened) != len(paths) || s.NotAhead() {
+		t.Fatal(len(offers), len(opened), s.NotAhead())
+	}
+	for i := range paths {
+		if offers[i].Conn != i+1 || opened[i].Conn != i+1 || offers[i].To != opened[i].To || opened[i].Initiator != connlog.Client {
+			t.Errorf("%+v\n%+v", offers[i], opened[i])
+		}
+	}
+}
+
+func TestActiveDownloadsAreAskedForSeveralAtOnce(t *testing.T) {
+	p := newPeer(t)
+	paths, want := alphabet(p)
+	most := 0
+	p.on["RETR"] = func(c *peerConn, arg string) {
+		if arg == "c" { // all that is ahead by now is in one piece behind it
+			behind, _ := c.br.Peek(c.br.Buffered())
+			most = strings.Count(string(behind), "RETR")
+		}
+		c.answer("RETR", arg)
+	}
+	s, b := dial(t, Options{Target: p.target(), Mode: ModeActive})
+	if got := several(t, s, paths...); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if most == 0 {
+		t.Errorf("nothing came behind the third; %q", p.lines())
+	}
+	closed := b.find(connlog.DataClosed)
+	if len(closed) != len(paths) || s.NotAhead() {
+		t.Fatalf("%+v", closed)
+	}
+	for i, r := range closed {
+		if r.Initiator != connlog.Server || r.Command != "RETR "+paths[i] || r.Bytes != 3 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func TestAMissingFileDoesNotDisturbWhatIsAhead(t *testing.T) {
+	for _, mode := range []Mode{ModePassive, ModeActive} {
+		p := newPeer(t)
+		paths, want := alphabet(p)
+		p.on["RETR"] = func(c *peerConn, arg string) {
+			if arg == "d" {
+				c.say("550 No such file")
+				return
+			}
+			c.answer("RETR", arg)
+		}
+		s, b := dial(t, Options{Target: p.target(), Mode: mode})
+		got := several(t, s, paths...)
+		if !strings.Contains(got[3], "No such file") {
+			t.Errorf("%s: %q", mode, got[3])
+		}
+		got[3] = want[3]
+		if !slices.Equal(got, want) || s.NotAhead() || len(b.find(connlog.OfferExpired)) != 0 {
+			t.Errorf("%s: %q %v", mode, got, s.NotAhead())
+		}
+	}
+}
+
+func TestWhatWasAskedForInVainIsTakenBackAndSaid(t *testing.T) {
+	for _, mode := range []Mode{ModePassive, ModeActive} {
+		p := newPeer(t)
+		paths, want := alphabet(p)
+		s, b := dial(t, Options{Target: p.target(), Mode: mode})
+		if got := several(t, s, paths[:3]...); !slices.Equal(got, want[:3]) {
+			t.Fatal(got)
+		}
+		s.Follow(true, "g", "h")
+		if _, err := s.Get(context.Background(), "a", 0, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		s.Follow(false)
+		// Another file than the one that was announced, a listing, and a command in between.
+		if r, err := s.Raw(context.Background(), "NOOP"); r.Code != 200 || err != nil {
+			t.Error(r, err)
+		}
+		if got := several(t, s, "e"); got[0] != "eee" {
+			t.Errorf("%s: %q", mode, got)
+		}
+		if l, err := s.List(context.Background(), ""); err != nil || len(l) != 1 {
+			t.Error(l, err)
+		}
+		back := len(b.find(connlog.OfferExpired))
+		for _, r := range b.find(connlog.DataFailed) {
+			if r.Reason == connlog.ReasonCancelled {
+				back++
+			}
+		}
+		if want := map[Mode]int{ModePassive: 0, ModeActive: 2}[mode]; back != want {
+			t.Errorf("%s: %d were taken back, want %d", mode, back, want)
+		}
+		if s.NotAhead() {
+			t.Error("the server was spared for nothing")
+		}
+	}
+}
+
+func TestAnOfferThatNobodyUsedIsTakenBackAtTheEnd(t *testing.T) {
+	p := newPeer(t)
+	s, b := dial(t, Options{Target: p.target(), Mode: ModePassive})
+	s.Follow(true)
+	if _, err := s.Get(context.Background(), "a.txt", 0, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if r := b.find(connlog.OfferExpired); len(r) != 1 || r[0].Reason != connlog.ReasonNotTaken || !r[0].To.IsValid() || r[0].Conn != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Servers that can't take a command during a transfer, each in its own way. Every file arrives all the same.
+func TestAServerThatCantTakeCommandsAheadIsFoundOutAndSpared(t *testing.T) {
+	refuse := func(reply string) func(c *peerConn, arg string) {
+		return func(c *peerConn, arg string) {
+			c.say("150 Here")
+			conn := c.open()
+			if conn == nil {
+				return
+			}
+			if c.br.Buffered() > 0 { // a command has come meanwhile
+				c.br.Discard(c.br.Buffered())
+				c.say("%s", reply)
+			}
+			io.WriteString(conn, c.files[arg])
+			conn.Close()
+			c.say("226 Done")
+		}
+	}
+	for name, retr := range map[string]func(c *peerConn, arg string){
+		"450":       refuse("450 EPSV: data transfer in progress"),
+		"503":       refuse("503 Bad sequence of commands"),
+		"500":       refuse("500 Not during a transfer"),
+		"swallowed": func(c *peerConn, arg string) { c.br.Discard(c.br.Buffered()); c.answer("RETR", arg) },
+		"offer first": func(c *peerConn, arg string) {
+			c.say("150 Here")
+			conn := c.open()
+			if conn == nil {
+				return
+			}
+			if c.br.Buffered() > 0 {
+				line, _ := c.br.ReadString('\n')
+				verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+				c.answer(verb, rest)
+			}
+			io.WriteString(conn, c.files[arg])
+			conn.Close()
+			c.say("226 Done")
+		},
+		"dropped": func(c *peerConn, arg string) {
+			c.say("150 Here")
+			conn := c.open()
+			if conn == nil {
+				return
+			}
+			if c.br.Buffered() > 0 {
+				c.br.Discard(c.br.Buffered())
+				conn.(*net.TCPConn).SetLinger(0)
+				conn.Close()
+				c.say("426 Another command came")
+				c.say("500 What?")
+				return
+			}
+			io.WriteString(conn, c.files[arg])
+			conn.Close()
+			c.say("226 Done")
+		},
+	} {
+		for _, mode := range []Mode{ModePassive, ModeActive} {
+			t.Run(name+" "+string(mode), func(t *testing.T) {
+				p := newPeer(t)
+				paths, want := alphabet(p)
+				p.on["RETR"] = retr
+				told := 0
+				s, _ := dial(t, Options{Target: p.target(), Mode: mode, CannotAhead: func() { told++ }, Timeouts: short})
+				var got []string
+				for tries := 0; len(got) < len(paths) && tries < 4; tries++ {
+					// What a transfer job does when the session was lost: the next one is spared.
+					if s.Err() != nil {
+						if !s.NotAhead() {
+							t.Error("the session was lost, and the server not spared")
+						}
+						s, _ = dial(t, Options{Target: p.target(), Mode: mode, NotAhead: true})
+					}
+					for _, one := range several(t, s, paths[len(got):]...) {
+						if strings.HasPrefix(one, "error: ") {
+							t.Log(one)
+							break
+						}
+						got = append(got, one)
+					}
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%q", got)
+				}
+				if !s.NotAhead() {
+					t.Error("the server was not spared")
+				}
+			})
+		}
+	}
+}
+
+func TestACancelledDownloadTakesBackWhatIsAhead(t *testing.T) {
+	for _, mode := range []Mode{ModePassive, ModeActive} {
+		p := newPeer(t)
+		paths, want := alphabet(p)
+		p.files["d"] = strings.Repeat("d", 100)
+		s, _ := dial(t, Options{Target: p.target(), Mode: mode})
+		if got := several(t, s, paths[:3]...); !slices.Equal(got, want[:3]) {
+			t.Fatal(got)
+		}
+		s.Follow(true, "e", "f", "g")
+		ctx, cancel := context.WithCancel(context.Background())
+		_, err := s.Get(ctx, "d", 0, writerFunc(func(b []byte) (int, error) { cancel(); return 0, ctx.Err() }))
+		if err == nil {
+			t.Error("no error")
+		}
+		if s.Err() != nil {
+			t.Fatalf("%s: the session was lost: %v", mode, s.Err())
+		}
+		if got := several(t, s, "h", "a"); !slices.Equal(got, []string{"hhh", "aaa"}) {
+			t.Errorf("%s: %q", mode, got)
+		}
+	}
+}
+
+func TestAServerThatGoesAwayAfterAnUnusedOfferIsNoticed(t *testing.T) {
+	p := newPeer(t)
+	offers := 0
+	p.on["EPSV"] = func(c *peerConn, arg string) {
+		c.answer("EPSV", arg)
+		if offers++; offers == 2 {
+			c.say("421 Nobody used the port")
+			c.Conn.Close()
+		}
+	}
+	s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive})
+	s.Follow(true)
+	if _, err := s.Get(context.Background(), "a.txt", 0, io.Discard); err != nil {
+		t.Fatal(err) // the file had come whole
+	}
+	select {
+	case <-s.ctl.done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the end was not noticed")
+	}
+	if _, err := s.Get(context.Background(), "a.txt", 0, io.Discard); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestUploadsGoAheadWithKnownServersOnly(t *testing.T) {
+	for greeting, ahead := range map[string]bool{"220 (vsFTPd 3.0.5)": true, "220 A server": false} {
+		p := newPeer(t)
+		p.greeting = greeting
+		behind := make(chan bool, 3)
+		p.on["STOR"] = func(c *peerConn, arg string) {
+			behind <- c.br.Buffered() > 0
+			c.answer("STOR", arg)
+		}
+		s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive})
+		for i := range 3 {
+			s.Follow(i < 2)
+			if _, err := s.Put(context.Background(), fmt.Sprint("up", i), 0, strings.NewReader(fmt.Sprint("body ", i))); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-behind; got != (ahead && i < 2) {
+				t.Errorf("%s: something behind STOR number %d: %v", greeting, i, got)
+			}
+		}
+		p.mu.Lock()
+		for i := range 3 {
+			if p.stored[fmt.Sprint("up", i)] != fmt.Sprint("body ", i) {
+				t.Errorf("%q", p.stored)
+			}
+		}
+		p.mu.Unlock()
+	}
+}
