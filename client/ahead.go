@@ -23,6 +23,9 @@ import (
 // aheadDepth is how many downloads are asked for before they are needed.
 const aheadDepth = 4
 
+// earlyLimit is how long an offer that was asked for early may take when it is needed: the transfer in front of it is over.
+const earlyLimit = 5 * time.Second
+
 // early is a data connection that was negotiated before it is needed.
 type early struct {
 	mode    Mode
@@ -79,7 +82,10 @@ var (
 	disorderly = []string{"pyftpdlib"}
 	// orderly ones are known to finish a transfer before they look at the next command, so an upload, which can't be told
 	// from a part of it by what the server sends, is as safe with something behind it as without.
-	orderly = []string{"vsftpd", "pure-ftpd", "portside"}
+	orderly = []string{"vsftpd", "portside"}
+	// Pure-FTPd answers 500 to what comes during a transfer. What comes in one piece with the transfer command it has read
+	// before: that is so for EPSV, and not in active mode, where more is sent ahead while files move.
+	oneAtATime = []string{"pure-ftpd"}
 )
 
 func greets(greeting string, names []string) bool {
@@ -114,7 +120,7 @@ func (s *Session) lineUp(verb string, d *dataConn) (out []outgoing) {
 		e := &early{mode: d.mode, line: line, answer: make(chan answer, 1)}
 		return s.queue(out, e)
 	}
-	if !s.dialsBack {
+	if !s.dialsBack || greets(s.greeting, oneAtATime) {
 		return nil
 	}
 	downloads := next.downloads
@@ -189,7 +195,9 @@ func (s *Session) adopt(ctx context.Context, mode Mode, limit time.Duration) (*d
 	}
 	c.aided = true
 	a, err := c.awaitEarly(ctx, e)
-	if err != nil {
+	if errors.Is(err, errNoReply) {
+		c.unclear = true // the server has passed over what came during a transfer
+	} else if err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -197,12 +205,12 @@ func (s *Session) adopt(ctx context.Context, mode Mode, limit time.Duration) (*d
 		c.early = c.early[1:]
 	}
 	c.mu.Unlock()
-	if mode == ModePassive {
+	if err == nil && mode == ModePassive {
 		d := s.newData(mode)
 		if to, ok := d.offered(e.line, a.reply); ok {
 			return d, d.dial(ctx, to, limit)
 		}
-	} else if a.code >= 200 && a.code < 300 {
+	} else if err == nil && a.code >= 200 && a.code < 300 {
 		if e.command != "" {
 			c.ready = e
 		}
@@ -221,7 +229,7 @@ func (s *Session) adopt(ctx context.Context, mode Mode, limit time.Duration) (*d
 
 // awaitEarly waits for the answer to an offer that was asked for early.
 func (c *control) awaitEarly(ctx context.Context, e *early) (answer, error) {
-	t := time.NewTimer(c.reply)
+	t := time.NewTimer(min(c.reply, earlyLimit))
 	defer t.Stop()
 	select {
 	case a := <-e.answer:
@@ -231,7 +239,7 @@ func (c *control) awaitEarly(ctx context.Context, e *early) (answer, error) {
 	case <-ctx.Done():
 		return answer{}, context.Cause(ctx)
 	case <-t.C:
-		return answer{}, c.silent(errNoReply)
+		return answer{}, errNoReply
 	}
 }
 
