@@ -175,6 +175,17 @@ func (r *remote) clientOptions(target client.Target, mode client.Mode) client.Op
 			})
 		}
 	}
+	o.NotAhead = set.Sites[key].NotAhead
+	o.CannotAhead = func() {
+		if a.Settings().Sites[key].NotAhead {
+			return // another session has found it out
+		}
+		a.keepSettings(func(s *Settings) {
+			site := s.Sites[key]
+			site.NotAhead = true
+			s.Sites[key] = site
+		})
+	}
 	if set.Connect.ActiveMin > 0 {
 		o.ActivePorts = client.PortRange{Min: uint16(set.Connect.ActiveMin), Max: uint16(set.Connect.ActiveMax)}
 	}

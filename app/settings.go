@@ -94,6 +94,7 @@ type ConnectSettings struct {
 type Site struct {
 	Mode        client.Mode `json:"mode,omitempty"`              // the mode that Auto found to work
 	Certificate string      `json:"certificateSHA256,omitempty"` // trusted by the person, for good
+	NotAhead    bool        `json:"notAhead,omitempty"`          // it can't take commands ahead, see client.Session.Follow
 }
 
 // DefaultSettings is what a first start uses: port 2121 (which needs no rights), anonymous and read-only, and the
