@@ -57,7 +57,7 @@ type following struct {
 // until the next call. A transfer that was not announced is as good as one that was, only slower; what was asked for in
 // vain is taken back. Servers that can't take it are found out and spared, see [Session.NotAhead].
 func (s *Session) Follow(more bool, downloads ...string) {
-	if checkNames(downloads...) != nil {
+	if s.checkCharset(downloads...) != nil {
 		downloads = nil
 	}
 	s.next.Store(&following{more || len(downloads) > 0, downloads})

@@ -33,6 +33,10 @@ type control struct {
 	line  func(verb string, d *dataConn) []outgoing // what goes out behind a transfer command
 	upset func()                                    // told that the server answers out of order
 
+	encode  func(string) (string, error) // a line for the wire
+	decode  func(string) string          // a line from the wire
+	account string                       // for a server that asks for it
+
 	replies chan answer
 	done    chan struct{} // closed when the reader has ended; err is set by then
 	life    context.Context
@@ -99,6 +103,9 @@ func (c *control) run(br *bufio.Reader) {
 			}
 			c.lost(err)
 			return
+		}
+		for i := range r.lines {
+			r.lines[i] = c.decode(r.lines[i])
 		}
 		c.log(connlog.Record{Event: connlog.ReplySent, Channel: connlog.Control, Reply: r.String()})
 		if !c.sort(r) {
@@ -238,6 +245,13 @@ func (c *control) send(line string, ahead ...outgoing) error {
 // write writes command lines in one piece.
 func (c *control) write(lines []outgoing) error {
 	var text strings.Builder
+	for _, o := range lines {
+		wired, err := c.encode(o.line)
+		if err != nil {
+			return err
+		}
+		text.WriteString(wired + "\r\n")
+	}
 	c.mu.Lock()
 	if c.err != nil {
 		c.mu.Unlock()
@@ -255,7 +269,6 @@ func (c *control) write(lines []outgoing) error {
 			}
 		}
 		c.waiting = append(c.waiting, w)
-		text.WriteString(o.line + "\r\n")
 	}
 	data := c.data
 	c.mu.Unlock()
@@ -393,7 +406,9 @@ func (c *control) Write(p []byte) (int, error) {
 		case verb == "PRET" && c.instead != "":
 			line = "PRET " + c.instead
 		}
-		_ = c.send(line)
+		if err := c.send(line); err != nil && c.failure() == nil {
+			c.pending = []reply{oneLine(553, err.Error())}
+		}
 	}
 }
 
@@ -468,6 +483,12 @@ func (c *control) receive() error {
 			c.last = a.reply
 			c.note(a.to.verb, a.reply)
 		}
+		if a.code == 332 && c.account != "" && (a.to.verb == "USER" || a.to.verb == "PASS") {
+			if err := c.send("ACCT " + c.account); err != nil {
+				return err
+			}
+			continue
+		}
 		transfer := slices.Contains(transferVerbs, a.to.verb)
 		switch {
 		case a.preliminary() && (!transfer || c.begun):
@@ -517,7 +538,7 @@ func featReply(r reply) reply {
 
 // usual is the one success code that the library takes for a command. Servers use others of the same hundred.
 var usual = map[string]int{
-	"CWD": 250, "CDUP": 250, "DELE": 250, "RMD": 250, "RNTO": 250, "MKD": 257, "PWD": 257, "USER": 230, "PASS": 230, "TYPE": 200,
+	"CWD": 250, "CDUP": 250, "DELE": 250, "RMD": 250, "RNTO": 250, "MKD": 257, "PWD": 257, "USER": 230, "PASS": 230, "ACCT": 230, "TYPE": 200,
 	"NOOP": 200, "PBSZ": 200, "PROT": 200, "SIZE": 213, "MDTM": 213, "MFMT": 213, "OPTS": 200,
 }
 

@@ -35,6 +35,7 @@ func (s *Session) list(ctx context.Context, dir string, piece func([]Entry)) ([]
 		}
 		if !strings.ContainsAny(dir, "*?[]{}~") {
 			entries, err = s.listUnix(dir, piece)
+			entries = s.setClock(dir, entries, err)
 			return err
 		}
 		// The server may take it for a pattern, so it is listed from within.
@@ -46,6 +47,7 @@ func (s *Session) list(ctx context.Context, dir string, piece func([]Entry)) ([]
 			return err
 		}
 		entries, err = s.listUnix("", piece)
+		entries = s.setClock("", entries, err)
 		if s.ctl.failure() == nil && s.ctl.op.Err() == nil {
 			last := s.ctl.last
 			if back := s.lib.ChangeDir(here); err == nil {
@@ -83,7 +85,7 @@ func (s *Session) listWith(verb, arg string, parse parser, piece func([]Entry)) 
 	if arg != "" {
 		command += " " + arg
 	}
-	l := lister{parse: parse, now: time.Now(), piece: piece}
+	l := lister{parse: parse, now: time.Now(), piece: piece, decode: s.decode}
 	err := s.retrieve(command, arg, 0, l.read, nil)
 	if err == nil {
 		err = l.judge()
@@ -391,7 +393,7 @@ type modeChoice struct {
 
 // Rename moves a file or folder (RNFR, RNTO).
 func (s *Session) Rename(ctx context.Context, from, to string) error {
-	if err := checkNames(to); err != nil {
+	if err := s.checkCharset(to); err != nil {
 		return &Error{Op: "rename", On: from, Reason: connlog.ReasonPolicy, Err: err}
 	}
 	return s.do(ctx, "rename", from, func() error { return s.lib.Rename(from, to) })
@@ -488,7 +490,7 @@ type Reply struct {
 // gets none.
 func (s *Session) Raw(ctx context.Context, line string) (Reply, error) {
 	var out Reply
-	if err := checkNames(line); err != nil {
+	if err := s.checkCharset(line); err != nil {
 		return out, &Error{Op: "send", On: wire.Mask(line), Reason: connlog.ReasonPolicy, Err: err}
 	}
 	err := s.do(ctx, "send", wire.Mask(line), func() error {
@@ -509,6 +511,7 @@ const (
 // lister reads a listing that is written to it.
 type lister struct {
 	parse   parser
+	decode  func(string) string
 	now     time.Time
 	entries []Entry
 	lines   int    // that say something
@@ -562,7 +565,7 @@ func (l *lister) Write(p []byte) (int, error) {
 }
 
 func (l *lister) line(b []byte) {
-	line := strings.TrimSuffix(string(b), "\r")
+	line := l.decode(strings.TrimSuffix(string(b), "\r"))
 	if line == "" {
 		return
 	}

@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/jlaffaye/ftp"
+	"golang.org/x/text/encoding"
 
 	"portside/connlog"
 	"portside/wire"
@@ -127,6 +128,14 @@ type Options struct {
 	// CannotAhead is called when the server turned out to need that.
 	CannotAhead func()
 	SessionID   string // names the session in the records; empty: made
+	// Account is sent with ACCT when the server asks for one (332, RFC 959 section 4.1.1).
+	Account string
+	// Charset is the character set of the server's names, see [Charset]; empty: UTF-8, and bytes that are none as they are.
+	Charset string
+	// TimeOffset is how far the times in LIST's listings are ahead of UTC; nil: measured, see [Session.TimeOffset].
+	TimeOffset *time.Duration
+	// InClear is asked before a password goes out without TLS to peer; nil allows it. With an error nothing is sent.
+	InClear func(ctx context.Context, peer netip.AddrPort) error
 }
 
 // Session is one signed-in session. Its methods may be called from several goroutines; they take turns.
@@ -146,7 +155,9 @@ type Session struct {
 	end       context.CancelFunc
 	choice    atomic.Pointer[modeChoice]
 	next      atomic.Pointer[following]
-	spared    atomic.Bool // nothing is sent ahead
+	spared    atomic.Bool       // nothing is sent ahead
+	charset   encoding.Encoding // nil: UTF-8
+	clock     clock
 
 	// These belong to the operation under way.
 	conns    int
@@ -183,6 +194,10 @@ func Dial(ctx context.Context, o Options) (*Session, error) {
 		s.id = hex.EncodeToString(b[:])
 	}
 	s.spared.Store(o.NotAhead)
+	if err := s.openCharset(); err != nil {
+		return nil, err
+	}
+	s.clock.set(o.TimeOffset)
 	s.life, s.end = context.WithCancel(context.Background())
 	if err := s.connect(ctx); err != nil {
 		s.end()
@@ -202,7 +217,7 @@ func (s *Session) record(r connlog.Record) {
 
 // connect does everything up to the protected control connection, and starts to read it.
 func (s *Session) connect(ctx context.Context) error {
-	if err := checkNames(s.o.User, s.o.Password, s.o.Host); err != nil {
+	if err := s.checkCharset(s.o.User, s.o.Password, s.o.Account, s.o.Host); err != nil {
 		return &Error{Op: "sign in", Reason: connlog.ReasonPolicy, Err: err}
 	}
 	tcp, err := s.dialControl(ctx)
@@ -216,6 +231,8 @@ func (s *Session) connect(ctx context.Context) error {
 		done: make(chan struct{}), op: ctx}
 	s.ctl = c
 	c.log, c.note, c.line, c.upset = s.record, s.note, s.lineUp, s.spare
+	c.log, c.note = s.record, s.note
+	c.encode, c.decode, c.account = s.encode, s.decode, s.o.Account
 	up := ends
 	up.Event, up.Host = connlog.ControlOpened, s.o.Host
 	s.record(up)
@@ -223,6 +240,9 @@ func (s *Session) connect(ctx context.Context) error {
 	// Until the reader runs, a cancelled context ends reads and writes through the deadline.
 	stop := context.AfterFunc(ctx, func() { _ = tcp.SetDeadline(past) })
 	br, greeting, err := s.greet(ctx)
+	if err == nil {
+		err = s.mayGoInClear(ctx)
+	}
 	if !stop() { // cancelled: whatever else failed was a consequence
 		err = context.Cause(ctx)
 	}
@@ -407,6 +427,9 @@ func (s *Session) signIn(ctx context.Context) error {
 			ftp.DialWithDisabledEPSV(true), // PASV stands for "a data connection, please"; see control
 			ftp.DialWithWritingMDTM(true),  // vsftpd sets times so; others answer 550
 		}
+		if s.charset != nil {
+			options = append(options, ftp.DialWithDisabledUTF8(true))
+		}
 		if s.tlsConfig != nil {
 			options = append(options, ftp.DialWithTLS(s.tlsConfig)) // only makes Login send PBSZ and PROT
 		}
@@ -426,7 +449,7 @@ func (s *Session) signIn(ctx context.Context) error {
 func (s *Session) note(verb string, r reply) {
 	rec := connlog.Record{Channel: connlog.Control, User: s.o.User, Reply: r.String()}
 	switch {
-	case verb != "USER" && verb != "PASS":
+	case verb != "USER" && verb != "PASS" && verb != "ACCT":
 		if verb == "FEAT" && r.code == 211 {
 			s.features = map[string]string{}
 			for _, line := range features(r) {
@@ -481,7 +504,7 @@ func (s *Session) operate(ctx context.Context, op, on string, do func() error) e
 
 // do waits for its turn and runs an operation.
 func (s *Session) do(ctx context.Context, op, on string, run func() error) error {
-	if err := checkNames(on); err != nil {
+	if err := s.checkCharset(on); err != nil {
 		return &Error{Op: op, On: on, Reason: connlog.ReasonPolicy, Err: err}
 	}
 	select {

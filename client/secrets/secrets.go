@@ -1,0 +1,122 @@
+// Package secrets keeps passwords: in the system's keyring (Secret Service, Keychain, Credential Manager), and where there is
+// none in a vault, a file that is encrypted with a master password. It knows nothing of sites and FTP, so it stands beside
+// the site book and not in it: a secret has a key and a value.
+//
+// It promises: nothing is ever written in clear; no error and no log names a secret; nothing waits without a limit, also
+// where a session bus hangs or there is none; a vault is whole or the one before.
+//
+// Sources: the Secret Service API of freedesktop.org by github.com/zalando/go-keyring, age-encryption.org/v1 by
+// filippo.io/age.
+package secrets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/zalando/go-keyring"
+)
+
+// Errors of a [Store].
+var (
+	ErrNotFound = errors.New("no such secret is kept")
+	// ErrLocked: the vault's master password is needed first.
+	ErrLocked = errors.New("the vault is locked")
+	// ErrUnavailable: there is no keyring here, or it doesn't answer.
+	ErrUnavailable = errors.New("this system has no keyring that answers")
+	// ErrPassword: that was not the master password.
+	ErrPassword = errors.New("that is not the master password")
+)
+
+// Store keeps secrets. Its methods are safe for concurrent use, may wait as long as ctx allows, and return errors that wrap
+// one of those above where one fits.
+type Store interface {
+	Get(ctx context.Context, key string) (string, error)
+	Set(ctx context.Context, key, value string) error
+	// Delete takes a secret out; one that isn't there is no error.
+	Delete(ctx context.Context, key string) error
+}
+
+// Limits of the keyring: to find out whether there is one, and to wait for it when it may have asked the person to unlock it.
+const (
+	probeLimit   = 3 * time.Second
+	keyringLimit = 60 * time.Second
+)
+
+// service is the name under which the system's keyring lists the secrets.
+const service = "portside"
+
+// Keyring is the system's keyring. Make it with [OpenKeyring].
+type Keyring struct {
+	mu     sync.Mutex
+	broken bool // it did not answer once: nothing more is asked of it, so at most one call is left hanging
+}
+
+// OpenKeyring finds the system's keyring. The error wraps [ErrUnavailable] when there is none; that is known within seconds,
+// and at once where there is no session bus.
+func OpenKeyring(ctx context.Context) (*Keyring, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	if err := probe(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrUnavailable, err)
+	}
+	return &Keyring{}, nil
+}
+
+// call runs f, which can't be cancelled, and gives it up when it takes too long.
+func (k *Keyring) call(ctx context.Context, f func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, keyringLimit)
+	defer cancel()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.broken {
+		return ErrUnavailable
+	}
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		switch {
+		case errors.Is(err, keyring.ErrNotFound):
+			return ErrNotFound
+		case errors.Is(err, keyring.ErrSetDataTooBig):
+			return errors.New("the password is too long for the system's keyring")
+		case err != nil:
+			return fmt.Errorf("%w: %v", ErrUnavailable, err)
+		}
+		return nil
+	case <-ctx.Done():
+		k.broken = true
+		return fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+// Get is of [Store].
+func (k *Keyring) Get(ctx context.Context, key string) (string, error) {
+	var value string
+	err := k.call(ctx, func() error {
+		v, err := keyring.Get(service, key)
+		value = v
+		return err
+	})
+	if err != nil {
+		return "", err // value may still be written to
+	}
+	return value, nil
+}
+
+// Set is of [Store].
+func (k *Keyring) Set(ctx context.Context, key, value string) error {
+	return k.call(ctx, func() error { return keyring.Set(service, key, value) })
+}
+
+// Delete is of [Store].
+func (k *Keyring) Delete(ctx context.Context, key string) error {
+	err := k.call(ctx, func() error { return keyring.Delete(service, key) })
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}

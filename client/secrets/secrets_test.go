@@ -1,0 +1,176 @@
+package secrets
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zalando/go-keyring"
+)
+
+func testVault(t *testing.T) *Vault {
+	t.Helper()
+	return &Vault{path: filepath.Join(t.TempDir(), "v", "vault.json"), work: 4}
+}
+
+func TestAVaultGivesItsSecretsToItsMasterPasswordAlone(t *testing.T) {
+	ctx := context.Background()
+	v := testVault(t)
+	if v.Exists() || !v.Locked() {
+		t.Fatal("there is a vault before there is one")
+	}
+	if _, err := v.Get(ctx, "a"); !errors.Is(err, ErrLocked) {
+		t.Fatalf("locked: %v", err)
+	}
+	if err := v.Set(ctx, "a", "x"); !errors.Is(err, ErrLocked) {
+		t.Fatalf("locked: %v", err)
+	}
+	if err := v.Unlock("correct horse"); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Set(ctx, "a", "hush-hush"); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(v.path)
+	if err != nil || strings.Contains(string(data), "hush-hush") || strings.Contains(string(data), "correct horse") {
+		t.Fatalf("what is on disk is readable, or not there: %v", err)
+	}
+
+	other := &Vault{path: v.path, work: 4}
+	if err := other.Unlock("wrong"); !errors.Is(err, ErrPassword) || !other.Locked() {
+		t.Fatalf("another password: %v", err)
+	}
+	if err := other.Unlock("correct horse"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := other.Get(ctx, "a"); got != "hush-hush" || err != nil {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if _, err := other.Get(ctx, "b"); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("not kept: %v", err)
+	}
+	if err := other.Delete(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.ChangePassword("battery staple"); err != nil {
+		t.Fatal(err)
+	}
+	v.Lock()
+	if err := v.Unlock("correct horse"); !errors.Is(err, ErrPassword) {
+		t.Fatalf("the old password: %v", err)
+	}
+	if err := v.Unlock("battery staple"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Get(ctx, "a"); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("deleted: %v", err)
+	}
+}
+
+func TestADamagedVaultIsSaidAndNotWrittenOver(t *testing.T) {
+	for _, text := range []string{"", "{", `{"key":"x","secrets":"y"}`, "\x00\xff"} {
+		v := testVault(t)
+		if err := os.MkdirAll(filepath.Dir(v.path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(v.path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Unlock("x"); err == nil || errors.Is(err, ErrPassword) {
+			t.Errorf("%q: %v", text, err)
+		}
+		if b, _ := os.ReadFile(v.path); string(b) != text {
+			t.Errorf("%q was written over", text)
+		}
+	}
+}
+
+func TestAForgottenVaultIsGone(t *testing.T) {
+	v := testVault(t)
+	if err := v.Unlock("x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Forget(); err != nil || v.Exists() || !v.Locked() {
+		t.Fatalf("%v", err)
+	}
+	if err := v.Forget(); err != nil {
+		t.Fatalf("a second time: %v", err)
+	}
+}
+
+func TestAKeyringKeepsSecrets(t *testing.T) {
+	keyring.MockInit()
+	ctx := context.Background()
+	k := &Keyring{}
+	if _, err := k.Get(ctx, "a"); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("not kept: %v", err)
+	}
+	if err := k.Delete(ctx, "a"); err != nil {
+		t.Fatalf("what isn't there: %v", err)
+	}
+	if err := k.Set(ctx, "a", "x"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.Get(ctx, "a"); got != "x" || err != nil {
+		t.Fatalf("%q, %v", got, err)
+	}
+	keyring.MockInitWithError(errors.New("no"))
+	if _, err := k.Get(ctx, "a"); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("broken: %v", err)
+	}
+}
+
+func TestAKeyringThatHangsIsGivenUpForGood(t *testing.T) {
+	k := &Keyring{}
+	block := make(chan struct{})
+	defer close(block)
+	ctx, cancel := context.WithCancel(context.Background())
+	started := make(chan struct{})
+	go func() { <-started; cancel() }()
+	err := k.call(ctx, func() error { close(started); <-block; return nil })
+	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if err := k.call(context.Background(), func() error { t.Error("asked again"); return nil }); !errors.Is(err, ErrUnavailable) {
+		t.Fatal(err)
+	}
+}
+
+func TestWithoutASessionBusThereIsNoKeyringAtOnce(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("session buses are looked for on Linux")
+	}
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	began := time.Now()
+	if _, err := OpenKeyring(context.Background()); !errors.Is(err, ErrUnavailable) {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestASessionBusThatSaysNothingIsNotWaitedFor(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("session buses are looked for on Linux")
+	}
+	path := filepath.Join(t.TempDir(), "bus")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+path)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := OpenKeyring(ctx); !errors.Is(err, ErrUnavailable) {
+		t.Fatal(err)
+	}
+}
