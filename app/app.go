@@ -42,6 +42,10 @@ type App struct {
 	queue *transfers
 	local local
 
+	book      *siteBook
+	safe      *safe
+	questions questions
+
 	examination examination
 	demo        *sampleServer
 	demoTab     *remote // that is connected to it
@@ -68,6 +72,9 @@ func ConfigDir() (string, error) {
 func New(dir string) *App {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &App{Log: connlog.NewLog(0), dir: dir, ctx: ctx, cancel: cancel, settings: DefaultSettings()}
+	a.questions.turn = make(chan struct{}, 1)
+	a.safe = newSafe(dir)
+	a.loadSites(dir)
 	a.share = newShare(a)
 	a.tabs = newTabs(a)
 	a.queue = newTransfers(a)
@@ -145,6 +152,7 @@ func (s Settings) clone() Settings {
 		sites[k] = v
 	}
 	s.Sites = sites
+	s.Recent = slices.Clone(s.Recent)
 	s.Share.Accounts = slices.Clone(s.Share.Accounts)
 	s.Share.LocalNetworks = slices.Clone(s.Share.LocalNetworks)
 	return s

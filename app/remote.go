@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"portside/client"
+	"portside/client/sites"
 	"portside/connlog"
 )
 
@@ -35,12 +36,27 @@ type Remote struct {
 	Session  string        // the id in the log
 	TLS      string        // "TLS 1.3"; empty: in clear
 	Cipher   string
-	Doing    string // what is under way; empty: nothing
-	Status   string // the newest sentence of what is under way
-	Err      string // why the last thing failed; empty again with the next that works
+	Resumed  Resumption // whether data connections resume the TLS session
+	Doing    string     // what is under way; empty: nothing
+	Status   string     // the newest sentence of what is under way
+	Err      string     // why the last thing failed; empty again with the next that works
 	Question *CertificateQuestion
 	Folder   Folder
+	// Site and SiteName are the site of the book; empty: a quick connection. Color marks it.
+	Site, SiteName string
+	Color          sites.Color
+	// TimeOffset is how far the server's listings are ahead of UTC, when that was measured or is set; nil: nothing to know.
+	TimeOffset *time.Duration
 }
+
+// Resumption says whether the data connections of a session resume the control connection's TLS session.
+type Resumption int
+
+const (
+	ResumptionUnknown Resumption = iota // no protected data connection yet
+	Resumes
+	ResumesNot
+)
 
 // Folder is a listing: of the remote server, or of this computer.
 type Folder struct {
@@ -54,7 +70,10 @@ type Folder struct {
 type CertificateQuestion struct {
 	Problem client.CertificateProblem
 	// Known is the fingerprint that was trusted for this server until now; another one is a loud warning.
-	Known  string
+	Known string
+	// Before is the certificate that was trusted until now, and since when; nil when only its fingerprint was kept.
+	Before *x509.Certificate
+	Since  time.Time
 	Answer func(Trust)
 }
 
@@ -79,6 +98,7 @@ type remote struct {
 	mu      sync.Mutex
 	state   Remote
 	opts    client.Options
+	site    *openSite // nil: a quick connection
 	session *client.Session
 	cancel  context.CancelFunc // of the operation under way
 	once    map[string]bool    // certificates trusted for this run, by site and fingerprint
@@ -121,24 +141,38 @@ func (a *App) Connect(target client.Target, mode client.Mode) {
 		shown := target
 		shown.User = "" // it has a field of its own
 		s.Connect.URL, s.Connect.User, s.Connect.Mode = shown.URL(), target.User, mode
+		s.remember(Recent{URL: target.URL(), Time: time.Now()})
 	})
 	r.connect(target, mode)
 }
 
-func (r *remote) connect(target client.Target, mode client.Mode) {
+func (r *remote) connect(target client.Target, mode client.Mode) { r.connectTo(target, mode, nil) }
+
+// connectTo connects to a target, which is that of a site unless that is nil.
+func (r *remote) connectTo(target client.Target, mode client.Mode, site *openSite) {
 	a := r.app
 	r.drop()
 	opts := r.clientOptions(target, mode)
+	if site != nil {
+		site.apply(&opts)
+	}
 	r.mu.Lock()
 	r.visit++
-	r.opts = opts
+	r.opts, r.site = opts, site
 	shown := target
 	shown.Password = ""
 	r.state = Remote{Tab: r.id, Phase: Connecting, Target: shown, Mode: mode, Folder: Folder{Stamp: r.stamp()}}
+	if site != nil {
+		r.state.Site, r.state.SiteName, r.state.Color = site.id, site.name, site.site.Color
+	}
 	r.mu.Unlock()
 	a.changed()
 	r.do("Connecting to "+target.Host, func(ctx context.Context) error {
-		s, err := r.open(ctx)
+		err := r.unlock(ctx, site)
+		var s *client.Session
+		if err == nil {
+			s, err = r.open(ctx)
+		}
 		if err != nil {
 			r.set(func(st *Remote) { st.Phase = Disconnected })
 			return err
@@ -161,7 +195,8 @@ func (r *remote) clientOptions(target client.Target, mode client.Mode) client.Op
 	a := r.app
 	key := siteKey(target)
 	set := a.Settings()
-	o := client.Options{Target: target, Mode: mode, Recorder: connlog.Tee(a.Log, connlog.RecorderFunc(r.watch)), Verify: r.verify(key)}
+	o := client.Options{Target: target, Mode: mode, Recorder: connlog.Tee(a.Log, connlog.RecorderFunc(r.watch)),
+		Verify: r.verify(key), InClear: r.inClear(key, target)}
 	if mode == client.ModeAuto {
 		o.First = set.Sites[key].Mode
 		o.Remember = func(m client.Mode) {
@@ -198,6 +233,14 @@ func (r *remote) clientOptions(target client.Target, mode client.Mode) client.Op
 // watch turns the newest record of a client's session into the status line.
 func (r *remote) watch(rec connlog.Record) {
 	switch rec.Event {
+	case connlog.DataTLS:
+		resumed := ResumesNot
+		if rec.Resumed {
+			resumed = Resumes
+		}
+		if r.snapshot().Resumed != resumed {
+			r.set(func(st *Remote) { st.Resumed = resumed })
+		}
 	case connlog.ControlDialing, connlog.ControlTLS, connlog.SignedIn, connlog.PassiveOffered, connlog.ActiveRequested,
 		connlog.DataDialing, connlog.ModeChanged, connlog.DataFailed:
 		text := connlog.Sentence(rec)
@@ -212,7 +255,8 @@ func (r *remote) watch(rec connlog.Record) {
 // verify asks the person about a certificate that the system doesn't trust, unless it was trusted before.
 func (r *remote) verify(key string) func(context.Context, client.CertificateProblem) error {
 	return func(ctx context.Context, p client.CertificateProblem) error {
-		known := r.app.Settings().Sites[key].Certificate
+		site := r.app.Settings().Sites[key]
+		known := site.Certificate
 		r.mu.Lock()
 		trusted := known == p.SHA256 || r.once[key+" "+p.SHA256]
 		r.mu.Unlock()
@@ -220,7 +264,7 @@ func (r *remote) verify(key string) func(context.Context, client.CertificateProb
 			return nil
 		}
 		answer := make(chan Trust, 1)
-		q := &CertificateQuestion{Problem: p, Known: known, Answer: func(t Trust) {
+		q := &CertificateQuestion{Problem: p, Known: known, Before: site.x509(), Since: site.TrustedSince, Answer: func(t Trust) {
 			select {
 			case answer <- t:
 			default: // answered already
@@ -240,7 +284,7 @@ func (r *remote) verify(key string) func(context.Context, client.CertificateProb
 			case TrustAlways:
 				r.app.keepSettings(func(s *Settings) {
 					site := s.Sites[key]
-					site.Certificate = p.SHA256
+					site.trust(p.SHA256, p.Chain, time.Now())
 					s.Sites[key] = site
 				})
 				return nil
@@ -275,7 +319,7 @@ func (r *remote) open(ctx context.Context) (*client.Session, error) {
 	r.mu.Unlock()
 	r.set(func(st *Remote) {
 		st.Phase, st.Session, st.ModeUsed = Connected, s.ID(), s.Mode()
-		st.TLS, st.Cipher = "", ""
+		st.TLS, st.Cipher, st.Resumed = "", "", ResumptionUnknown
 		if cs := s.TLSState(); cs != nil {
 			st.TLS, st.Cipher = tlsNames(cs)
 		}
@@ -329,6 +373,9 @@ func (r *remote) do(doing string, f func(ctx context.Context) error, never ...fu
 		}
 		if s := r.session; s != nil {
 			r.state.ModeUsed = s.Mode()
+			if offset, known := s.TimeOffset(); known {
+				r.state.TimeOffset = &offset
+			}
 		}
 		r.mu.Unlock()
 		r.app.changed()
@@ -492,10 +539,9 @@ func (q *CertificateQuestion) Describe() CertificateText {
 	if len(q.Problem.Chain) == 0 {
 		return t
 	}
-	c := q.Problem.Chain[0]
-	t.Subject, t.Issuer, t.Names = c.Subject.String(), c.Issuer.String(), strings.Join(certificateNames(c), ", ")
-	t.From, t.Until = c.NotBefore.Local().Format(time.DateOnly), c.NotAfter.Local().Format(time.DateOnly)
-	return t
+	d := DescribeCertificate(q.Problem.Chain[0])
+	d.SHA256, d.Problem = t.SHA256, t.Problem
+	return d
 }
 
 func certificateNames(c *x509.Certificate) []string {

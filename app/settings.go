@@ -44,6 +44,8 @@ type Settings struct {
 	Connect ConnectSettings `json:"connect"`
 	// Sites holds what was learnt of a server, by "host:port".
 	Sites map[string]Site `json:"sites,omitempty"`
+	// Recent are the servers that were connected to, the newest first.
+	Recent []Recent `json:"recent,omitempty"`
 }
 
 // WindowSettings is the window's size in Fyne's units, and what was open.
@@ -95,6 +97,11 @@ type Site struct {
 	Mode        client.Mode `json:"mode,omitempty"`              // the mode that Auto found to work
 	Certificate string      `json:"certificateSHA256,omitempty"` // trusted by the person, for good
 	NotAhead    bool        `json:"notAhead,omitempty"`          // it can't take commands ahead, see client.Session.Follow
+	// CertificateDER is that certificate in base64, and TrustedSince when it was trusted.
+	CertificateDER string    `json:"certificate,omitempty"`
+	TrustedSince   time.Time `json:"trustedSince,omitzero"`
+	// InClear: the person allows the password to go out in clear to this server.
+	InClear bool `json:"passwordInClear,omitempty"`
 }
 
 // DefaultSettings is what a first start uses: port 2121 (which needs no rights), anonymous and read-only, and the

@@ -129,8 +129,8 @@ func (s *Site) Check() error {
 	}
 	if t, err := client.ParseURL((client.Target{Host: s.Host, Port: s.Port}).URL()); err != nil {
 		return err
-	} else if t.Host == "" {
-		return errors.New("the host is missing")
+	} else if _, notIP := netip.ParseAddr(s.Host); notIP != nil && t.Host != s.Host {
+		return errors.New("a host is a name or an address alone, without a folder or a user")
 	}
 	if (s.Login == LoginNormal || s.Login == LoginAccount) && s.User == "" {
 		return errors.New("type the user name, or choose anonymous sign-in")

@@ -1,0 +1,434 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/natefinch/atomic"
+
+	"portside/client"
+	"portside/client/sites"
+)
+
+// siteBook is the book of sites and its file.
+type siteBook struct {
+	dir string // empty: nowhere
+
+	mu     sync.Mutex
+	book   *sites.Book
+	stamp  uint64 // grows with each change
+	saving bool   // a task writes the book, and looks again when it has
+	saved  uint64
+}
+
+func (a *App) loadSites(dir string) {
+	a.book = &siteBook{dir: dir, book: &sites.Book{}}
+	if dir == "" {
+		return
+	}
+	book, notice, err := sites.Load(dir, time.Now())
+	a.book.book = book
+	switch {
+	case err != nil:
+		a.book.dir = "" // what can't be read must not be written over
+		a.notify(Sentence(err), true)
+	case notice != "":
+		a.notify(notice, true)
+	}
+}
+
+// Sites returns the book as it is now, a copy, and a number that grows with each change.
+func (a *App) Sites() (*sites.Book, uint64) {
+	a.book.mu.Lock()
+	defer a.book.mu.Unlock()
+	return a.book.book.Clone(), a.book.stamp
+}
+
+// ChangeSites lets edit change the book, and saves it as a task. When edit returns an error the book stays as it was.
+func (a *App) ChangeSites(edit func(*sites.Book) error) error {
+	b := a.book
+	b.mu.Lock()
+	next := b.book.Clone()
+	if err := edit(next); err != nil {
+		b.mu.Unlock()
+		return err
+	}
+	b.book = next
+	b.stamp++
+	begin := !b.saving && b.dir != ""
+	b.saving = b.saving || begin
+	b.mu.Unlock()
+	a.changed()
+	if begin {
+		a.run(func(context.Context) { a.saveSites() })
+	}
+	return nil
+}
+
+// saveSites writes the book until what is written is what there is.
+func (a *App) saveSites() {
+	b := a.book
+	for {
+		b.mu.Lock()
+		if b.saved == b.stamp {
+			b.saving = false
+			b.mu.Unlock()
+			return
+		}
+		book, stamp := b.book, b.stamp // a book is never changed in place, see ChangeSites
+		b.mu.Unlock()
+		if err := sites.Save(b.dir, book); err != nil {
+			a.notify(Sentence(err), true)
+		}
+		b.mu.Lock()
+		b.saved = stamp
+		b.mu.Unlock()
+	}
+}
+
+// KeepSecret keeps the password (and account) of a site as a task; an empty secret is forgotten. done is called from it.
+func (a *App) KeepSecret(id string, s sites.Secret, done func(error)) {
+	a.run(func(ctx context.Context) {
+		var err error
+		if s == (sites.Secret{}) {
+			err = a.forgetSecrets(ctx, []string{id})
+		} else {
+			err = a.keepSecrets(ctx, map[string]sites.Secret{id: s})
+		}
+		done(err)
+	})
+}
+
+// SiteSecret reads the secret of a site as a task, and calls done from it.
+func (a *App) SiteSecret(id string, done func(sites.Secret, error)) {
+	a.run(func(ctx context.Context) { done(a.secretOf(ctx, id)) })
+}
+
+// DuplicateSite copies a site or a folder with all that it holds, and their passwords as a task. It returns the copy's ID.
+func (a *App) DuplicateSite(id string) (string, error) {
+	var copied string
+	var from map[string]string
+	err := a.ChangeSites(func(b *sites.Book) error {
+		n, f, err := b.Duplicate(id)
+		if err == nil {
+			copied, from = n.ID, f
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	a.run(func(ctx context.Context) {
+		kept := map[string]sites.Secret{}
+		var errs []error
+		for to, old := range from {
+			if n := a.site(to); n == nil || n.Folder() || n.Site.Login != sites.LoginNormal && n.Site.Login != sites.LoginAccount {
+				continue
+			}
+			s, err := a.secretOf(ctx, old)
+			errs = append(errs, err)
+			if s != (sites.Secret{}) {
+				kept[to] = s
+			}
+		}
+		if err := errors.Join(append(errs, a.keepSecrets(ctx, kept))...); err != nil && ctx.Err() == nil {
+			a.notify("The password was not copied: "+Sentence(err), true)
+		}
+	})
+	return copied, nil
+}
+
+// DeleteSite deletes a site, or a folder with all that it holds, and their passwords as a task.
+func (a *App) DeleteSite(id string) error {
+	var ids []string
+	err := a.ChangeSites(func(b *sites.Book) error {
+		if n, _ := b.Find(id); n != nil {
+			(&sites.Book{Nodes: []*sites.Node{n}}).All(func(one *sites.Node, _ []*sites.Node) bool {
+				if !one.Folder() {
+					ids = append(ids, one.ID)
+				}
+				return true
+			})
+		}
+		return b.Delete(id)
+	})
+	if err == nil && len(ids) > 0 {
+		a.run(func(ctx context.Context) {
+			if err := a.forgetSecrets(ctx, ids); err != nil && ctx.Err() == nil {
+				a.notify("The password that was kept for it could not be deleted: "+Sentence(err), true)
+			}
+		})
+	}
+	return err
+}
+
+// site returns a node of the book, which is not to be changed; nil when there is none.
+func (a *App) site(id string) *sites.Node {
+	a.book.mu.Lock()
+	defer a.book.mu.Unlock()
+	n, _ := a.book.book.Find(id)
+	return n
+}
+
+// ReadSites reads the sites of a file of another program, or of a folder of Cyberduck's bookmarks, as a task. done is called
+// from it; nothing has been taken into the book then, see [App.AddSites].
+func (a *App) ReadSites(path string, done func(*sites.Imported, error)) {
+	a.run(func(context.Context) {
+		full, err := expand(path)
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(sites.ImportFile(full))
+	})
+}
+
+// AddSites takes what was read into the book, in a folder of its own that is named after the program, and its passwords into
+// the secret store as a task. done is called from it; an error is about the passwords. It returns the folder's ID.
+func (a *App) AddSites(in *sites.Imported, done func(error)) (string, error) {
+	folder := sites.NewNode("From "+string(in.From), nil)
+	folder.Nodes = in.Nodes
+	err := a.ChangeSites(func(b *sites.Book) error { return b.Add("", -1, folder.Clone()) })
+	if err != nil {
+		return "", err
+	}
+	a.run(func(ctx context.Context) { done(a.keepSecrets(ctx, in.Secrets)) })
+	return folder.ID, nil
+}
+
+// ExportSites writes all sites, or those of one folder, or one site, to a file as a task: FileZilla's XML, or a book of
+// Portside's own. No passwords are written. done is called from it with what the file could not hold.
+func (a *App) ExportSites(path, id string, format sites.Program, done func(lost []string, err error)) {
+	book, _ := a.Sites()
+	if n, _ := book.Find(id); n != nil {
+		book = &sites.Book{Nodes: []*sites.Node{n}}
+	}
+	a.run(func(context.Context) {
+		full, err := expand(path)
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		var data []byte
+		var lost []string
+		if format == sites.FileZilla {
+			data, lost, err = sites.FormatFileZilla(book.Nodes)
+		} else {
+			data, err = sites.Format(book)
+		}
+		if err == nil {
+			err = atomic.WriteFile(full, bytes.NewReader(data))
+		}
+		done(lost, err)
+	})
+}
+
+// Recent is a server that was connected to.
+type Recent struct {
+	URL  string    `json:"url"` // without a password, with the user
+	Site string    `json:"site,omitempty"`
+	Time time.Time `json:"time"`
+}
+
+// maxRecent is how many are remembered.
+const maxRecent = 12
+
+// remember puts a connection at the head of the recent ones.
+func (s *Settings) remember(r Recent) {
+	s.Recent = slices.DeleteFunc(slices.Clone(s.Recent), func(o Recent) bool {
+		return r.Site != "" && o.Site == r.Site || r.Site == "" && o.Site == "" && o.URL == r.URL
+	})
+	s.Recent = slices.Insert(s.Recent, 0, r)
+	if len(s.Recent) > maxRecent {
+		s.Recent = s.Recent[:maxRecent]
+	}
+}
+
+// Recents returns the servers that were connected to, the newest first; sites that are gone are left out.
+func (a *App) Recents() []Recent {
+	return slices.DeleteFunc(slices.Clone(a.Settings().Recent), func(r Recent) bool { return r.Site != "" && a.site(r.Site) == nil })
+}
+
+// ForgetRecents empties the list.
+func (a *App) ForgetRecents() { a.keepSettings(func(s *Settings) { s.Recent = nil }) }
+
+// openSite is the site that a tab is connected to.
+type openSite struct {
+	id, name string
+	site     *sites.Site
+}
+
+// ConnectSite connects the current tab to a site of the book, with all that is set for it, in place of the connection there
+// is. The outcome shows in [App.Remote]. A password that isn't kept is asked for, see [App.Question].
+func (a *App) ConnectSite(id string) error { return a.ConnectBookmark(id, nil) }
+
+// ConnectBookmark is [App.ConnectSite], and begins in a bookmark's folders when there is one.
+func (a *App) ConnectBookmark(id string, at *sites.Bookmark) error {
+	n := a.site(id)
+	if n == nil || n.Folder() {
+		return errors.New("this site is no longer in the book")
+	}
+	r := a.remote()
+	s := &openSite{id: id, name: n.Name, site: n.Site.Clone()}
+	if at != nil {
+		if at.Remote != "" {
+			s.site.RemoteFolder = at.Remote
+		}
+		if at.Local != "" {
+			s.site.LocalFolder = at.Local
+		}
+	}
+	a.run(func(ctx context.Context) { a.stopSamples(ctx, r) })
+	target := s.site.Target()
+	a.keepSettings(func(set *Settings) {
+		set.remember(Recent{URL: target.URL(), Site: id, Time: time.Now()})
+	})
+	mode := s.site.Mode
+	if mode == "" {
+		mode = a.Settings().Connect.Mode
+	}
+	if s.site.LocalFolder != "" {
+		a.OpenLocal(s.site.LocalFolder)
+	}
+	r.connectTo(target, mode, s)
+	return nil
+}
+
+// ConnectedSite returns the site that the current tab is, or was last, connected to, a copy, with its name and ID; nil when
+// it was no site of the book. Its limits and connections hold for transfers.
+func (a *App) ConnectedSite() (s *sites.Site, name, id string) { return a.remote().openSite() }
+
+func (r *remote) openSite() (s *sites.Site, name, id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.site == nil {
+		return nil, "", ""
+	}
+	return r.site.site.Clone(), r.site.name, r.site.id
+}
+
+// apply gives a session the options of its site.
+func (s *openSite) apply(o *client.Options) {
+	if s.site.ActiveMin > 0 {
+		o.ActivePorts = client.PortRange{Min: s.site.ActiveMin, Max: s.site.ActiveMax}
+	}
+	if ip, err := netip.ParseAddr(s.site.ActiveAddress); err == nil {
+		o.ActiveAddress = ip
+	}
+	o.TrustPASV = s.site.TrustPassiveAddress
+	o.Charset = s.site.Charset
+	if s.site.TimeOffset != nil {
+		offset := time.Duration(*s.site.TimeOffset) * time.Minute
+		o.TimeOffset = &offset
+	}
+}
+
+// signIn finds the password of a site: kept, or asked for.
+func (a *App) signIn(ctx context.Context, s *openSite) (sites.Secret, error) {
+	if s.site.Login == sites.LoginAnonymous {
+		return sites.Secret{}, nil
+	}
+	q := Question{Kind: AskPassword, Site: s.name, Host: s.site.Host, User: s.site.User, Account: s.site.Login == sites.LoginAccount}
+	if s.site.Login != sites.LoginAsk {
+		kept, err := a.secretOf(ctx, s.id)
+		if ctx.Err() != nil {
+			return sites.Secret{}, context.Cause(ctx)
+		}
+		if err == nil && kept != (sites.Secret{}) {
+			return kept, nil
+		}
+		if err != nil && !errors.Is(err, errNotUnlocked) {
+			q.Problem = Sentence(fmt.Errorf("the password that is kept can't be read: %w", err))
+		}
+	}
+	r, err := a.ask(ctx, q)
+	if err != nil {
+		return sites.Secret{}, err
+	}
+	if !r.OK {
+		return sites.Secret{}, context.Canceled
+	}
+	secret := sites.Secret{Password: r.Password, Account: r.Account}
+	if r.Keep && secret != (sites.Secret{}) {
+		if err := a.keepSecrets(ctx, map[string]sites.Secret{s.id: secret}); err != nil {
+			if !errors.Is(err, errNotUnlocked) {
+				a.notify("The password was not kept: "+Sentence(err), true)
+			}
+		} else if s.site.Login == sites.LoginAsk {
+			_ = a.ChangeSites(func(b *sites.Book) error {
+				if n, _ := b.Find(s.id); n != nil && n.Site != nil {
+					n.Site.Login = sites.LoginNormal
+				}
+				return nil
+			})
+		}
+	}
+	return secret, nil
+}
+
+// unlock finds what one signs in to a site with, and puts it into the options of its sessions.
+func (r *remote) unlock(ctx context.Context, s *openSite) error {
+	if s == nil {
+		return nil
+	}
+	secret, err := r.app.signIn(ctx, s)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.site == s { // else another connect came in between
+		r.opts.Password, r.opts.Account = secret.Password, secret.Account
+	}
+	return nil
+}
+
+// inClear asks before a password goes out in clear, once for a server and a run, or for good. What stays on this computer
+// needs no question.
+func (r *remote) inClear(key string, t client.Target) func(context.Context, netip.AddrPort) error {
+	return func(ctx context.Context, peer netip.AddrPort) error {
+		once := "clear " + key
+		r.mu.Lock()
+		allowed := r.once[once]
+		r.mu.Unlock()
+		if allowed || peer.Addr().IsLoopback() || r.app.Settings().Sites[key].InClear {
+			return nil
+		}
+		reply, err := r.app.ask(ctx, Question{Kind: AskClear, Site: t.Host, Host: t.Host, User: t.User})
+		switch {
+		case err != nil:
+			return err
+		case !reply.OK:
+			return errors.New("you did not allow it")
+		case reply.Keep:
+			r.app.keepSettings(func(s *Settings) {
+				site := s.Sites[key]
+				site.InClear = true
+				s.Sites[key] = site
+			})
+		}
+		r.mu.Lock()
+		r.once[once] = true
+		r.mu.Unlock()
+		return nil
+	}
+}
+
+// SiteFromURL reads a URL that a person pastes, as a site and its password; ok is false for what is none.
+func SiteFromURL(text string) (s *sites.Site, password string, ok bool) {
+	if !strings.Contains(text, "://") {
+		return nil, "", false
+	}
+	t, err := client.ParseURL(text)
+	if err != nil {
+		return nil, "", false
+	}
+	return sites.FromTarget(t), t.Password, true
+}

@@ -1,0 +1,173 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"portside/connlog"
+)
+
+func TestNamesGoOverTheWireInTheServersCharacterSet(t *testing.T) {
+	p := newPeer(t)
+	p.files["\xc4.txt"] = "latin" // Ä in ISO 8859-1
+	p.on["FEAT"] = func(c *peerConn, _ string) { c.say("211-F\r\n UTF8\r\n211 End") }
+	p.on["LIST"] = func(c *peerConn, _ string) { c.send("-rw-r--r-- 1 u g 5 Jan  2  2020 \xc4.txt\r\n") }
+	p.on["DELE"] = func(c *peerConn, _ string) { c.say("250 Gone") }
+	o := Options{Target: p.target(), Mode: ModePassive, Charset: "ISO-8859-1"}
+	s, err := Dial(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	entries, err := s.List(context.Background(), "")
+	if err != nil || len(entries) != 1 || entries[0].Name != "Ä.txt" {
+		t.Fatalf("%v %+v", err, entries)
+	}
+	if err := s.Delete(context.Background(), "Ä.txt"); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(p.lines(), "DELE \xc4.txt") {
+		t.Errorf("sent: %q", p.lines())
+	}
+	before := len(p.lines())
+	for _, err := range []error{s.Delete(context.Background(), "Ж"), s.Rename(context.Background(), "a.txt", "Ж")} {
+		if err == nil || !strings.Contains(err.Error(), "ISO-8859-1") {
+			t.Errorf("a name that can't be written: %v", err)
+		}
+	}
+	if sent := p.lines()[before:]; len(sent) != 0 {
+		t.Errorf("sent nevertheless: %q", sent)
+	}
+	for _, l := range p.lines() {
+		if strings.HasPrefix(l, "OPTS UTF8") {
+			t.Error("UTF-8 was switched on")
+		}
+	}
+	for _, name := range []string{"klingon", "UTF-16"} {
+		o.Charset = name
+		if _, err := Dial(context.Background(), o); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAnAccountIsSentWhenTheServerAsksForIt(t *testing.T) {
+	p := newPeer(t)
+	p.on["PASS"] = func(c *peerConn, _ string) { c.say("332 Need account") }
+	p.on["ACCT"] = func(c *peerConn, arg string) {
+		if arg == "books" {
+			c.say("202 Fine")
+			return
+		}
+		c.say("530 No")
+	}
+	var mu sync.Mutex
+	var log []connlog.Record
+	o := Options{Target: p.target(), Mode: ModePassive, Account: "books", Recorder: connlog.RecorderFunc(func(r connlog.Record) {
+		mu.Lock()
+		defer mu.Unlock()
+		log = append(log, r)
+	})}
+	s, err := Dial(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	for _, r := range log {
+		if strings.Contains(r.Command, "books") {
+			t.Errorf("the log tells the account: %q", r.Command)
+		}
+	}
+	for _, account := range []string{"", "wrong"} {
+		o.Account = account
+		if _, err := Dial(context.Background(), o); err == nil {
+			t.Errorf("account %q was taken", account)
+		}
+	}
+}
+
+func TestTheServersClockIsMeasuredOnceAndListingsAreInUTC(t *testing.T) {
+	// A file of the present year, so that the listing has the time of day: ten days ago at 14:30 in the server's zone.
+	day := time.Now().UTC().AddDate(0, 0, -10).Truncate(24 * time.Hour)
+	listed := day.Add(14*time.Hour + 30*time.Minute)
+	p := newPeer(t)
+	p.on["FEAT"] = func(c *peerConn, _ string) { c.say("211-F\r\n MDTM\r\n211 End") }
+	p.on["LIST"] = func(c *peerConn, _ string) {
+		c.send("-rw-r--r-- 1 u g 5 " + listed.Format("Jan _2 15:04") + " a.txt\r\n")
+	}
+	p.on["MDTM"] = func(c *peerConn, _ string) {
+		c.say("213 %s", listed.Add(-330*time.Minute+20*time.Second).Format("20060102150405"))
+	}
+	s, err := Dial(context.Background(), Options{Target: p.target(), Mode: ModePassive})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for range 2 {
+		entries, err := s.List(context.Background(), "")
+		if err != nil || len(entries) != 1 || !entries[0].Time.Equal(listed.Add(-330*time.Minute)) {
+			t.Fatalf("%v %+v", err, entries)
+		}
+	}
+	if offset, known := s.TimeOffset(); !known || offset != 330*time.Minute {
+		t.Errorf("%v %v", offset, known)
+	}
+	asked := 0
+	for _, l := range p.lines() {
+		if strings.HasPrefix(l, "MDTM") {
+			asked++
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+	fixed := time.Hour
+	other, err := Dial(context.Background(), Options{Target: p.target(), Mode: ModePassive, TimeOffset: &fixed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if entries, err := other.List(context.Background(), ""); err != nil || !entries[0].Time.Equal(listed.Add(-time.Hour)) {
+		t.Errorf("%v %+v", err, entries)
+	}
+}
+
+func TestNothingGoesInClearWithoutConsent(t *testing.T) {
+	p := newPeer(t)
+	target := p.target()
+	target.User, target.Password = "alice", "s3cret"
+	no := errors.New("no")
+	asked := 0
+	o := Options{Target: target, Mode: ModePassive, InClear: func(_ context.Context, peer netip.AddrPort) error {
+		if peer.Port() != target.Port {
+			t.Errorf("asked about %v", peer)
+		}
+		asked++
+		return no
+	}}
+	if _, err := Dial(context.Background(), o); err == nil || asked != 1 {
+		t.Fatalf("%v, asked %d times", err, asked)
+	}
+	for _, l := range p.lines() {
+		if strings.HasPrefix(l, "USER") || strings.HasPrefix(l, "PASS") {
+			t.Errorf("sent %q", l)
+		}
+	}
+	no = nil
+	s, err := Dial(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	o.User, o.Password, asked = "", "", 0
+	if s, err = Dial(context.Background(), o); err != nil || asked != 0 {
+		t.Fatalf("anonymous: %v, asked %d times", err, asked)
+	}
+	s.Close()
+}
