@@ -46,6 +46,7 @@ type control struct {
 	err     error
 	bye     reply // a 421: the server is about to close
 	closing bool
+	unasked int // replies to nothing; the reader's own
 	waiting []sent // sent, and no final reply yet
 	seq     int
 	latest  int       // seq of the last command that was not sent ahead
@@ -68,6 +69,9 @@ type control struct {
 	begun   bool   // the transfer command had its preliminary reply
 	dataErr error  // why the data connection did not come about
 }
+
+// maxUnasked is how many replies that nobody asked for a server may send.
+const maxUnasked = 1000
 
 type sent struct {
 	seq   int
@@ -149,8 +153,12 @@ func (c *control) sort(r reply) bool {
 	if disorder {
 		c.upset()
 	}
-	if a.to.verb == "" {
-		return true // unasked: recorded, and 421 is kept for the end that follows
+	if a.to.verb == "" { // unasked: recorded, and 421 is kept for the end that follows
+		if c.unasked++; c.unasked > maxUnasked {
+			c.fail(errTooMuch, connlog.Client, connlog.ReasonNotFTP)
+			return false
+		}
+		return true
 	}
 	if a.to.data != nil && !r.preliminary() {
 		a.to.data.answered(r)

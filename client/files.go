@@ -443,18 +443,39 @@ func (s *Session) workingDir() (string, error) {
 // Size is a file's size in bytes (SIZE).
 func (s *Session) Size(ctx context.Context, path string) (n int64, err error) {
 	err = s.do(ctx, "ask for the size of", path, func() error {
-		if n, err = s.lib.FileSize(path); err == nil && n < 0 {
-			err = fmt.Errorf("the server says the size is %d", n)
+		var text string
+		if text, err = s.ask("SIZE " + path); err == nil {
+			n, err = wire.ParseOffset(text)
 		}
 		return err
 	})
 	return n, err
 }
 
+// ask sends a command and returns the text of the reply, which must be a success.
+func (s *Session) ask(line string) (string, error) {
+	r, err := s.ctl.command(s.ctl.op, line)
+	if err != nil {
+		return "", err
+	}
+	if r.code < 200 || r.code > 299 {
+		return "", errRefused
+	}
+	return r.text(), nil
+}
+
 // ModTime is when a file was last changed (MDTM), in UTC, to the second.
 func (s *Session) ModTime(ctx context.Context, path string) (t time.Time, err error) {
 	err = s.do(ctx, "ask for the time of", path, func() error {
-		t, err = s.lib.GetTime(path)
+		if _, ok := s.features["MDTM"]; !ok {
+			return errors.New("the server does not tell times")
+		}
+		var text string
+		if text, err = s.ask("MDTM " + path); err == nil {
+			if t, err = wire.ParseTime(text); err == nil {
+				t = t.Truncate(time.Second)
+			}
+		}
 		return err
 	})
 	return t, err

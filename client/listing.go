@@ -67,6 +67,7 @@ func (e Entry) checkName() (Entry, lineKind) {
 		return e, lineSelf
 	}
 	bad := func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }
+	e.Target = wire.Escape(e.Target)
 	if strings.ContainsFunc(e.Name, bad) {
 		e.Name = strings.Map(func(r rune) rune {
 			switch {

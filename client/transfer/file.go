@@ -90,8 +90,10 @@ const slow = time.Second
 
 // download gets one file.
 func (m *mover) download(t *task) (int64, error) {
-	if err := m.h.claim(t, t.Local); err != nil {
-		return 0, err
+	for _, place := range []string{t.Local, t.Local + partSuffix} { // a server may list NAME and NAME.part
+		if err := m.h.claim(t, place); err != nil {
+			return 0, err
+		}
 	}
 	offset := int64(0)
 	if st, err := t.root.Stat(t.rel); err == nil {
