@@ -46,7 +46,7 @@ type control struct {
 	err     error
 	bye     reply // a 421: the server is about to close
 	closing bool
-	unasked int // replies to nothing; the reader's own
+	unasked int    // replies to nothing; the reader's own
 	waiting []sent // sent, and no final reply yet
 	seq     int
 	latest  int       // seq of the last command that was not sent ahead
