@@ -131,6 +131,8 @@ type Report struct {
 	Took       Duration  `json:"seconds"`
 	Cancelled  bool      `json:"cancelled,omitempty"`
 	Evidence   Evidence  `json:"-"`
+
+	remedy Remedy // what Workaround does
 }
 
 // Problem says that something has to be done: every verdict but [OK].

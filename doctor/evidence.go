@@ -164,7 +164,9 @@ func (p Passive) all() []Offer {
 	return out
 }
 
-func (p Passive) tried() bool { return p.EPSV.Command != "" || p.PASV.Command != "" }
+func (p Passive) tried() bool {
+	return p.EPSV.Command != "" || p.PASV.Command != "" || p.Advertised.Command != ""
+}
 
 // moved says that a listing or file came over passive mode.
 func (p Passive) moved() bool { return p.EPSV.Move.moved() || p.PASV.Move.moved() }
@@ -307,6 +309,15 @@ func (e *Evidence) natted() bool {
 	return connlog.Private(e.Local.Addr()) && !connlog.Private(e.Peer.Addr())
 }
 
+// announcesPrivate says that the address in PORT or EPRT means nothing where the server is.
+func (e *Evidence) announcesPrivate() bool {
+	a := e.active().Announced.Addr()
+	if !a.IsValid() {
+		return e.natted()
+	}
+	return connlog.Private(a) && !connlog.Private(e.Peer.Addr())
+}
+
 // wrongAddress says that the 227 reply names an address that leads nowhere from here.
 func (e *Evidence) wrongAddress() bool {
 	a := e.Passive.Advertised
@@ -322,6 +333,11 @@ func (p Passive) dead() bool {
 		}
 	}
 	return len(all) > 0
+}
+
+// none says that no passive data connection came about, wherever it was dialled.
+func (p Passive) none() bool {
+	return p.dead() || len(p.all()) == 0 && p.Advertised.Dial != NotTried && p.Advertised.Dial != Worked
 }
 
 // blocked returns the ports that were offered and could not be reached, and open the ones that could.

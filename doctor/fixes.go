@@ -15,6 +15,30 @@ type Fix struct {
 	Text     string    `json:"text"`
 	Variants []Variant `json:"variants,omitempty"` // the same for different systems; empty when the text says it all
 	Chosen   int       `json:"chosen"`             // the variant that the evidence suggests
+	Remedy   Remedy    `json:"-"`                  // what it does, when Learn can show that; else empty
+}
+
+// Remedy names what a fix does, for [Simulate] to do it in a picture.
+type Remedy string
+
+// The remedies that a [Setup] has a switch for.
+const (
+	UsePassive         Remedy = "use-passive"
+	UseActive          Remedy = "use-active"
+	UseEPSV            Remedy = "use-epsv"
+	SetRange           Remedy = "set-range"
+	OpenRange          Remedy = "open-range"    // in the firewall of the server's computer
+	ForwardRange       Remedy = "forward-range" // in the router before it
+	SetPassiveIP       Remedy = "set-passive-ip"
+	LetClientOut       Remedy = "let-client-out"
+	LetServerOut       Remedy = "let-server-out"
+	OpenActivePorts    Remedy = "open-active-ports"    // in the firewall of the client's computer
+	ForwardActivePorts Remedy = "forward-active-ports" // in the client's router
+)
+
+func (f Fix) does(r Remedy) Fix {
+	f.Remedy = r
+	return f
 }
 
 // Variant is a fix for one system: lines to type or a setting to make, ready to be copied.
@@ -57,8 +81,8 @@ func (e *Evidence) proposal() (lo, hi int, known bool) {
 	return lo / 100 * 100, min(hi/100*100+99, 65535), true
 }
 
-// fill puts the real ports and addresses into a template.
-func (e *Evidence) fill(s string) string {
+// filler puts the real ports and addresses into a template.
+func (e *Evidence) filler() *strings.Replacer {
 	lo, hi, _ := e.proposal()
 	a := e.active().Announced
 	inside := "SERVER"
@@ -81,14 +105,23 @@ func (e *Evidence) fill(s string) string {
 	return strings.NewReplacer(
 		"{lo}", itoa(lo), "{hi}", itoa(hi), "{port}", itoa(int(e.Target.ControlPort())), "{public}", public, "{inside}", inside,
 		"{host}", e.Target.Host, "{user}", e.Target.User, "{active}", activePort, "{client}", e.Local.Addr().String(),
-	).Replace(s)
+	)
+}
+
+// fill puts the real ports and addresses into a template.
+func (e *Evidence) fill(s string) string {
+	if !strings.Contains(s, "{") {
+		return s
+	}
+	return e.filler().Replace(s)
 }
 
 // choice builds a fix from a table of variants, the one named first being chosen when it is there.
 func (e *Evidence) choice(side Side, text string, table []Variant, prefer ...string) Fix {
-	f := Fix{Side: side, Text: e.fill(text)}
+	f := Fix{Side: side, Text: e.fill(text), Variants: make([]Variant, 0, len(table))}
+	real := e.filler()
 	for _, v := range table {
-		f.Variants = append(f.Variants, Variant{v.Name, e.fill(v.Command), e.fill(v.Note)})
+		f.Variants = append(f.Variants, Variant{v.Name, real.Replace(v.Command), real.Replace(v.Note)})
 	}
 	for _, p := range prefer {
 		if i := slices.IndexFunc(f.Variants, func(v Variant) bool { return v.Name == p }); i >= 0 {
@@ -256,7 +289,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 	if known {
 		rangeText = fmt.Sprintf("Check that the server's passive range is %d–%d (seen: %s); firewall, router and server have to name the same one.", lo, hi, portList(e.Passive.offered()))
 	}
-	setting := e.choice(ServerSettings, rangeText, setRange, server)
+	setting := e.choice(ServerSettings, rangeText, setRange, server).does(SetRange)
 	switch f.Verdict {
 	case NameUnresolved:
 		return []Fix{
@@ -295,7 +328,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			return nil
 		}
 		return []Fix{
-			e.advice(f.Side, "Let outbound TCP ports {port} and {lo}–{hi} through to {public}."),
+			e.advice(f.Side, "Let outbound TCP ports {port} and {lo}–{hi} through to {public}.").does(LetClientOut),
 			e.advice(ServerSettings, "Or ask the server's admin for a passive range that your network lets out."),
 			e.advice(ClientNetwork, "Or use another network, or SFTP, which needs one port only."),
 		}
@@ -373,26 +406,26 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		}
 		return []Fix{e.advice(ServerSettings, "Allow protected data channels (PROT P) at the server, and see what it logs for them.")}
 	case ServerFirewallPassive:
-		return []Fix{
-			e.choice(ServerComputer, "Let the passive range in on the server's computer.", openRange, e.firewallChoice()),
+		return settingFirst(known, []Fix{
+			e.choice(ServerComputer, "Let the passive range in on the server's computer.", openRange, e.firewallChoice()).does(OpenRange),
 			setting,
-			e.choice(ServerNetwork, "If a router or a cloud filter stands before the server, let the range in there, too.", forwardRange),
-		}
+			e.choice(ServerNetwork, "If a router or a cloud filter stands before the server, let the range in there, too.", forwardRange).does(ForwardRange),
+		})
 	case ServerForwardPassive:
-		return []Fix{
-			e.choice(ServerNetwork, "Forward the passive range on the router before the server, with the same numbers.", forwardRange),
+		return settingFirst(known, []Fix{
+			e.choice(ServerNetwork, "Forward the passive range on the router before the server, with the same numbers.", forwardRange).does(ForwardRange),
 			setting,
-			e.choice(ServerComputer, "Let the passive range in on the server's computer, too.", openRange, e.firewallChoice()),
-		}
+			e.choice(ServerComputer, "Let the passive range in on the server's computer, too.", openRange, e.firewallChoice()).does(OpenRange),
+		})
 	case ServerPassiveIP, OKWithFault:
 		return []Fix{
-			e.choice(ServerSettings, "Set the server's Passive IP to the address that clients reach, {public}.", setPassiveIP, server),
-			e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address."),
+			e.choice(ServerSettings, "Set the server's Passive IP to the address that clients reach, {public}.", setPassiveIP, server).does(SetPassiveIP),
+			e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address.").does(UseEPSV),
 		}
 	case ServerPassiveHairpin:
 		return []Fix{
 			e.choice(ServerSettings, "Tell clients inside the network the server's inside address.", localIP, server),
-			e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address."),
+			e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address.").does(UseEPSV),
 		}
 	case ServerPassiveExhausted:
 		return []Fix{
@@ -412,27 +445,27 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 	case ClientFirewallActive:
 		if f.Side == ClientNetwork {
 			return []Fix{
-				e.advice(ClientComputer, "Use passive mode: then you open the data channels, and nothing has to be let in here."),
+				e.advice(ClientComputer, "Use passive mode: then you open the data channels, and nothing has to be let in here.").does(UsePassive),
 				e.advice(ClientNetwork, "Or let TCP connections from {public} in to {client} on the firewall of your network."),
 			}
 		}
 		return []Fix{
-			e.advice(ClientComputer, "Use passive mode: then you open the data channels, and nothing has to be let in here."),
-			e.choice(ClientComputer, "Or use fixed active ports (50210–50219) and let the server in to them.", clientInbound, "ufw"),
+			e.advice(ClientComputer, "Use passive mode: then you open the data channels, and nothing has to be let in here.").does(UsePassive),
+			e.choice(ClientComputer, "Or use fixed active ports (50210–50219) and let the server in to them.", clientInbound, "ufw").does(OpenActivePorts),
 		}
 	case ClientNATActive:
 		return []Fix{
-			e.advice(ClientComputer, "Use passive mode: then you open the data channels, and the router does not matter."),
-			e.advice(ClientNetwork, "Or use fixed active ports (50210–50219), forward them on your router to {client}, and let your program announce your public address."),
+			e.advice(ClientComputer, "Use passive mode: then you open the data channels, and the router does not matter.").does(UsePassive),
+			e.advice(ClientNetwork, "Or use fixed active ports (50210–50219), forward them on your router to {client}, and let your program announce your public address.").does(ForwardActivePorts),
 		}
 	case ServerEgressActive:
 		return []Fix{
-			e.advice(ClientComputer, "Use passive mode: then you open the data channels."),
-			e.advice(ServerNetwork, "Or let the server open outbound TCP connections, from port 20 or any, to ports above 1023."),
+			e.advice(ClientComputer, "Use passive mode: then you open the data channels.").does(UsePassive),
+			e.advice(ServerNetwork, "Or let the server open outbound TCP connections, from port 20 or any, to ports above 1023.").does(LetServerOut),
 		}
 	case ActiveDisabled:
 		return []Fix{
-			e.advice(ClientComputer, "Use passive mode."),
+			e.advice(ClientComputer, "Use passive mode.").does(UsePassive),
 			e.choice(ServerSettings, "Or switch active mode on at the server.", enableActive, server),
 		}
 	case IPv6Unsupported:
@@ -443,15 +476,15 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 	case ALGBlindTLS:
 		if f.Side == ClientNetwork {
 			return []Fix{
-				e.advice(ClientComputer, "Use passive mode under TLS."),
-				e.advice(ClientNetwork, "Or use fixed active ports (50210–50219), forward them on your router to {client}, and let your program announce your public address."),
+				e.advice(ClientComputer, "Use passive mode under TLS.").does(UsePassive),
+				e.advice(ClientNetwork, "Or use fixed active ports (50210–50219), forward them on your router to {client}, and let your program announce your public address.").does(ForwardActivePorts),
 			}
 		}
-		return []Fix{
-			e.choice(ServerNetwork, "Forward the passive range on the router before the server: its FTP helper can't do it under TLS.", forwardRange),
+		return settingFirst(known, []Fix{
+			e.choice(ServerNetwork, "Forward the passive range on the router before the server: its FTP helper can't do it under TLS.", forwardRange).does(ForwardRange),
 			setting,
-			e.choice(ServerSettings, "Set the server's Passive IP to the address that clients reach, {public}.", setPassiveIP, server),
-		}
+			e.choice(ServerSettings, "Set the server's Passive IP to the address that clients reach, {public}.", setPassiveIP, server).does(SetPassiveIP),
+		})
 	case ALGTamper:
 		return []Fix{
 			e.choice(ThePath, "Switch the inspection of FTP off in the router or firewall that does it, on your side or on the server's.", helperOff),
@@ -492,6 +525,15 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		}
 	}
 	return nil
+}
+
+// settingFirst puts the range's setting, the second of fixes, first when the server has no range yet: a firewall that is
+// opened for ports that the server doesn't use lets nobody in.
+func settingFirst(known bool, fixes []Fix) []Fix {
+	if !known {
+		fixes[0], fixes[1] = fixes[1], fixes[0]
+	}
+	return fixes
 }
 
 var places = map[Side]Place{

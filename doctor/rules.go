@@ -38,7 +38,7 @@ func Judge(e Evidence) Report {
 		}
 		break
 	}
-	r.Workaround = e.workaround(r.Verdict)
+	r.Workaround, r.remedy = e.workaround(r.Verdict)
 	r.Fixes = e.fixes(r)
 	r.Arrows = e.arrows(r)
 	return r
@@ -246,7 +246,7 @@ var Rules = []Rule{
 
 	// Passive ports that can't be reached.
 	{ALGBlindTLS, Proved, ServerNetwork, "no data connection comes about under TLS, and in clear it does", func(e *Evidence) bool {
-		return e.passive() && e.TLSUp && e.Passive.dead() && e.Comparison.Tried && (e.Comparison.EPSV.Works() || e.Comparison.PASV.Works())
+		return e.passive() && e.TLSUp && e.Passive.none() && e.Comparison.Tried && (e.Comparison.EPSV.Works() || e.Comparison.PASV.Works())
 	}, false},
 	{EPSVBroken, Proved, ServerNetwork, "every offer of EPSV fails and every offer of PASV works, twice or more", func(e *Evidence) bool {
 		return e.passive() && e.epsvBroken(2)
@@ -260,7 +260,7 @@ var Rules = []Rule{
 	}, false},
 	{ClientFirewallOutbound, Likely, ClientComputer, "packets to an offered port don't reach the first router, those to the control port do", func(e *Evidence) bool {
 		stop, exact := e.stop()
-		return e.passive() && e.Passive.dead() && stop == 1 && exact && e.Hops.distance() > 1
+		return e.passive() && e.Passive.none() && stop == 1 && exact && e.Hops.distance() > 1
 	}, false},
 	{ClientFirewallOutbound, Likely, ClientNetwork, "packets to an offered port are lost within two hops, the server is further away", func(e *Evidence) bool {
 		stop, exact := e.stop()
@@ -324,16 +324,20 @@ var Rules = []Rule{
 	}, false},
 	{ActiveDisabled, Proved, ServerSettings, "PORT and EPRT are refused with words about permission", func(e *Evidence) bool {
 		a := e.active()
-		return e.wantsActive() && a.refused() && !saysIllegal.MatchString(a.Answer.Text) && (saysNotActive.MatchString(a.Answer.Text) || !e.natted())
+		return e.wantsActive() && a.refused() && !saysIllegal.MatchString(a.Answer.Text) && (saysNotActive.MatchString(a.Answer.Text) || !e.announcesPrivate())
 	}, false},
 	{ClientNATActive, Proved, ClientNetwork, "this computer has a private address, and the server refuses it in PORT", func(e *Evidence) bool {
-		return e.wantsActive() && e.active().refused() && e.natted()
+		return e.wantsActive() && e.active().refused() && e.announcesPrivate()
 	}, false},
 	{ClientNATActive, Likely, ClientNetwork, "the server refuses this computer's address in PORT: it sees another one", func(e *Evidence) bool {
 		return e.wantsActive() && e.active().refused()
 	}, false},
+	{ClientFirewallActive, Likely, ClientComputer, "the server takes a private address, as it does when a router mends it on the way, and its packets reach this computer and no program", func(e *Evidence) bool {
+		a := e.active()
+		return e.wantsActive() && a.nothing() && e.announcesPrivate() && a.Counted && a.Noise == 0 && a.Dropped > 2
+	}, false},
 	{ClientNATActive, Likely, ClientNetwork, "this computer has a private address, and the server's connection never comes", func(e *Evidence) bool {
-		return e.wantsActive() && e.active().nothing() && e.natted()
+		return e.wantsActive() && e.active().nothing() && e.announcesPrivate()
 	}, false},
 	{ClientFirewallActive, Proved, ClientComputer, "the server's packets reach this computer and no program", func(e *Evidence) bool {
 		a := e.active()

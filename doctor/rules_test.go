@@ -297,6 +297,7 @@ var cases = []struct {
 	{"active mode off", activeEvidence(Active{Answer: Answer{550, "Permission denied."}}), ActiveDisabled, Proved, ServerSettings, ""},
 	{"private address refused", with(activeEvidence(Active{Announced: waitNATted, Answer: Answer{500, "Illegal EPRT command."}}), func(e *Evidence) { e.Local = hereNATted }), ClientNATActive, Proved, ClientNetwork, ""},
 	{"public address refused", activeEvidence(Active{Answer: Answer{500, "I won't open a connection to 198.51.100.7 (only to 203.0.113.9)"}}), ClientNATActive, Likely, ClientNetwork, ""},
+	{"private address mended on the way, eaten here", with(activeEvidence(Active{Announced: waitNATted, Move: Move{Outcome: Silence}, Counted: true, Dropped: 3}), func(e *Evidence) { e.Local = hereNATted }), ClientFirewallActive, Likely, ClientComputer, ""},
 	{"private address, nothing comes", with(activeEvidence(Active{Announced: waitNATted, Move: Move{Outcome: Silence}}), func(e *Evidence) { e.Local = hereNATted }), ClientNATActive, Likely, ClientNetwork, ""},
 	{"eaten here", activeEvidence(Active{Move: Move{Outcome: Silence}, Counted: true, Dropped: 4}), ClientFirewallActive, Proved, ClientComputer, ""},
 	{"eaten here, through when expected", activeEvidence(Active{Accepted: true, Through: true, Punched: true, Counted: true, Dropped: 3, Move: listed(390)}), ClientFirewallActive, Proved, ClientComputer, ""},

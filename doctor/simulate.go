@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"portside/connlog"
@@ -62,6 +63,9 @@ var (
 	simClientPrivate = netip.MustParseAddr("192.168.1.7")
 	simServer        = netip.MustParseAddr("203.0.113.5")
 	simServerPrivate = netip.MustParseAddr("10.0.0.4")
+	simClientRouter  = netip.MustParseAddr("198.51.100.1")
+	simInternet      = netip.MustParseAddr("192.0.2.1")
+	simServerRouter  = netip.MustParseAddr("203.0.113.1")
 )
 
 const (
@@ -72,6 +76,8 @@ const (
 	simActiveTo    = 50210 // of the client's active ports 50210–50219
 	simInRange     = 21107
 	simAnyPort     = 40731
+	simOtherPort   = 34518 // at other times
+	simThirdPort   = 52260
 	simRange       = "21100–21199"
 	simActive      = "50210–50219"
 )
@@ -129,9 +135,11 @@ type Step struct {
 	Text    string // the step as a sentence
 }
 
-// Change is one way to make a run go better: a thing to change in reality, and the switches that stand for it.
+// Change is one way to make a run go better: what Doctor's verdict says has to be done, and the switches that stand for
+// it.
 type Change struct {
-	Text  string // what to do, to go on a sentence: "let 21100–21199 in at the server's firewall"
+	Text  string // what to do, in Doctor's words: "Let the passive range in on the server's computer."
+	Line  string // the line to type for it, where there is one
 	Short string // for a button beside the place: "Let 21100–21199 in"
 	At    Place  // where it is done
 	Apply func(Setup) Setup
@@ -141,19 +149,20 @@ type Change struct {
 type Run struct {
 	Setup   Setup
 	Steps   []Step
-	Verdict Verdict // as [Examine] would give it, knowing both sides
-	Works   bool    // the data channel stands
-	Stop    Place   // where the data channel stops; AtClient or AtServer at its head when it works
-	Story   string  // what happens, and why
-	Advice  string  // which mode to choose here
+	Works   bool   // the data channel stands
+	Stop    Place  // where the data channel stops; AtClient or AtServer at its head when it works
+	Story   string // what happens, and why
+	Report         // what Doctor says of it, asked at the client
+	Advice  string // which mode to choose here
 	Changes []Change
 }
 
-// Simulate plays a listing through a setup. It is the table of outcomes in one place: the Learn screen draws it, and its
-// tests hold every combination to what real servers, routers and firewalls do.
+// Simulate plays a listing through a setup. What its packets meet is in simulatenet.go, and what that means is for
+// Doctor's rules to say: the run's verdict, sentence and changes are those of [Judge]. The tests hold every setup to what
+// real servers, routers and firewalls do, and the verdicts to those of an examination there.
 func Simulate(s Setup) Run {
 	r := simulate(s)
-	for _, c := range candidates(r) {
+	for _, c := range r.candidates() {
 		after := simulate(c.Apply(s))
 		// Going over to passive mode is a step ahead even if the server's side has to change next: that side has to do
 		// it once, for everybody. Another way round it has to work at once.
@@ -167,7 +176,7 @@ func Simulate(s Setup) Run {
 }
 
 func simulate(s Setup) Run {
-	r := Run{Setup: s, Verdict: OK, Works: true}
+	r := Run{Setup: s, Report: Judge(s.evidence())}
 	control := "The client opens the control channel, from its port 51812 to the server's port 21, and signs in."
 	if s.TLS {
 		control = "The client opens the control channel, from its port 51812 to the server's port 21. TLS protects it, and the client signs in."
@@ -193,50 +202,43 @@ func (r *Run) say(by connlog.Side, line, text string) {
 	r.Steps = append(r.Steps, Step{Kind: Said, By: by, Line: line, At: at, Text: text})
 }
 
-// blocked ends the run: the data channel d stops at a place.
-func (r *Run) blocked(d Step, at Place, v Verdict, word, story string) {
-	d.Stopped, d.At, d.Word = true, at, word
-	d.Text = strings.Replace(d.Text, "opens the data channel", "tries to open the data channel", 1)
-	switch at {
-	case AtServer:
-	case OnTheWay:
-		d.Text += " Nobody is there."
-	default:
-		d.Text += " It stops at " + at.String() + "."
+// ends adds the data channel to the run: d arrives at its head, or stops at a place.
+func (r *Run) ends(d Step, at Place) {
+	r.Stop, r.Works = at, at == d.At
+	if !r.Works {
+		d.Stopped, d.At, d.Word = true, at, "Dropped here"
+		d.Text = strings.Replace(d.Text, "opens the data channel", "tries to open the data channel", 1)
+		switch {
+		case at == AtServer:
+			d.Word = "Refused"
+		case at == OnTheWay:
+			d.Word = "Leads nowhere"
+			d.Text += " Nobody is there."
+		default:
+			d.Text += " It stops at " + at.String() + "."
+		}
+		outward := at == AtClientFirewall && d.By == connlog.Client || at == AtServerFirewall && d.By == connlog.Server
+		switch {
+		case outward:
+			d.Word = "Not let out"
+		case at == AtServerRouter:
+			d.Word = "Not forwarded"
+		}
 	}
 	r.Steps = append(r.Steps, d)
-	r.Works, r.Verdict, r.Stop, r.Story = false, v, at, story
-}
-
-func (r *Run) arrived(d Step, story string) {
-	r.Steps = append(r.Steps, d)
-	r.Stop, r.Story = d.At, story
-}
-
-// helps says that the router of the server's side carries a passive data channel by itself. It looks only at replies that
-// name the server's own address: one that names another (a Passive IP) is none of its business, and what TLS hides it
-// can't read.
-func (s Setup) helps() bool {
-	return s.Helper && s.ServerNAT && !s.TLS && (s.EPSV || !s.PassiveIP)
 }
 
 func (r *Run) passive() {
 	s := r.Setup
-	port := s.passivePort()
-	dialled := netip.AddrPortFrom(s.ServerPublic(), port)
-	if s.EPSV {
+	o, stop := s.offer(s.passivePort())
+	if o.Command == "EPSV" {
 		r.say(connlog.Client, "EPSV", "The client asks for passive mode: EPSV.")
-		r.say(connlog.Server, "229 "+wire.Format229(port),
-			fmt.Sprintf("The server names the port where it waits: %d. An EPSV reply has no address, so the client takes the one it already talks to.", port))
+		r.say(connlog.Server, "229 "+wire.Format229(o.Port),
+			fmt.Sprintf("The server names the port where it waits: %d. An EPSV reply has no address, so the client takes the one it already talks to.", o.Port))
 	} else {
-		named := s.ServerAddr()
-		if s.PassiveIP || s.helps() {
-			named = s.ServerPublic()
-		}
-		dialled = netip.AddrPortFrom(named, port)
-		text := fmt.Sprintf("The server names the place where it waits: %s, port %d.", named, port)
+		text := fmt.Sprintf("The server names the place where it waits: %s, port %d.", o.Advertised.Addr(), o.Port)
 		switch {
-		case s.ServerNAT && s.helps():
+		case s.ServerNAT && s.rewritten():
 			text += fmt.Sprintf(" It wrote its own address, %s; the helper in its router read along and put the public one there.", s.ServerAddr())
 		case s.ServerNAT && s.PassiveIP:
 			text += " That is its Passive IP, the public address of its router."
@@ -244,131 +246,77 @@ func (r *Run) passive() {
 			text += " That is its own, private address: its Passive IP isn't set."
 		}
 		r.say(connlog.Client, "PASV", "The client asks for passive mode: PASV.")
-		r.say(connlog.Server, "227 "+wire.Format227(dialled), text)
+		r.say(connlog.Server, "227 "+wire.Format227(o.Advertised), text)
 	}
+	d := Step{Kind: DataOpens, By: connlog.Client, At: AtServer, From: netip.AddrPortFrom(s.ClientAddr(), simDataFrom), To: o.Dialled}
+	d.Text = fmt.Sprintf("The client opens the data channel too, from its port %d to %s.", simDataFrom, o.Dialled)
+	r.ends(d, stop)
 
-	d := Step{Kind: DataOpens, By: connlog.Client, At: AtServer, From: netip.AddrPortFrom(s.ClientAddr(), simDataFrom), To: dialled}
-	d.Text = fmt.Sprintf("The client opens the data channel too, from its port %d to %s.", simDataFrom, dialled)
 	const both = "In passive mode the client opens both channels: to its own firewall they are outbound, to the firewall on the server's side inbound. "
 	const hangs = " Signing in works, and then every listing hangs."
+	wall := map[Place]string{AtServerRouter: "router", AtServerFirewall: "firewall"}[stop]
 	switch {
-	case s.ClientFirewall && s.ClientStrict:
-		r.blocked(d, AtClientFirewall, ClientFirewallOutbound, "Not let out",
-			fmt.Sprintf("%sThis firewall at the client lets only the ports 21, 80, 443 and 990 out. The control channel goes to port 21, so it passes; the data channel goes to port %d, so it never leaves.%s", both, port, hangs))
-	case dialled.Addr().IsPrivate():
-		r.blocked(d, OnTheWay, blind(s, ServerPassiveIP), "Leads nowhere",
-			fmt.Sprintf("The server's 227 reply names %s, a private address, which means nothing outside the server's own network: the data channel is dialled to nowhere.%s%s", dialled.Addr(), blindStory(s), hangs))
-	case s.ServerNAT && !s.helps() && !(s.RangeSet && s.RangeForwarded):
-		why := fmt.Sprintf("The server's router forwards port 21, but not port %d, so it doesn't know which computer the data channel is for and drops it.", port)
-		if !s.RangeSet {
-			why = fmt.Sprintf("The server has no passive range: it waits at any free port, this time at %d. Its router can't know that port, so it drops the data channel.", port)
-			if s.RangeForwarded {
-				why += " Forwarding " + simRange + " doesn't help while the server waits elsewhere."
-			}
+	case stop == AtClientFirewall:
+		r.Story = fmt.Sprintf("%sThis firewall at the client lets only the ports 21, 80, 443 and 990 out. The control channel goes to port 21, so it passes; the data channel goes to port %d, so it never leaves.%s", both, o.Port, hangs)
+	case stop == OnTheWay:
+		r.Story = fmt.Sprintf("The server's 227 reply names %s, a private address, which means nothing outside the server's own network: the data channel is dialled to nowhere.%s", o.Advertised.Addr(), hangs)
+	case wall != "" && !s.RangeSet:
+		r.Story = fmt.Sprintf("%sThe server has no passive range: it waits at any free port, this time at %d. Its %s can't know that port, so it drops the data channel.", both, o.Port, wall)
+		if s.RangeOpen && s.ServerFirewall || s.RangeForwarded && s.ServerNAT {
+			r.Story += " The ports " + simRange + " don't help while the server waits elsewhere."
 		}
-		r.blocked(d, AtServerRouter, blind(s, ServerForwardPassive), "Not forwarded", both+why+blindStory(s)+hangs)
-	case s.ServerFirewall && !(s.RangeSet && s.RangeOpen):
-		why := fmt.Sprintf("The data channel arrives at port %d, which the server's firewall doesn't let in, so it is dropped.", port)
-		if !s.RangeSet {
-			why = fmt.Sprintf("The server has no passive range: it waits at any free port, this time at %d. Its firewall can't know that port, so it drops the data channel.", port)
-			if s.RangeOpen {
-				why += " Letting " + simRange + " in doesn't help while the server waits elsewhere."
-			}
-		}
-		r.blocked(d, AtServerFirewall, ServerFirewallPassive, "Dropped here", both+why+hangs)
+		r.Story += hangs
+	case stop == AtServerRouter:
+		r.Story = fmt.Sprintf("%sThe server's router forwards port 21, but not port %d, so it doesn't know which computer the data channel is for and drops it.%s", both, o.Port, hangs)
+	case stop == AtServerFirewall:
+		r.Story = fmt.Sprintf("%sThe data channel arrives at port %d, which the server's firewall doesn't let in, so it is dropped.%s", both, o.Port, hangs)
+	case s.helped() && !(s.RangeSet && s.RangeForwarded):
+		r.Story = fmt.Sprintf("%sNobody told the server's router about port %d: its FTP helper read the reply and opened it. With TLS it couldn't read it.", both, o.Port)
+	case s.ServerFirewall || s.ServerNAT:
+		r.Story = fmt.Sprintf("%sThe server's side lets in port 21 and the passive range %s, so both arrive.", both, simRange)
 	default:
-		story := both
-		switch {
-		case s.helps() && !(s.RangeSet && s.RangeForwarded):
-			story += fmt.Sprintf("Nobody told the server's router about port %d: its FTP helper read the reply and opened it. With TLS it couldn't read it.", port)
-		case s.ServerFirewall || s.ServerNAT:
-			story += fmt.Sprintf("The server's side lets in port 21 and the passive range %s, so both arrive.", simRange)
-		default:
-			story += "Nothing on the server's side stops them, so both arrive."
-		}
-		if s.ServerNAT && s.EPSV && !s.PassiveIP && !s.helps() {
-			r.Verdict = OKWithFault
-			story += fmt.Sprintf(" It works because EPSV names no address. A client that asks with PASV would be told %s, a private address, and fail.", s.ServerAddr())
-		}
-		r.arrived(d, story)
+		r.Story = both + "Nothing on the server's side stops them, so both arrive."
 	}
-}
-
-// blind turns a verdict into the one that names the cause: a helper that would have carried the channel without TLS.
-func blind(s Setup, v Verdict) Verdict {
-	plain := s
-	plain.TLS = false
-	if s.TLS && plain.helps() {
-		return ALGBlindTLS
-	}
-	return v
-}
-
-func blindStory(s Setup) string {
-	if blind(s, OK) == ALGBlindTLS {
-		return " Without TLS the router's FTP helper would have read the reply and helped; TLS hides it."
-	}
-	return ""
 }
 
 func (r *Run) active() {
 	s := r.Setup
-	rewritten := s.ClientNAT && s.Helper && !s.TLS && !s.ActiveForwarded
-	named := s.ClientAddr()
-	if s.ActiveForwarded {
-		named = s.ClientPublic()
-	}
-	told := named
-	if rewritten {
-		told = s.ClientPublic()
-	}
-	at := netip.AddrPortFrom(told, simActiveTo)
-	ask := fmt.Sprintf("The client asks for active mode and names the place where it waits: %s, port %d.", named, simActiveTo)
-	if rewritten {
+	a, told, stop := s.activeTry()
+	ask := fmt.Sprintf("The client asks for active mode and names the place where it waits: %s, port %d.", a.Announced.Addr(), a.Announced.Port())
+	if told != a.Announced.Addr() {
 		ask += fmt.Sprintf(" The helper in its router reads along and puts the public address %s there.", told)
 	}
-	r.say(connlog.Client, "PORT "+wire.FormatPort(netip.AddrPortFrom(named, simActiveTo)), ask)
-
-	d := Step{Kind: DataOpens, By: connlog.Server, At: AtClient, From: netip.AddrPortFrom(s.ServerAddr(), simActiveFrom), To: at}
-	if told != s.ClientPublic() {
-		r.say(connlog.Server, "500 Illegal PORT command.", "The server says no: it sees the client at another address, and a private one it could not dial.")
+	r.say(connlog.Client, "PORT "+wire.FormatPort(a.Announced), ask)
+	r.say(connlog.Server, a.Answer.String(), "The server agrees.")
+	d := Step{Kind: DataOpens, By: connlog.Server, At: AtClient, From: netip.AddrPortFrom(s.ServerAddr(), simActiveFrom), To: netip.AddrPortFrom(told, a.Announced.Port())}
+	d.Text = fmt.Sprintf("The server dials back and opens the data channel, from its port %d to %s.", simActiveFrom, d.To)
+	if a.refused() {
+		r.Steps[len(r.Steps)-1].Text = "The server says no: it sees the client at another address, and a private one it could not dial."
 		d.Text = "Nothing is dialled: there is no data channel."
-		v, story := ClientNATActive, ""
-		if s.TLS && s.Helper {
-			v, story = ALGBlindTLS, " Without TLS the router's FTP helper would have put the public address there; TLS hides the command."
-		}
-		r.blocked(d, AtServer, v, "Refused",
-			fmt.Sprintf("In active mode the client tells the server where to dial back to. This client names %s, a private address behind its router: the server sees another one and can't use it.%s", named, story))
-		return
 	}
-	r.say(connlog.Server, "200 PORT command successful.", "The server agrees.")
-	d.Text = fmt.Sprintf("The server dials back and opens the data channel, from its port %d to %s.", simActiveFrom, at)
+	r.ends(d, stop)
+
 	const apart = "In active mode the channels start at opposite sides: the client opens the control channel, and the server dials back and opens the data channel. "
 	switch {
-	case s.ServerFirewall && s.ServerStrict:
-		r.blocked(d, AtServerFirewall, ServerEgressActive, "Not let out",
-			apart+"To the server's firewall that is outbound, and this one lets nothing out that the server itself opens.")
-	case s.ClientFirewall && !s.ActiveOpen:
-		r.blocked(d, AtClientFirewall, ClientFirewallActive, "Dropped here",
-			apart+"To the client's firewall that is inbound, and most firewalls and every home router stop that. Signing in works, and then every listing hangs.")
+	case stop == AtServer:
+		r.Story = fmt.Sprintf("In active mode the client tells the server where to dial back to. This client names %s, a private address behind its router: the server sees another one and can't use it.", a.Announced.Addr())
+	case stop == AtServerFirewall:
+		r.Story = apart + "To the server's firewall that is outbound, and this one lets nothing out that the server itself opens."
+	case stop == AtClientFirewall:
+		r.Story = apart + "To the client's firewall that is inbound, and most firewalls and every home router stop that. Signing in works, and then every listing hangs."
+	case told != a.Announced.Addr():
+		r.Story = apart + "The FTP helper in the client's router read the command and let the server in. With TLS it couldn't read it."
+	case s.ClientFirewall || s.ClientNAT:
+		r.Story = apart + "The client's side lets it in at the ports " + simActive + ", so it arrives. Every client would have to do that."
 	default:
-		story := apart
-		switch {
-		case rewritten:
-			story += "The FTP helper in the client's router read the command and let the server in. With TLS it couldn't read it."
-		case s.ClientFirewall || s.ClientNAT:
-			story += "The client's side lets it in at the ports " + simActive + ", so it arrives. Every client would have to do that."
-		default:
-			story += "Nothing on the client's side stops it, so it arrives. Few clients stand in the open like this."
-		}
-		r.arrived(d, story)
+		r.Story = apart + "Nothing on the client's side stops it, so it arrives. Few clients stand in the open like this."
 	}
 }
 
 func advice(r Run) string {
 	s := r.Setup
 	switch {
-	case s.Mode == connlog.Passive && r.Verdict == ClientFirewallOutbound:
+	case s.Mode == connlog.Passive && r.Stop == AtClientFirewall:
 		return "Neither, until this firewall changes: it stops passive mode on the way out and active mode on the way in."
 	case s.Mode == connlog.Passive:
 		return "Passive, nearly always: you control your server's firewall, but not the firewall of everyone who visits it."
@@ -378,74 +326,71 @@ func advice(r Run) string {
 	return "Passive, nearly always: it asks only the server's side to let something in. Active mode asks that of everyone who visits."
 }
 
-// candidates are the changes that a person would think of, the best one first. [Simulate] keeps those that help.
-func candidates(r Run) []Change {
-	s := r.Setup
-	set := func(text, short string, at Place, change func(*Setup)) Change {
-		return Change{Text: text, Short: short, At: at, Apply: func(s Setup) Setup { change(&s); return s }}
+// candidates are the fixes of the verdict, and what helps at once, as far as the setup has a switch for them that isn't
+// there yet. What the server's side has to do is one change: half of it would only move the stop.
+func (r Run) candidates() []Change {
+	var out []Change
+	var side []Remedy // of the server
+	at := -1
+	fixes := r.Fixes
+	if r.remedy != "" && !slices.ContainsFunc(fixes, func(f Fix) bool { return f.Remedy == r.remedy }) {
+		fixes = append(slices.Clone(fixes), Fix{Side: ClientComputer, Text: r.Workaround, Remedy: r.remedy})
 	}
-	passive := set("use passive mode", "Use passive mode", AtClient, func(s *Setup) { s.Mode = connlog.Passive })
-	active := set("use active mode", "Use active mode", AtClient, func(s *Setup) { s.Mode = connlog.Active })
-	passiveIP := set(fmt.Sprintf("set the server's Passive IP to %s", s.ServerPublic()), "Set the Passive IP", AtServer,
-		func(s *Setup) { s.PassiveIP = true })
-	epsv := set("ask with EPSV, whose reply names no address", "Ask with EPSV", AtClient, func(s *Setup) { s.EPSV = true })
-	forwardActive := set("forward "+simActive+" in the client's router, and let the client name its public address", "Forward "+simActive,
-		AtClientRouter, func(s *Setup) { s.ActiveForwarded = true })
-
-	// The range is opened wherever the server's side has a wall: half of it would only move the stop.
-	var parts []string
-	if !s.RangeSet {
-		parts = append(parts, "give the server the passive range "+simRange)
-	}
-	if s.ServerNAT && !(s.RangeForwarded && s.RangeSet) {
-		parts = append(parts, "forward "+simRange+" in its router")
-	}
-	if s.ServerFirewall && !(s.RangeOpen && s.RangeSet) {
-		parts = append(parts, "let "+simRange+" in at its firewall")
-	}
-	if blind(s, OK) == ALGBlindTLS && !s.PassiveIP && !s.EPSV {
-		parts = append(parts, "set its Passive IP")
-	}
-	text := strings.Join(parts, ", ")
-	if !strings.Contains(text, "the server") {
-		text = strings.Replace(text, "its ", "the server's ", 1)
-	}
-	if i := strings.LastIndex(text, ", "); i >= 0 {
-		text = text[:i] + ", and " + text[i+2:]
-	}
-	short := "Let " + simRange + " in"
-	if !s.RangeSet {
-		short = "Set a range and open it"
-	}
-	openRange := set(text, short, r.Stop, func(n *Setup) {
-		n.RangeSet = true
-		n.RangeForwarded = n.RangeForwarded || s.ServerNAT
-		n.RangeOpen = n.RangeOpen || s.ServerFirewall
-		n.PassiveIP = n.PassiveIP || blind(s, OK) == ALGBlindTLS && !s.EPSV
-	})
-
-	switch r.Verdict {
-	case OKWithFault:
-		return []Change{passiveIP}
-	case ClientFirewallOutbound:
-		return []Change{set("let the client's connections out", "Let it out", AtClientFirewall, func(s *Setup) { s.ClientStrict = false }), active}
-	case ServerPassiveIP:
-		return []Change{passiveIP, epsv, active}
-	case ServerForwardPassive, ServerFirewallPassive:
-		return []Change{openRange, active}
-	case ClientNATActive:
-		return []Change{passive, forwardActive}
-	case ClientFirewallActive:
-		return []Change{passive, set("let "+simActive+" in at the client's firewall", "Let "+simActive+" in", AtClientFirewall, func(s *Setup) { s.ActiveOpen = true })}
-	case ServerEgressActive:
-		return []Change{passive, set("let the server's own connections out", "Let it out", AtServerFirewall, func(s *Setup) { s.ServerStrict = false })}
-	case ALGBlindTLS:
-		if s.Mode == connlog.Active {
-			return []Change{passive, forwardActive}
+	for _, f := range fixes {
+		change, known := remedies[f.Remedy]
+		if !known {
+			continue
 		}
-		return []Change{openRange, active}
+		after := r.Setup
+		change.apply(&after)
+		if after == r.Setup {
+			continue
+		}
+		c := Change{Text: f.Text, Short: change.short, At: places[f.Side], Apply: func(s Setup) Setup { change.apply(&s); return s }}
+		if f.Remedy == OpenRange && len(f.Variants) > 0 {
+			c.Line = f.Variants[f.Chosen].Command
+		}
+		switch {
+		case f.Side != ServerNetwork && f.Side != ServerComputer && f.Side != ServerSettings:
+			out = append(out, c)
+			continue
+		case at < 0:
+			at, out = len(out), append(out, c)
+		default:
+			out[at].Text += " " + c.Text
+			out[at].Line = firstOf(out[at].Line, c.Line)
+			if out[at].Short != remedies[SetRange].short {
+				out[at].Short = c.Short
+			}
+		}
+		side = append(side, f.Remedy)
+		all := slices.Clone(side)
+		out[at].Apply = func(s Setup) Setup {
+			for _, id := range all {
+				remedies[id].apply(&s)
+			}
+			return s
+		}
 	}
-	return nil
+	return out
+}
+
+// remedies say which switches of a setup a fix turns. A wall that isn't there needs nothing.
+var remedies = map[Remedy]struct {
+	short string
+	apply func(*Setup)
+}{
+	UsePassive:         {"Use passive mode", func(s *Setup) { s.Mode = connlog.Passive }},
+	UseActive:          {"Use active mode", func(s *Setup) { s.Mode = connlog.Active }},
+	UseEPSV:            {"Ask with EPSV", func(s *Setup) { s.EPSV = true }},
+	SetRange:           {"Set a range and open it", func(s *Setup) { s.RangeSet = true }},
+	OpenRange:          {"Let " + simRange + " in", func(s *Setup) { s.RangeOpen = s.RangeOpen || s.ServerFirewall }},
+	ForwardRange:       {"Forward " + simRange, func(s *Setup) { s.RangeForwarded = s.RangeForwarded || s.ServerNAT }},
+	SetPassiveIP:       {"Set the Passive IP", func(s *Setup) { s.PassiveIP = s.PassiveIP || s.ServerNAT }},
+	LetClientOut:       {"Let it out", func(s *Setup) { s.ClientStrict = false }},
+	LetServerOut:       {"Let it out", func(s *Setup) { s.ServerStrict = false }},
+	OpenActivePorts:    {"Let " + simActive + " in", func(s *Setup) { s.ActiveOpen = s.ActiveOpen || s.ClientFirewall }},
+	ForwardActivePorts: {"Forward " + simActive, func(s *Setup) { s.ActiveForwarded = s.ActiveForwarded || s.ClientNAT }},
 }
 
 // Switch is one setting of a [Setup] that a person can turn on and off.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"net/textproto"
@@ -18,9 +19,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"portside/client"
 	"portside/connlog"
 	"portside/wire"
 )
@@ -64,9 +67,12 @@ func TestTheRecordedScenariosAreTheLaboratorys(t *testing.T) {
 	}
 }
 
-// TestTheTableAgreesWithTheLaboratory builds every setup that differs in what the network sees, with real routers,
-// firewalls, helpers and a real server, and lists through it with a client that believes what it is told. It takes some
-// minutes, mostly of waiting: run it with -timeout 30m.
+// TestTheTableAgreesWithTheLaboratory builds every setup, with real routers, firewalls, helpers and a real server, and
+// lists through it with a client that believes what it is told. In each setup that differs in what the network sees,
+// Doctor also examines the server, and its verdict must be the one that the picture gives.
+//
+// Some ten minutes on two cores, mostly of waiting: run it with -timeout 60m. PORTSIDE_LAB_ONLY=n takes every n-th
+// network only.
 func TestTheTableAgreesWithTheLaboratory(t *testing.T) {
 	source, err := os.ReadFile(lab(t))
 	if err != nil {
@@ -76,55 +82,155 @@ func TestTheTableAgreesWithTheLaboratory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	setups := distinct()
+	// What the client does differs, and the network is the same: one network serves all who ask.
+	networks := map[string][]labTry{}
+	examined := distinct()
+	differentSetups(func(s Setup) {
+		try := labTry{setup: s, run: Simulate(s), args: clientArgs(s)}
+		try.examine = slices.Contains(examined, s) && !s.ActiveForwarded // Doctor names its own address only
+		key := labVars(s)
+		if try.examine && s.Mode == connlog.Passive && !s.EPSV {
+			key += " PNO=EPSV" // so that Doctor, too, asks with PASV
+		}
+		networks[key] = append(networks[key], try)
+	})
+	keys := slices.Sorted(maps.Keys(networks))
+	if n, err := strconv.Atoi(os.Getenv("PORTSIDE_LAB_ONLY")); err == nil && n > 1 {
+		var some []string
+		for i := 0; i < len(keys); i += n {
+			some = append(some, keys[i])
+		}
+		keys = some
+	}
 	var scenarios strings.Builder
-	for i, s := range setups {
-		fmt.Fprintf(&scenarios, "S_learn_%d(){ is ok \"\" \"\"; %s; }\n", i, labVars(s))
+	for i, key := range keys {
+		fmt.Fprintf(&scenarios, "S_learn_%d(){ is ok \"\" \"\"; %s; }\n", i, key)
 	}
 	home := filepath.Dir(os.Getenv(labEnv))
 	text := strings.Replace(string(source), "\nnames(){", "\n"+scenarios.String()+"names(){", 1)
 	text = strings.Replace(text, "HERE=$(", "HERE="+strconv.Quote(home)+" # $(", 1)
 	text = strings.Replace(text, "; SELF=$HERE/lab.sh", "", 1)
+	text = strings.ReplaceAll(text, "-newkey rsa:2048", "-newkey ec -pkeyopt ec_paramgen_curve:P-256") // made at once
 	script := filepath.Join(t.TempDir(), "lab.sh")
 	if err := os.WriteFile(script, []byte("SELF="+script+"\n"+text), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	// run makes the network and returns what each of tries got there.
+	run := func(i int, tries []labTry) (saw [][]string, problem string) {
+		var args []string
+		for _, try := range tries {
+			if try.examine {
+				try.args += " examine"
+			}
+			args = append(args, try.args)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "bash", script, "run", "learn-"+strconv.Itoa(i), "--", self, "-test.run=^TestLaboratoryClient$", "-test.v")
+		cmd.Env = append(os.Environ(), clientEnv+"="+strings.Join(args, ";"))
+		cmd.WaitDelay = 5 * time.Second
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		for line := range strings.Lines(string(out)) {
+			if words, ok := strings.CutPrefix(line, "outcome: "); ok {
+				saw = append(saw, strings.Fields(words))
+			}
+		}
+		if len(saw) != len(tries) {
+			return nil, fmt.Sprintf("no outcome: %v\n%s%s", err, out, stderr.Bytes())
+		}
+		return saw, ""
+	}
 
 	next := make(chan int)
 	var wg sync.WaitGroup
-	for range 4 {
+	var compared, examinations atomic.Int32
+	for range 8 {
 		wg.Go(func() {
 			for i := range next {
-				s := setups[i]
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				cmd := exec.CommandContext(ctx, "bash", script, "run", "learn-"+strconv.Itoa(i), "--", self, "-test.run=^TestLaboratoryClient$", "-test.v")
-				cmd.Env = append(os.Environ(), clientEnv+"="+clientArgs(s))
-				var stderr bytes.Buffer
-				cmd.Stderr = &stderr
-				out, err := cmd.Output()
-				cancel()
-				_, saw, found := strings.Cut(string(out), "outcome: ")
-				saw, _, _ = strings.Cut(saw, "\n")
-				if !found {
-					t.Errorf("no outcome for %+v: %v\n%s%s", s, err, out, stderr.Bytes())
-					continue
+				left := networks[keys[i]]
+				said := map[Setup]string{}
+				// On a busy computer an answer may be late: what differs is asked again before it counts.
+				for again := range 2 {
+					saw, problem := run(i, left)
+					var wrong []labTry
+					for n, try := range left {
+						what := problem
+						if what == "" {
+							what = try.differs(saw[n])
+						}
+						if what != "" {
+							wrong = append(wrong, try)
+							said[try.setup] = what
+						} else if again == 1 {
+							t.Logf("only the first time: %s\nfor %s (%s)", said[try.setup], keys[i], try.args)
+						}
+					}
+					left = wrong
+					if len(left) == 0 {
+						break
+					}
 				}
-				if want := labOutcome(Simulate(s)); saw != want {
-					t.Errorf("the table says %q (%s), the laboratory %q, for %s (%s)", want, Simulate(s).Verdict, saw, labVars(s), clientArgs(s))
+				for _, try := range left {
+					t.Errorf("twice: %s\nfor %s (%s)", said[try.setup], keys[i], try.args)
+				}
+				for _, try := range networks[keys[i]] {
+					compared.Add(1)
+					if try.examine {
+						examinations.Add(1)
+					}
 				}
 			}
 		})
 	}
-	for i := range setups {
+	for i := range keys {
 		next <- i
 	}
 	close(next)
 	wg.Wait()
-	t.Logf("%d setups compared", len(setups))
+	t.Logf("%d networks: %d setups compared, %d of them examined", len(keys), compared.Load(), examinations.Load())
 }
 
-// distinct returns the setups that differ for the network, each once: without the switches that have no effect beside the
-// others, and in passive mode with one client, as no more of the client's side has a say there than its strict firewall.
+// labTry is one client in a network of the laboratory.
+type labTry struct {
+	setup   Setup
+	run     Run
+	args    string
+	examine bool
+}
+
+// differs says how what the laboratory gave is not what the picture says. saw is the outcome, and the verdicts of an
+// examination.
+func (l labTry) differs(saw []string) string {
+	switch {
+	case saw[0] != labOutcome(l.run):
+		return fmt.Sprintf("the picture says %q, the laboratory %q", labOutcome(l.run), saw)
+	case len(saw) > 1 && !slices.Contains(saw[1:], string(l.run.Verdict)) && !explained(l.setup, l.run.Verdict, Verdict(saw[1])):
+		return fmt.Sprintf("the picture's verdict is %s, that of an examination %q", l.run.Verdict, saw[1:])
+	}
+	return ""
+}
+
+// explained says that an examination rightly sees more than the client of the picture, who asks one way and believes
+// what it is told.
+func explained(s Setup, picture, examination Verdict) bool {
+	switch {
+	case picture == OK && s.EPSV && s.Helper && s.PassiveIP && !s.RangeForwarded:
+		// The helper carries EPSV and not PASV, since that names an address that isn't the server's own: Doctor asks with
+		// both, and finds that only some offers get through.
+		return examination == ServerForwardPassive
+	case picture == ALGBlindTLS && !s.EPSV && s.RangeForwarded:
+		// Doctor dials the control channel's address, too, and finds the port open there: only the address is wrong.
+		return examination == ServerPassiveIP
+	}
+	return false
+}
+
+// distinct returns the setups that differ in what is found out about the network, each once. The others are like one of
+// them: TLS changes something only for a helper; a client that lets everything out, with a router or without, is like any
+// other in passive mode, and its strict firewall stops the data channel whatever the server's side has; the server's side
+// has a say in active mode only where it lets nothing out.
 func distinct() []Setup {
 	seen := map[Setup]bool{}
 	var out []Setup
@@ -144,8 +250,8 @@ func distinct() []Setup {
 				return
 			}
 		} else {
-			s.RangeSet = false
 			s.ServerFirewall = s.ServerStrict
+			s.ServerNAT = true
 		}
 		if !s.Helper {
 			s.TLS = false
@@ -158,11 +264,11 @@ func distinct() []Setup {
 	return out
 }
 
-// labVars says a setup in the laboratory's words. Its passive range is 50000–50009, the client's active ports are
+// labVars says a setup's network in the laboratory's words. Its passive range is 50000–50009, the client's active ports are
 // 52000–52009.
 func labVars(s Setup) string {
 	bit := map[bool]string{false: "0", true: "1"}
-	v := []string{"CN=" + bit[s.ClientNAT], "SN=" + bit[s.ServerNAT], "MODE=" + string(s.Mode), "FWD="}
+	v := []string{"CN=" + bit[s.ClientNAT], "SN=" + bit[s.ServerNAT], "PTLS=explicit", "FWD="}
 	set := func(name, value string) { v = append(v, name+"='"+value+"'") }
 	if s.RangeForwarded {
 		set("FWD", "50000-50009")
@@ -202,9 +308,6 @@ func labVars(s Setup) string {
 	if s.Helper {
 		v = append(v, "SRALG=1", "CRALG=1")
 	}
-	if s.TLS {
-		v = append(v, "TLS=explicit", "PTLS=explicit")
-	}
 	return strings.Join(v, " ")
 }
 
@@ -242,11 +345,44 @@ func TestLaboratoryClient(t *testing.T) {
 	if args == "" {
 		t.Skip("runs in the laboratory only")
 	}
-	saw, err := list(strings.Fields(args))
-	if err != nil {
-		t.Fatal(err)
+	tries := strings.Split(args, ";")
+	saw := make([]string, len(tries))
+	var wg sync.WaitGroup
+	for i, try := range tries {
+		wg.Go(func() {
+			var err error
+			if saw[i], err = list(strings.Fields(try)); err != nil {
+				saw[i] = "failed"
+				t.Errorf("%s: %v", try, err)
+			}
+		})
 	}
-	fmt.Printf("outcome: %s\n", saw)
+	wg.Wait()
+	for i, try := range tries { // one after the other: they look at the system's counters
+		words := strings.Fields(try)
+		if slices.Contains(words, "examine") {
+			r := examine(t.Context(), words)
+			saw[i] += " " + string(r.Verdict)
+			if r.Second != nil {
+				saw[i] += " " + string(r.Second.Verdict)
+			}
+		}
+		fmt.Printf("outcome: %s\n", saw[i])
+	}
+}
+
+// examine is Doctor in the laboratory.
+func examine(ctx context.Context, args []string) Report {
+	port, _ := strconv.Atoi(os.Getenv("FTP_PORT"))
+	target := client.Target{Host: os.Getenv("FTP_HOST"), Port: uint16(port), User: os.Getenv("FTP_USER"), Password: os.Getenv("FTP_PASS"), TLS: client.TLSNone}
+	o := Options{Mode: client.ModePassive, Insecure: true, ConsentPlain: true}
+	if slices.Contains(args, "active") {
+		o.Mode = client.ModeActive
+	}
+	if slices.Contains(args, "tls") {
+		target.TLS = client.TLSExplicit
+	}
+	return Examine(ctx, target, o)
 }
 
 const labWait = 2500 * time.Millisecond // two SYNs

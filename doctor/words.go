@@ -394,7 +394,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("The firewall of your own network stops the server's data channel to port %d: it came in as soon as this side expected it.", active.Announced.Port())
 	case ClientNATActive:
 		switch {
-		case active.refused() && e.natted():
+		case active.refused() && e.announcesPrivate():
 			return fmt.Sprintf("You are behind a router (NAT): your program asks the server to dial %s, a private address, and the server refuses: %q.", active.Announced.Addr(), active.Answer)
 		case active.refused():
 			return fmt.Sprintf("The server sees you under another address than %s and refuses to dial that one: %q. You are behind NAT, a proxy or a VPN.", active.Announced.Addr(), active.Answer)
@@ -460,7 +460,7 @@ func (e *Evidence) fine() string {
 		protected = "under " + e.TLSVersion
 	}
 	out := fmt.Sprintf("Everything works %s: %s.", protected, dialler)
-	if e.mode() == client.ModeActive && e.natted() {
+	if e.mode() == client.ModeActive && e.announcesPrivate() {
 		out += " Your router helps: it reads FTP's commands and lets the server in, which it can't do under TLS."
 	}
 	if e.OtherDead.IsValid() {
@@ -484,49 +484,49 @@ func quoteOr(s, other string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// workaround says what helps at once, on the side of the one who asks.
-func (e *Evidence) workaround(v Verdict) string {
+// workaround says what helps at once, on the side of the one who asks, and what that does.
+func (e *Evidence) workaround(v Verdict) (string, Remedy) {
 	active := e.active()
 	switch v {
 	case ServerFirewallPassive, ServerForwardPassive, ClientFirewallOutbound, ServerPassiveExhausted, ServerPassiveIP, ServerPassiveHairpin, ALGBlindTLS, ALGTamper:
 		if e.mode() == client.ModeActive {
 			if e.Passive.moved() {
-				return "Passive mode works here: choose it."
+				return "Passive mode works here: choose it.", UsePassive
 			}
-			return ""
+			return "", ""
 		}
 		if active.works() {
-			return "Active mode works here: choose it until that is put right."
+			return "Active mode works here: choose it until that is put right.", UseActive
 		}
 		if e.Passive.moved() {
-			return "Portside gets through, because it dials the control channel's address."
+			return "Portside gets through, because it dials the control channel's address.", ""
 		}
 		if c := e.Comparison; c.Tried && (c.EPSV.Works() || c.PASV.Works()) && !e.TLSUp {
-			return "FTP over TLS works: choose explicit TLS."
+			return "FTP over TLS works: choose explicit TLS.", ""
 		}
 	case ClientNATActive, ClientFirewallActive, ServerEgressActive, ActiveDisabled:
 		if e.Passive.moved() {
-			return "Passive mode works here: choose it."
+			return "Passive mode works here: choose it.", UsePassive
 		}
 	case EPSVBroken:
-		return "PASV works: choose a program that can be told to use it."
+		return "PASV works: choose a program that can be told to use it.", ""
 	case IPv6Unsupported:
 		for _, a := range e.Addrs {
 			if a.Is4() {
-				return fmt.Sprintf("Connect by IPv4, to %s.", a)
+				return fmt.Sprintf("Connect by IPv4, to %s.", a), ""
 			}
 		}
 	case TLSRequired:
-		return "Choose explicit TLS (ftpes://)."
+		return "Choose explicit TLS (ftpes://).", ""
 	case TLSModeMismatch:
 		if e.TLSPlain {
-			return "Choose explicit TLS (ftpes://)."
+			return "Choose explicit TLS (ftpes://).", ""
 		}
-		return "Choose implicit TLS (ftps://)."
+		return "Choose implicit TLS (ftps://).", ""
 	case ControlTimeout, ControlRefused:
 		if e.OtherDead.IsValid() {
-			return fmt.Sprintf("Its other address answers: connect without %s.", e.OtherDead)
+			return fmt.Sprintf("Its other address answers: connect without %s.", e.OtherDead), ""
 		}
 	}
-	return ""
+	return "", ""
 }

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -222,14 +223,22 @@ func (l *learn) showSetup() {
 	if !l.run.Works && len(l.run.Changes) > 0 {
 		c := l.run.Changes[0]
 		fix = kit.NewButton(c.Short, func() { l.apply(c) })
-		fix.Tip = capital(c.Text)
+		fix.Tip = plainArrows(c.Text)
 		fix.Hide()
 	}
 	l.picture.show(figureOf(l.run), fix)
 	l.player.end = float32(len(l.run.Steps))
 
 	read := learnPage(l.run)
-	l.story.SetSpans(kit.Span{Text: l.run.Story + " "}, kit.Span{Text: "Read more", OnTap: func() { l.open(read) }})
+	story := []kit.Span{{Text: l.run.Story + " "}, {Text: "Read more", OnTap: func() { l.open(read) }}}
+	if l.run.Verdict != doctor.OK {
+		story = append(story, kit.Span{Text: "\nDoctor, asked at the client: ", Bold: true}, kit.Span{Text: plainArrows(l.run.Sentence)})
+		if l.run.Second != nil {
+			story = append(story, kit.Span{Text: " And also: " + plainArrows(l.run.Second.Sentence)})
+		}
+		story = append(story, kit.Span{Text: " (" + string(l.run.Verdict) + ", " + string(l.run.Confidence) + ")", Color: kit.ColorMuted})
+	}
+	l.story.SetSpans(story...)
 	l.fixes.SetSpans(l.fixSpans()...)
 	l.cards[1].SetTitle("What fixes it")
 	if l.run.Verdict == doctor.OK {
@@ -251,15 +260,18 @@ func (l *learn) showSetup() {
 func (l *learn) fixSpans() []kit.Span {
 	var out []kit.Span
 	if l.run.Verdict != doctor.OK {
+		if l.run.Works {
+			out = append(out, kit.Span{Text: "It works here. For every other client:\n"})
+		}
 		for i, c := range l.run.Changes {
-			lead := ""
-			switch {
-			case i > 0:
-				lead = "\nOr: "
-			case l.run.Works:
-				lead = "It works here. For every other client: "
+			number := strconv.Itoa(i+1) + ". "
+			if i > 0 {
+				number = "\n" + number
 			}
-			out = append(out, kit.Span{Text: lead}, kit.Span{Text: capitalAt(lead == "", c.Text), OnTap: func() { l.apply(c) }}, kit.Span{Text: "."})
+			out = append(out, kit.Span{Text: number, Bold: true}, kit.Span{Text: plainArrows(c.Text), OnTap: func() { l.apply(c) }})
+			if line, _, _ := strings.Cut(c.Line, "\n"); line != "" {
+				out = append(out, kit.Span{Text: "\n"}, kit.Span{Text: line, Mono: true})
+			}
 		}
 		hint := "\nClick it to try it in the picture."
 		if len(l.run.Changes) > 1 {
@@ -278,13 +290,6 @@ func (l *learn) fixSpans() []kit.Span {
 		}
 	}
 	return out
-}
-
-func capitalAt(first bool, s string) string {
-	if first {
-		return capital(s)
-	}
-	return s
 }
 
 // breaks are what stops a channel that stands, for those who want to see it.
