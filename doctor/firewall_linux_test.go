@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"net"
@@ -20,11 +21,10 @@ import (
 // other. What the rules' reading says must be what a connection meets.
 
 const (
-	fwLabServer   = "192.168.77.20"
-	fwLabNear     = "192.168.77.57" // what neighbour makes of the server's address
-	fwLabHelper   = "PORTSIDE_TEST_IN_NAMESPACE"
-	fwLabWait     = 150 * time.Millisecond
-	fwLabPatience = 20 * time.Second
+	fwLabServer = "192.168.77.20"
+	fwLabNear   = "192.168.77.57" // what neighbour makes of the server's address
+	fwLabHelper = "PORTSIDE_TEST_IN_NAMESPACE"
+	fwLabWait   = 150 * time.Millisecond
 )
 
 var fwLabPorts = []uint16{21, 2121, 21100, 21110, 21150, 21199}
@@ -48,7 +48,7 @@ func TestFirewallLabHelper(t *testing.T) {
 			}()
 		}
 		fmt.Println("ready")
-		time.Sleep(fwLabPatience)
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the test that started it ends
 		os.Exit(0)
 	case "dial":
 		wait, _ := time.ParseDuration(os.Getenv(fwLabHelper + "_WAIT"))
@@ -142,6 +142,9 @@ func (l *fwLab) listen() {
 	cmd.Env = append(os.Environ(), fwLabHelper+"=listen")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
+		l.t.Fatal(err)
+	}
+	if _, err := cmd.StdinPipe(); err != nil { // it ends with this program, however that ends
 		l.t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {

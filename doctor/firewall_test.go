@@ -218,7 +218,9 @@ func FuzzFirewallListings(f *testing.F) {
 		if s, err := parseNFT(text, func(string, string) bool { return false }); err == nil {
 			s.ask(p)
 		}
-		for _, read := range []func(string) (func(fwPacket) fwAnswer, []int){readUFW, readFirewalld, func(text string) (func(fwPacket) fwAnswer, []int) {
+		for _, read := range []func(string) (func(fwPacket) fwAnswer, []int){readUFW, func(text string) (func(fwPacket) fwAnswer, []int) {
+			return readFirewalld(text, func(string) string { return text })
+		}, func(text string) (func(fwPacket) fwAnswer, []int) {
 			return readWindowsRules(text, "Public", "x", false, false)
 		}} {
 			ask, cuts := read(text)

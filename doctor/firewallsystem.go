@@ -155,7 +155,13 @@ func readLinuxFirewall(ctx context.Context, env SelfEnv, iface string) firewall 
 			args = []string{"--zone=" + f.zone, "--list-all"}
 		}
 		if list, err := env.Run(ctx, "firewall-cmd", args...); err == nil {
-			f.ask, f.cuts = readFirewalld(list)
+			f.ask, f.cuts = readFirewalld(list, func(service string) string {
+				info, err := env.Run(ctx, "firewall-cmd", "--info-service="+service)
+				if err != nil {
+					return ""
+				}
+				return info
+			})
 		}
 	case ufwOn:
 		f.state = fwOn
@@ -214,8 +220,9 @@ func readKernelRules(ctx context.Context, env SelfEnv) (rules *fwRuleset, tools 
 	return rules, tools, nil
 }
 
-// ufwRule matches a line of ufw's list: "21100:21199/tcp            ALLOW IN    192.168.0.0/16             # ftp".
-var ufwRule = regexp.MustCompile(`^(.+?)\s{2,}(ALLOW|LIMIT|DENY|REJECT)(?: (IN|OUT|FWD))?\s+(.+?)\s*(?:#.*)?$`)
+// ufwRule matches a line of ufw's list: "21100:21199/tcp            ALLOW IN    192.168.0.0/16             # ftp". A long
+// left side leaves one space only: "192.168.77.20 21199/tcp on eth0 ALLOW IN    192.168.77.57".
+var ufwRule = regexp.MustCompile(`^(.+?)\s+(ALLOW|LIMIT|DENY|REJECT)(?: (IN|OUT|FWD))?\s+(.+?)\s*(?:#.*)?$`)
 
 // readUFW reads the list of `ufw status verbose`.
 func readUFW(text string) (func(fwPacket) fwAnswer, []int) {
@@ -282,8 +289,9 @@ func ufwSide(s *fwRuleset, rule *fwRule, side string, to bool) {
 	}
 }
 
-// readFirewalld reads the list of `firewall-cmd --list-all`.
-func readFirewalld(text string) (func(fwPacket) fwAnswer, []int) {
+// readFirewalld reads the list of `firewall-cmd --list-all`. service gives `firewall-cmd --info-service=NAME`, "" when
+// that can't be had.
+func readFirewalld(text string, service func(name string) string) (func(fwPacket) fwAnswer, []int) {
 	s := &fwRuleset{}
 	field := map[string]string{}
 	rich := false
@@ -306,6 +314,16 @@ func readFirewalld(text string) (func(fwPacket) fwAnswer, []int) {
 	for _, name := range strings.Fields(field["services"]) {
 		if p, ok := known[name]; ok {
 			add(p)
+			continue
+		}
+		for line := range strings.Lines(service(name)) {
+			if list, ok := strings.CutPrefix(strings.TrimSpace(line), "ports:"); ok {
+				for _, p := range strings.Fields(list) {
+					if p, ok := strings.CutSuffix(p, "/tcp"); ok {
+						add(p)
+					}
+				}
+			}
 		}
 	}
 	for _, p := range strings.Fields(field["ports"]) {
