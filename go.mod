@@ -13,6 +13,7 @@ require (
 	github.com/natefinch/atomic v1.0.1
 	github.com/sethvargo/go-diceware v0.5.0
 	github.com/zalando/go-keyring v0.2.6
+	go.etcd.io/bbolt v1.4.3
 	go.uber.org/goleak v1.3.0
 	goftp.io/server/v2 v2.0.3
 	golang.org/x/crypto v0.46.0

@@ -85,6 +85,9 @@ func (m *mover) moved() int64 { return m.offset.Load() + m.beside.Load() + m.s.M
 
 const partSuffix = ".part"
 
+// coarse is how far a file's time may lie behind the clock.
+const coarse = 10 * time.Millisecond
+
 // slow is how long a transfer must take before the server is asked whether the file was changed meanwhile.
 const slow = time.Second
 
@@ -118,6 +121,10 @@ func (m *mover) download(t *task) (int64, error) {
 	}
 	mayGoOn := offset > 0
 	if st, err := t.root.Lstat(part); err == nil {
+		// A part that came after the task was taken in hand is its own, even if the program ended before that was kept.
+		if t.recovered && !t.claimed.IsZero() && !st.ModTime().Before(t.claimed.Add(-coarse)) {
+			t.begun = true
+		}
 		switch {
 		case !st.Mode().IsRegular():
 			return 0, fmt.Errorf("%s.part is in the way: it is no file", t.Local)

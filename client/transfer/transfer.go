@@ -217,7 +217,14 @@ type task struct {
 	stale     bool   // what went out is of an older version of the file
 	recovered bool   // an earlier run of the program had it in hand when it ended
 
-	id, rootID uint64 // in a queue
+	// In a queue:
+	id, rootID, batch uint64
+	place             string // the local folder that root is
+	after             string // a folder of which entries up to this one are in the queue already
+	priority          Priority
+	claimed           time.Time
+	moved             int64
+	problem           string // why the last try failed
 }
 
 // worker is one session's owner. Its session is guarded by j.mu.

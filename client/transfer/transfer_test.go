@@ -16,15 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"portside/client"
 	"portside/client/transfer"
 	"portside/connlog"
 	"portside/localserver"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // serve runs Portside's own server over root, with all rights for anonymous.
 func serve(t *testing.T, root string, change func(*localserver.Config)) netip.AddrPort {

@@ -1,0 +1,544 @@
+package transfer_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"portside/client"
+	"portside/client/transfer"
+	"portside/connlog"
+	"portside/localserver"
+)
+
+// childVariable makes the test program a queue that is killed.
+const childVariable = "PORTSIDE_TEST_QUEUE"
+
+func TestMain(m *testing.M) {
+	if file := os.Getenv(childVariable); file != "" {
+		child(file)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// child works on a queue until it is empty or killed.
+func child(file string) {
+	log, err := os.OpenFile(file+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	q, err := transfer.OpenQueue(transfer.QueueOptions{File: file, Dial: dialURL(connlog.RecorderFunc(func(r connlog.Record) {
+		if r.Event == connlog.DataClosed {
+			fmt.Fprintf(log, "%s %d\n", r.Command, r.Bytes)
+		}
+	}))})
+	if err == nil {
+		err = q.ResumeAll()
+	}
+	if err == nil {
+		err = q.Wait(context.Background())
+	}
+	if err == nil {
+		err = q.Close()
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+// dialURL signs in to the server of a site's URL.
+func dialURL(rec connlog.Recorder) func(context.Context, transfer.Site) (*client.Session, error) {
+	return func(ctx context.Context, site transfer.Site) (*client.Session, error) {
+		t, err := client.ParseURL(site.URL)
+		if err != nil {
+			return nil, err
+		}
+		t.TLS = client.TLSNone
+		return client.Dial(ctx, client.Options{Target: t, Mode: client.ModePassive, Recorder: rec})
+	}
+}
+
+func siteAt(at netip.AddrPort) transfer.Site { return transfer.Site{URL: "ftp://" + at.String() + "/"} }
+
+func openQueue(t *testing.T, o transfer.QueueOptions) *transfer.Queue {
+	t.Helper()
+	if o.File == "" {
+		o.File = filepath.Join(t.TempDir(), "queue.db")
+	}
+	if o.Dial == nil {
+		o.Dial = dialURL(nil)
+	}
+	o.Hurry()
+	q, err := transfer.OpenQueue(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return q
+}
+
+func add(t *testing.T, q *transfer.Queue, b transfer.Batch, items ...transfer.Item) {
+	t.Helper()
+	if _, err := q.Add(b, transfer.Orders(items...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func drained(t *testing.T, q *transfer.Queue) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := q.Wait(ctx); err != nil {
+		t.Fatalf("%v: %+v", err, q.Snapshot())
+	}
+}
+
+func listed(t *testing.T, q *transfer.Queue, state transfer.State) []transfer.QueueItem {
+	t.Helper()
+	items, err := q.List(state, 0, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return items
+}
+
+func noFailures(t *testing.T, q *transfer.Queue) {
+	t.Helper()
+	for _, it := range listed(t, q, transfer.Failed) {
+		t.Errorf("%s %s: %s", it.Direction, it.Remote, it.Err)
+	}
+}
+
+func TestAQueueMovesFoldersBothWaysOverSeveralSites(t *testing.T) {
+	q := openQueue(t, transfer.QueueOptions{})
+	src := t.TempDir()
+	want := tree(t, src)
+	var checks []func()
+	for i := range 2 {
+		root, down := t.TempDir(), t.TempDir()
+		have := tree(t, filepath.Join(root, "pub"))
+		b := transfer.Batch{Site: siteAt(serve(t, root, nil)), Title: fmt.Sprint(i)}
+		add(t, q, b, transfer.Item{Direction: transfer.Upload, Local: src, Remote: "/up"},
+			transfer.Item{Local: filepath.Join(down, "got"), Remote: "/pub"}, transfer.Item{Local: filepath.Join(down, "one"), Remote: "/pub/a.txt"})
+		checks = append(checks, func() {
+			same(t, read(t, filepath.Join(root, "up")), want)
+			same(t, read(t, filepath.Join(down, "got")), have)
+			if content(t, filepath.Join(down, "one")) != "hello" {
+				t.Error("the single file")
+			}
+		})
+	}
+	drained(t, q)
+	noFailures(t, q)
+	for _, check := range checks {
+		check()
+	}
+	if n := len(listed(t, q, transfer.Done)); n != 2*(2*(len(want)-1)+1) {
+		t.Errorf("%d are done", n)
+	}
+}
+
+func TestNothingIsLostOrDoneTwiceWhenTheProgramIsKilled(t *testing.T) {
+	root, down, src := t.TempDir(), t.TempDir(), t.TempDir()
+	sums := map[string][32]byte{}
+	for i := range 60 {
+		name := fmt.Sprintf("d%d/f%03d", i%7, i)
+		for _, dir := range []string{filepath.Join(root, "pub"), src} {
+			_ = os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755)
+			sums[name] = sha256.Sum256(random(t, filepath.Join(dir, filepath.FromSlash(name)), 1000+i*3000))
+			sums[dir+name] = sums[name]
+		}
+	}
+	var mu sync.Mutex
+	taken := map[string]int64{} // bytes that came to the server, by command
+	server := start(t, root, func(c *localserver.Config) {
+		c.Recorder = connlog.RecorderFunc(func(r connlog.Record) {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.Event == connlog.DataClosed || r.Event == connlog.DataFailed {
+				taken[r.Command] += r.Bytes
+			}
+		})
+	})
+	file := filepath.Join(t.TempDir(), "queue.db")
+	q, err := transfer.OpenQueue(transfer.QueueOptions{File: file, Dial: dialURL(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.PauseAll()
+	add(t, q, transfer.Batch{Site: siteAt(server.Addr()), Policy: transfer.Ask},
+		transfer.Item{Direction: transfer.Upload, Local: src, Remote: "/up"}, transfer.Item{Local: filepath.Join(down, "got"), Remote: "/pub"})
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	kills := 0
+	for run := 0; ; run++ {
+		if run > 200 {
+			t.Fatal("it does not end")
+		}
+		c := exec.Command(os.Args[0])
+		c.Env = append(os.Environ(), childVariable+"="+file)
+		var out bytes.Buffer
+		c.Stdout, c.Stderr = &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- c.Wait() }()
+		var err error
+		kill := time.NewTimer(time.Duration(40+run*17%90) * time.Millisecond)
+		select {
+		case err = <-ended:
+		case <-kill.C:
+			kills++
+			_ = c.Process.Kill()
+			<-ended
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%v: %s", err, out.String())
+		}
+		break
+	}
+	if kills < 3 {
+		t.Errorf("it was killed %d times only", kills)
+	}
+	for i := range 60 {
+		name := fmt.Sprintf("d%d/f%03d", i%7, i)
+		if sha256.Sum256([]byte(content(t, filepath.Join(down, "got", filepath.FromSlash(name))))) != sums[filepath.Join(root, "pub")+name] {
+			t.Errorf("the download %s differs", name)
+		}
+		if sha256.Sum256([]byte(content(t, filepath.Join(root, "up", filepath.FromSlash(name))))) != sums[src+name] {
+			t.Errorf("the upload %s differs", name)
+		}
+	}
+	again := openQueue(t, transfer.QueueOptions{File: file})
+	noFailures(t, again)
+	if n := len(listed(t, again, transfer.Done)); n != 120 {
+		t.Errorf("%d of 120 are done", n)
+	}
+	for _, it := range listed(t, again, transfer.Done) {
+		if it.Err != "" {
+			t.Errorf("%s was left out: %s", it.Remote, it.Err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	t.Logf("killed %d times", kills)
+	log := content(t, file+".log")
+	if !strings.Contains(log, "RETR /pub/d0/f000 1000\n") {
+		t.Error("the log of the killed programs says nothing")
+	}
+	for i := range 60 {
+		name, size := fmt.Sprintf("d%d/f%03d", i%7, i), int64(1000+i*3000)
+		if n := strings.Count(log, fmt.Sprintf("RETR /pub/%s %d\n", name, size)); n > 1 {
+			t.Errorf("%s was downloaded %d times", name, n)
+		}
+		if n := taken["STOR /up/"+name]; n != size {
+			t.Errorf("%d bytes were uploaded of %s, which has %d", n, name, size)
+		}
+	}
+}
+
+func TestAMillionItemsTakeNoMemory(t *testing.T) {
+	n := 1_000_000
+	if testing.Short() {
+		n = 50_000
+	}
+	file := filepath.Join(t.TempDir(), "queue.db")
+	q, err := transfer.OpenQueue(transfer.QueueOptions{File: file, Dial: dialURL(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.PauseAll()
+	var peak uint64
+	heap := func() {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		peak = max(peak, m.HeapAlloc)
+	}
+	began := time.Now()
+	var orders iter.Seq[transfer.Order] = func(yield func(transfer.Order) bool) {
+		for i := range n {
+			if i%(n/10) == 0 {
+				heap()
+			}
+			name := fmt.Sprintf("folder-%d/some file with a longer name %d.jpeg", i/1000, i)
+			if !yield(transfer.Order{Item: transfer.Item{Local: "/home/someone/pictures/" + name, Remote: "/pub/pictures/" + name},
+				Entry: &client.Entry{Size: 1000}}) {
+				return
+			}
+		}
+	}
+	if _, err := q.Add(transfer.Batch{Site: transfer.Site{URL: "ftp://a/"}}, orders); err != nil {
+		t.Fatal(err)
+	}
+	added := time.Since(began)
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	began = time.Now()
+	q = openQueue(t, transfer.QueueOptions{File: file})
+	opened := time.Since(began)
+	s := q.Snapshot()
+	if !s.Paused || s.Items[transfer.Waiting] != n || s.Bytes[transfer.Waiting] != int64(n)*1000 {
+		t.Errorf("%+v", s)
+	}
+	began = time.Now()
+	page, err := q.List(transfer.Waiting, 0, 1000)
+	if err != nil || len(page) != 1000 || page[7].Local != "/home/someone/pictures/folder-0/some file with a longer name 7.jpeg" {
+		t.Fatal(err, len(page))
+	}
+	looked := time.Since(began)
+	began = time.Now()
+	if err := q.Move(transfer.Top, page[500].ID); err != nil {
+		t.Fatal(err)
+	}
+	moved := time.Since(began)
+	heap()
+	st, _ := os.Stat(file)
+	t.Logf("%d items: added in %v, opened in %v, a page in %v, one moved in %v; heap at most %d KiB, file %d MiB",
+		n, added, opened, looked, moved, peak>>10, st.Size()>>20)
+	if peak > 64<<20 {
+		t.Errorf("%d MiB in memory", peak>>20)
+	}
+	if err := q.Clear(transfer.Waiting); err != nil || q.Snapshot().Left() != 0 {
+		t.Error(err, q.Snapshot().Left())
+	}
+}
+
+func TestAServerThatTakesFewerConnectionsGetsFewerAndItIsSaid(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	want := tree(t, root)
+	at := serve(t, root, func(c *localserver.Config) { c.Limits.MaxSessions = 2 })
+	var said atomic.Pointer[string]
+	var q *transfer.Queue
+	ready := make(chan struct{})
+	q = openQueue(t, transfer.QueueOptions{Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 8} },
+		Dial: func(ctx context.Context, site transfer.Site) (*client.Session, error) {
+			<-ready
+			s, err := dialURL(nil)(ctx, site)
+			if err != nil {
+				text := err.Error()
+				said.Store(&text)
+			}
+			return s, err
+		}})
+	close(ready)
+	add(t, q, transfer.Batch{Site: siteAt(at)}, transfer.Item{Local: dir, Remote: "/"})
+	drained(t, q)
+	noFailures(t, q)
+	same(t, read(t, dir), want)
+	if said.Load() != nil {
+		if s := q.Snapshot().Sites[0]; !strings.Contains(s.Note, "of 8 connections") {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+func TestPriorityAndOrderDecideWhatGoesFirst(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	var mu sync.Mutex
+	var order []string
+	at := serve(t, root, func(c *localserver.Config) {
+		c.Recorder = connlog.RecorderFunc(func(r connlog.Record) {
+			if r.Event == connlog.DataClosed && strings.HasPrefix(r.Command, "RETR") {
+				mu.Lock()
+				order = append(order, strings.TrimPrefix(r.Command, "RETR /"))
+				mu.Unlock()
+			}
+		})
+	})
+	q := openQueue(t, transfer.QueueOptions{Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 1} }})
+	q.PauseAll()
+	ids := map[string]uint64{}
+	for _, name := range strings.Fields("a b c d e f") {
+		write(t, filepath.Join(root, name), name)
+		entry := client.Entry{Name: name, Size: 1}
+		_, err := q.Add(transfer.Batch{Site: siteAt(at)}, func(yield func(transfer.Order) bool) {
+			yield(transfer.Order{Item: transfer.Item{Local: filepath.Join(dir, name), Remote: "/" + name}, Entry: &entry})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, it := range listed(t, q, transfer.Waiting) {
+		ids[it.Remote[1:]] = it.ID
+	}
+	for _, err := range []error{
+		q.Prioritize(transfer.High, ids["e"]), q.Prioritize(transfer.Low, ids["b"]), q.Move(transfer.Top, ids["d"]),
+		q.Move(transfer.Down, ids["a"]), q.Move(transfer.Bottom, ids["c"]), q.Pause(ids["f"]),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var shown []string
+	for _, it := range listed(t, q, transfer.Waiting) {
+		shown = append(shown, it.Remote[1:])
+	}
+	if got := strings.Join(shown, ""); got != "edcab" && got != "edacb" {
+		t.Error("shown:", got)
+	}
+	if n := q.Snapshot().Items[transfer.Paused]; n != 1 {
+		t.Error("paused:", n)
+	}
+	if err := q.ResumeAll(); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, q)
+	mu.Lock()
+	defer mu.Unlock()
+	if i := slices.Index(order, "b"); i != 5 || order[0] != "e" || order[1] != "d" {
+		t.Error(order)
+	}
+}
+
+func TestAnAnswerHoldsForTheBatchWhenToldSo(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	for i := range 6 {
+		write(t, filepath.Join(root, strconv.Itoa(i)), "server")
+		write(t, filepath.Join(dir, strconv.Itoa(i)), "here")
+	}
+	var asked atomic.Int32
+	q := openQueue(t, transfer.QueueOptions{Ask: func(_ context.Context, c transfer.Conflict) (transfer.Answer, error) {
+		if c.LocalSize != 4 || c.RemoteSize != 6 || c.LocalTime.IsZero() || c.RemoteTime.IsZero() {
+			t.Errorf("%+v", c)
+		}
+		if asked.Add(1) == 1 {
+			return transfer.Answer{Policy: transfer.Skip}, nil
+		}
+		return transfer.Answer{Policy: transfer.Overwrite, All: true}, nil
+	}})
+	add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil)), Policy: transfer.Ask}, transfer.Item{Local: dir, Remote: "/"})
+	drained(t, q)
+	noFailures(t, q)
+	got := 0
+	for i := range 6 {
+		if content(t, filepath.Join(dir, strconv.Itoa(i))) == "server" {
+			got++
+		}
+	}
+	if asked.Load() != 2 || got != 5 {
+		t.Errorf("asked %d times, %d were overwritten", asked.Load(), got)
+	}
+	// A question that is refused takes the batch out.
+	q.ResumeAll()
+	refused := openQueue(t, transfer.QueueOptions{Ask: func(context.Context, transfer.Conflict) (transfer.Answer, error) {
+		return transfer.Answer{}, errors.New("no")
+	}})
+	add(t, refused, transfer.Batch{Site: siteAt(serve(t, root, nil)), Policy: transfer.Ask}, transfer.Item{Local: dir, Remote: "/"})
+	drained(t, refused)
+	if s := refused.Snapshot(); s.Items[transfer.Done]+s.Items[transfer.Failed] != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAPausedTransferGoesOnWhereItStopped(t *testing.T) {
+	for _, d := range []transfer.Direction{transfer.Download, transfer.Upload} {
+		t.Run(d.String(), func(t *testing.T) {
+			root, dir := t.TempDir(), t.TempDir()
+			from, to := root, dir
+			if d == transfer.Upload {
+				from, to = dir, root
+			}
+			want := random(t, filepath.Join(from, "f"), 3<<20)
+			var mu sync.Mutex
+			var sent int64
+			at := serve(t, root, nil)
+			q := openQueue(t, transfer.QueueOptions{Dial: dialURL(connlog.RecorderFunc(func(r connlog.Record) {
+				if (r.Event == connlog.DataClosed || r.Event == connlog.DataFailed) && (strings.HasPrefix(r.Command, "RETR") || strings.HasPrefix(r.Command, "STOR")) {
+					mu.Lock()
+					sent += r.Bytes
+					mu.Unlock()
+				}
+			}))})
+			q.SetSpeed(4<<20, 4<<20)
+			add(t, q, transfer.Batch{Site: siteAt(at)}, transfer.Item{Direction: d, Local: filepath.Join(dir, "f"), Remote: "/f"})
+			deadline := time.Now().Add(10 * time.Second)
+			for half := false; !half; {
+				if time.Now().After(deadline) {
+					t.Fatalf("%+v", q.Snapshot())
+				}
+				for _, it := range q.Snapshot().Current {
+					half = half || it.Moved > 1<<20
+				}
+				time.Sleep(2 * time.Millisecond)
+			}
+			q.PauseAll()
+			for q.Snapshot().Items[transfer.Active] > 0 {
+				time.Sleep(2 * time.Millisecond)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "f")); d == transfer.Download && err == nil {
+				t.Error("a part has the file's name")
+			}
+			q.SetSpeed(0, 0)
+			if err := q.ResumeAll(); err != nil {
+				t.Fatal(err)
+			}
+			drained(t, q)
+			noFailures(t, q)
+			if !bytes.Equal([]byte(content(t, filepath.Join(to, "f"))), want) {
+				t.Error("the file differs")
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if sent > int64(len(want))+1<<20 {
+				t.Errorf("%d bytes went over the wire for %d", sent, len(want))
+			}
+		})
+	}
+}
+
+func TestNoPasswordIsInTheQueue(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "queue.db")
+	q := openQueue(t, transfer.QueueOptions{File: file})
+	q.PauseAll()
+	add(t, q, transfer.Batch{Site: transfer.Site{URL: "ftp://bob@a/"}}, transfer.Item{Local: "/x", Remote: "/x"})
+	b, err := os.ReadFile(file)
+	if err != nil || !bytes.Contains(b, []byte("ftp://bob@a/")) {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(file); err != nil || runtime.GOOS != "windows" && st.Mode().Perm() != 0o600 {
+		t.Error("others can read it")
+	}
+	if _, err := q.Add(transfer.Batch{Site: transfer.Site{URL: "ftp://bob:secret@a/"}}, transfer.Orders(transfer.Item{Local: "/x", Remote: "/x"})); err == nil {
+		t.Error("a password was taken")
+	}
+}
+
+func TestASecondProgramIsToldThatTheQueueIsInUse(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "queue.db")
+	openQueue(t, transfer.QueueOptions{File: file})
+	if q, err := transfer.OpenQueue(transfer.QueueOptions{File: file}); err == nil {
+		_ = q.Close()
+		t.Error("opened twice")
+	} else if !strings.Contains(err.Error(), "another Portside") {
+		t.Error(err)
+	}
+}
