@@ -88,6 +88,7 @@ func New(dir string) *App {
 		case notice != "":
 			a.notify(notice, true)
 		}
+		a.queue.openLeft()
 	}
 	return a
 }
@@ -103,12 +104,15 @@ func (a *App) Close(ctx context.Context) error {
 	a.closed = true
 	a.mu.Unlock()
 
-	a.queue.cancelAll()
 	err := a.share.close(ctx)
 	a.stopSamples(ctx, nil)
 	a.cancel()
 	done := make(chan struct{})
-	go func() { a.tasks.Wait(); close(done) }()
+	go func() {
+		a.queue.close()
+		a.tasks.Wait()
+		close(done)
+	}()
 	select {
 	case <-done:
 	case <-ctx.Done():

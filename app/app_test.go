@@ -219,12 +219,12 @@ func TestSharingAndConnectingMoveAFolderBothWaysInEachMode(t *testing.T) {
 func finished(t *testing.T, a *App) {
 	t.Helper()
 	until(t, "the transfer has ended", func() bool { return a.TransfersRunning() == 0 })
-	for _, tr := range a.Transfers() {
-		if tr.Phase != TransferDone {
-			t.Fatalf("%s: %s %s %v", tr.Title, tr.Phase, tr.Err, tr.Failures)
-		}
+	a.ShowTransfers(transfer.Failed)
+	if s := a.Transfers(); s.Items[transfer.Failed] > 0 {
+		until(t, "the failures are read", func() bool { return len(a.Transfers().Shown) > 0 })
+		t.Fatalf("%+v", a.Transfers().Shown)
 	}
-	a.ClearTransfers()
+	a.ClearTransfers(transfer.Done)
 }
 
 func TestAnExistingFileIsAskedAbout(t *testing.T) {
@@ -252,8 +252,8 @@ func TestAnExistingFileIsAskedAbout(t *testing.T) {
 	until(t, "it asks", func() bool { return a.OverwriteQuestion() != nil })
 	a.OverwriteQuestion().Cancel()
 	until(t, "the transfer has ended", func() bool { return a.TransfersRunning() == 0 })
-	if p := a.Transfers()[0].Phase; p != TransferCancelled {
-		t.Errorf("phase %s", p)
+	if text, _ := os.ReadFile(filepath.Join(mine, "a.txt")); string(text) != "new text" || a.Transfers().Items[transfer.Done] > 2 {
+		t.Errorf("%q, %+v", text, a.Transfers())
 	}
 }
 

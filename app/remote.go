@@ -408,6 +408,7 @@ func (a *App) Cancel() {
 
 // Disconnect ends the current tab's session.
 func (a *App) Disconnect() {
+	a.queue.hangUp()
 	r := a.remote()
 	a.run(func(ctx context.Context) { a.stopSamples(ctx, r) })
 	r.drop()

@@ -15,6 +15,7 @@ import (
 	"github.com/natefinch/atomic"
 
 	"portside/client"
+	"portside/client/transfer"
 	"portside/localserver"
 )
 
@@ -84,7 +85,14 @@ type ConnectSettings struct {
 	User        string      `json:"user,omitempty"`
 	Mode        client.Mode `json:"mode"`
 	LocalFolder string      `json:"localFolder,omitempty"`
-	Parallel    int         `json:"parallel"` // connections for transfers, 1 to 16
+	Parallel    int         `json:"parallel"` // connections for transfers to one server, 1 to 16
+	// DownLimit and UpLimit bound the speed of all transfers, in KiB a second; 0: no limit.
+	DownLimit int `json:"downLimitKiB,omitempty"`
+	UpLimit   int `json:"upLimitKiB,omitempty"`
+	// Segments is over how many connections one large file is downloaded, 1 to 16.
+	Segments  int             `json:"segments,omitempty"`
+	Overwrite OverwriteChoice `json:"overwrite,omitempty"`
+	Quiet     bool            `json:"noNotification,omitempty"` // no word from the desktop when the last transfer has ended
 	// ActiveMin and ActiveMax bound the ports for active mode; 0 means any.
 	ActiveMin int `json:"activePortMin,omitempty"`
 	ActiveMax int `json:"activePortMax,omitempty"`
@@ -123,7 +131,7 @@ func DefaultSettings() Settings {
 			TLS: localserver.TLSExplicit, UseRange: true, Min: 21100, Max: 21199, IPMode: localserver.PassiveAuto,
 			People: 12, FilesEach: 4,
 		},
-		Connect: ConnectSettings{Mode: client.ModeAuto, LocalFolder: home, Parallel: 4},
+		Connect: ConnectSettings{Mode: client.ModeAuto, LocalFolder: home, Parallel: 4, Segments: 1, Overwrite: OverwriteAsk},
 		Sites:   map[string]Site{},
 	}
 }
@@ -176,6 +184,13 @@ func (s *Settings) mend() {
 	}
 	if s.Connect.Parallel < 1 || s.Connect.Parallel > 16 {
 		s.Connect.Parallel = d.Connect.Parallel
+	}
+	if s.Connect.Segments < 1 || s.Connect.Segments > transfer.MaxSegments {
+		s.Connect.Segments = 1
+	}
+	s.Connect.DownLimit, s.Connect.UpLimit = max(s.Connect.DownLimit, 0), max(s.Connect.UpLimit, 0)
+	if !s.Connect.Overwrite.known() {
+		s.Connect.Overwrite = OverwriteAsk
 	}
 	if s.Sites == nil {
 		s.Sites = map[string]Site{}

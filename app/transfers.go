@@ -5,56 +5,104 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"portside/client"
 	"portside/client/transfer"
 )
 
-// TransferPhase is how far a transfer has come.
-type TransferPhase string
-
-const (
-	TransferRunning   TransferPhase = "running"
-	TransferDone      TransferPhase = "done"
-	TransferFailed    TransferPhase = "failed" // at least one file could not be moved
-	TransferCancelled TransferPhase = "cancelled"
-)
-
-// Transfer is one request to copy files and folders, as a screen shows it.
-type Transfer struct {
-	ID       uint64
-	Download bool
-	Title    string
-	Phase    TransferPhase
-	Started  time.Time
-	Ended    time.Time
-	Err      string // why it ended before its time
-	transfer.Snapshot
+// Transfers is the transfer queue as a screen shows it.
+type Transfers struct {
+	transfer.QueueSnapshot
+	// Shown is what the screen asked for with [App.ShowTransfers], as it was at the last look: at most [TransfersShown]
+	// of them.
+	Shown []transfer.QueueItem
+	State transfer.State // whose items Shown are
 }
 
-// maxTransfers is how many finished transfers are remembered.
-const maxTransfers = 100
+// TransfersShown is how many waiting, failed or done items are read from the queue for a screen.
+const TransfersShown = 1000
 
+// AfterTransfers is what happens when the last transfer has ended.
+type AfterTransfers int
+
+const (
+	AfterNothing AfterTransfers = iota
+	AfterDisconnect
+	AfterQuit
+)
+
+// TransfersEnded tells that nothing is left to move.
+type TransfersEnded struct {
+	Done, Failed int // since the last time
+	After        AfterTransfers
+}
+
+// Sentence says it.
+func (e TransfersEnded) Sentence() string {
+	s := fmt.Sprintf("%d files were copied", e.Done)
+	if e.Done == 1 {
+		s = "1 file was copied"
+	}
+	switch {
+	case e.Failed == 0:
+		return s + "."
+	case e.Failed == 1:
+		return s + ", 1 failed."
+	}
+	return fmt.Sprintf("%s, %d failed.", s, e.Failed)
+}
+
+// transfers is the queue and what the application adds to it: passwords, questions, and what a screen looks at.
 type transfers struct {
-	app *App
-	mu  sync.Mutex
-	all []*running
+	app    *App
+	adding atomic.Int64 // requests on their way into the queue
+
+	opening sync.Mutex
+	mu      sync.Mutex
+	queue   *transfer.Queue // nil until there is something in it
+	temp    string          // a folder to remove at the end
+	closed  bool
+	known   map[string]client.Options // how to sign in, of this run, by site
+	limits  func(transfer.Site) transfer.Limits
+	state   transfer.State
+	shown   []transfer.QueueItem
+	of      transfer.State
+	look    chan struct{}
+	after   AfterTransfers
+	ended   *TransfersEnded
+	tell    func(TransfersEnded)
 
 	asking   sync.Mutex // one question at a time
 	question *OverwriteQuestion
+	password *PasswordQuestion
+}
+
+func newTransfers(a *App) *transfers {
+	return &transfers{app: a, known: map[string]client.Options{}, look: make(chan struct{}, 1), state: transfer.Waiting}
 }
 
 // OverwriteQuestion asks what to do about a file that is there already. Answer must be called once.
 type OverwriteQuestion struct {
 	transfer.Conflict
-	// Answer takes the policy, and whether it holds for all further files of the same transfer. A cancelled question
-	// cancels the transfer.
+	// Answer takes the policy, and whether it holds for all further files of the same request. A cancelled question takes
+	// the rest of the request out of the queue.
 	Answer func(policy transfer.Policy, all bool)
 	Cancel func()
+}
+
+// PasswordQuestion asks for a password that the queue needs: none is kept in it.
+type PasswordQuestion struct {
+	Target client.Target
+	Answer func(password string)
+	Cancel func() // the site's transfers stay where they are
 }
 
 // OverwriteQuestion returns the question that waits for an answer, or nil.
@@ -64,95 +112,407 @@ func (a *App) OverwriteQuestion() *OverwriteQuestion {
 	return a.queue.question
 }
 
-// asker returns what a transfer asks with. It remembers an answer that was given for all.
-func (q *transfers) asker() func(context.Context, transfer.Conflict) (transfer.Policy, error) {
-	type answer struct {
-		policy transfer.Policy
-		all    bool
-		err    error
+// PasswordQuestion returns the question that waits for an answer, or nil.
+func (a *App) PasswordQuestion() *PasswordQuestion {
+	a.queue.mu.Lock()
+	defer a.queue.mu.Unlock()
+	return a.queue.password
+}
+
+// ask is what the queue asks with.
+func (q *transfers) ask(ctx context.Context, c transfer.Conflict) (transfer.Answer, error) {
+	type reply struct {
+		transfer.Answer
+		err error
 	}
-	var always *transfer.Policy
-	return func(ctx context.Context, c transfer.Conflict) (transfer.Policy, error) {
-		q.asking.Lock()
-		defer q.asking.Unlock()
-		if always != nil {
-			return *always, nil
+	q.asking.Lock()
+	defer q.asking.Unlock()
+	answers := make(chan reply, 1)
+	give := func(r reply) {
+		select {
+		case answers <- r:
+		default: // answered already
 		}
-		answers := make(chan answer, 1)
-		reply := func(a answer) {
-			select {
-			case answers <- a:
-			default: // answered already
+	}
+	show := func(question *OverwriteQuestion) {
+		q.mu.Lock()
+		q.question = question
+		q.mu.Unlock()
+		q.app.changed()
+	}
+	show(&OverwriteQuestion{
+		Conflict: c,
+		Answer:   func(p transfer.Policy, all bool) { give(reply{Answer: transfer.Answer{Policy: p, All: all}}) },
+		Cancel:   func() { give(reply{err: context.Canceled}) },
+	})
+	defer show(nil)
+	select {
+	case <-ctx.Done():
+		return transfer.Answer{}, context.Cause(ctx)
+	case r := <-answers:
+		return r.Answer, r.err
+	}
+}
+
+var errNoPassword = errors.New("no password was given")
+
+// dial signs in to a queued site: as the panes did in this run, or with a password that is asked for.
+func (q *transfers) dial(ctx context.Context, site transfer.Site) (*client.Session, error) {
+	o, err := q.options(ctx, site)
+	if err != nil {
+		return nil, err
+	}
+	s, err := client.Dial(ctx, o)
+	var e *client.Error
+	if errors.As(err, &e) && e.Code == 530 && o.Password != "" {
+		q.mu.Lock()
+		if known := q.known[site.URL]; known.Password == o.Password {
+			delete(q.known, site.URL) // asked again the next time
+		}
+		q.mu.Unlock()
+	}
+	return s, err
+}
+
+func (q *transfers) options(ctx context.Context, site transfer.Site) (client.Options, error) {
+	q.asking.Lock() // so that several workers ask once
+	defer q.asking.Unlock()
+	q.mu.Lock()
+	o, ok := q.known[site.URL]
+	q.mu.Unlock()
+	if ok {
+		return o, nil
+	}
+	t, err := client.ParseURL(site.URL)
+	if err != nil {
+		return o, err
+	}
+	if t.User != "" && t.User != client.Anonymous && t.Password == "" {
+		if t.Password, err = q.askPassword(ctx, t); err != nil {
+			return o, err
+		}
+	}
+	o = q.app.remote().clientOptions(t, site.Mode)
+	q.mu.Lock()
+	q.known[site.URL] = o
+	q.mu.Unlock()
+	return o, nil
+}
+
+func (q *transfers) askPassword(ctx context.Context, t client.Target) (string, error) {
+	answers := make(chan *string, 1)
+	give := func(s *string) {
+		select {
+		case answers <- s:
+		default:
+		}
+	}
+	show := func(question *PasswordQuestion) {
+		q.mu.Lock()
+		q.password = question
+		q.mu.Unlock()
+		q.app.changed()
+	}
+	show(&PasswordQuestion{Target: t, Answer: func(s string) { give(&s) }, Cancel: func() { give(nil) }})
+	defer show(nil)
+	select {
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	case s := <-answers:
+		if s == nil {
+			return "", errNoPassword
+		}
+		return *s, nil
+	}
+}
+
+// siteLimits is how a site is used: what its entry says, else the settings.
+func (q *transfers) siteLimits(site transfer.Site) transfer.Limits {
+	q.mu.Lock()
+	own := q.limits
+	q.mu.Unlock()
+	var l transfer.Limits
+	if own != nil {
+		l = own(site)
+	}
+	if l.Connections == 0 {
+		l.Connections = q.app.Settings().Connect.Parallel
+	}
+	return l
+}
+
+// LimitTransfers sets what says how many connections a site takes and how fast it may go; 0 in a field: as the settings
+// say. It must return at once.
+func (a *App) LimitTransfers(f func(transfer.Site) transfer.Limits) {
+	a.queue.mu.Lock()
+	a.queue.limits = f
+	a.queue.mu.Unlock()
+}
+
+const queueFile = "queue.db"
+
+// openLeft opens the queue when an earlier run left one.
+func (q *transfers) openLeft() {
+	if q.app.dir == "" {
+		return
+	}
+	if _, err := os.Stat(filepath.Join(q.app.dir, queueFile)); err != nil {
+		return
+	}
+	if opened, err := q.open(); err != nil {
+		q.app.notify(Sentence(err), true)
+	} else if n := opened.Snapshot().Left(); n > 0 {
+		q.app.notify(fmt.Sprintf("%d transfers were left from the last time. They are paused: see Transfers.", n), false)
+	}
+}
+
+// open returns the queue, opening it when that was not done yet. When its file can't be used the queue is kept for this
+// run only, and a notice says so.
+func (q *transfers) open() (*transfer.Queue, error) {
+	q.opening.Lock()
+	defer q.opening.Unlock()
+	q.mu.Lock()
+	opened, closed := q.queue, q.closed
+	q.mu.Unlock()
+	if opened != nil || closed {
+		if closed {
+			return nil, context.Canceled
+		}
+		return opened, nil
+	}
+	o := transfer.QueueOptions{
+		Dial: q.dial, Ask: q.ask, Limits: q.siteLimits, Changed: q.changed, Idle: q.idle, Landed: q.landed,
+	}
+	var err error
+	if q.app.dir != "" {
+		o.File = filepath.Join(q.app.dir, queueFile)
+		opened, err = transfer.OpenQueue(o)
+		if errors.Is(err, transfer.ErrDamaged) {
+			aside := filepath.Join(q.app.dir, "queue.broken-"+time.Now().Format("20060102-150405")+".db")
+			if os.Rename(o.File, aside) == nil {
+				q.app.notify(fmt.Sprintf("The transfer queue could not be read (%v). It was set aside as %s, and a new one begins.", err, aside), true)
+				opened, err = transfer.OpenQueue(o)
 			}
 		}
-		q.ask(&OverwriteQuestion{
-			Conflict: c,
-			Answer:   func(p transfer.Policy, all bool) { reply(answer{policy: p, all: all}) },
-			Cancel:   func() { reply(answer{err: context.Canceled}) },
-		})
-		defer q.ask(nil)
+		if err != nil {
+			q.app.notify(Sentence(err)+" What you copy now is forgotten when this window closes.", true)
+		}
+	}
+	temp := ""
+	if opened == nil {
+		if temp, err = os.MkdirTemp("", "portside-queue"); err != nil {
+			return nil, err
+		}
+		o.File = filepath.Join(temp, queueFile)
+		if opened, err = transfer.OpenQueue(o); err != nil {
+			_ = os.RemoveAll(temp)
+			return nil, err
+		}
+	}
+	set := q.app.Settings().Connect
+	opened.SetSpeed(int64(set.DownLimit)<<10, int64(set.UpLimit)<<10)
+	q.mu.Lock()
+	q.queue, q.temp = opened, temp
+	q.mu.Unlock()
+	q.app.run(q.watch)
+	return opened, nil
+}
+
+// lookEvery is how often the queue's file is read for a screen, at most.
+const lookEvery = 400 * time.Millisecond
+
+// watch reads what the screen shows from the queue's file whenever that may have changed.
+func (q *transfers) watch(ctx context.Context) {
+	rest := time.NewTicker(lookEvery)
+	defer rest.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			return 0, ctx.Err()
-		case a := <-answers:
-			if a.all {
-				always = &a.policy
+			return
+		case <-q.look:
+		}
+		q.mu.Lock()
+		queue, state := q.queue, q.state
+		q.mu.Unlock()
+		if state != transfer.Active {
+			items, err := queue.List(state, 0, TransfersShown)
+			if err == nil && state == transfer.Waiting && len(items) < TransfersShown {
+				var paused []transfer.QueueItem
+				paused, err = queue.List(transfer.Paused, 0, TransfersShown-len(items))
+				items = append(items, paused...)
 			}
-			return a.policy, a.err
+			if err == nil {
+				q.mu.Lock()
+				q.shown, q.of = items, state
+				q.mu.Unlock()
+				q.app.changed()
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-rest.C:
 		}
 	}
 }
 
-func (q *transfers) ask(question *OverwriteQuestion) {
-	q.mu.Lock()
-	q.question = question
-	q.mu.Unlock()
+func (q *transfers) changed() {
+	select {
+	case q.look <- struct{}{}:
+	default:
+	}
 	q.app.changed()
 }
 
-type running struct {
-	shown Transfer
-	job   *transfer.Job
+func (q *transfers) idle(done, failed int) {
+	q.mu.Lock()
+	q.ended = &TransfersEnded{done, failed, q.after}
+	after, ended, tell := q.after, *q.ended, q.tell
+	q.after = AfterNothing
+	q.mu.Unlock()
+	if tell != nil && !q.app.Settings().Connect.Quiet {
+		q.app.run(func(context.Context) { tell(ended) })
+	}
+	q.app.changed()
+	if after == AfterDisconnect {
+		q.app.run(func(context.Context) { q.app.Disconnect() })
+	}
 }
 
-func newTransfers(a *App) *transfers { return &transfers{app: a} }
+func (q *transfers) landed(d transfer.Direction, site transfer.Site) {
+	q.app.run(func(context.Context) {
+		if d == transfer.Download {
+			q.app.RefreshLocal()
+		} else if t, err := client.ParseURL(site.URL); err == nil {
+			q.app.RefreshSite(t)
+		}
+	})
+}
 
-// Transfers returns all transfers, oldest first.
-func (a *App) Transfers() []Transfer {
-	q := a.queue
+// close stops the transfers and waits for them; what is left is kept.
+func (q *transfers) close() {
+	q.opening.Lock()
+	defer q.opening.Unlock()
+	q.mu.Lock()
+	queue, temp := q.queue, q.temp
+	q.closed = true
+	q.mu.Unlock()
+	if queue != nil {
+		_ = queue.Close()
+	}
+	if temp != "" {
+		_ = os.RemoveAll(temp)
+	}
+}
+
+// hangUp ends the sessions of transfers that have ended.
+func (q *transfers) hangUp() {
+	if queue := q.get(); queue != nil {
+		queue.HangUp()
+	}
+}
+
+func (q *transfers) get() *transfer.Queue {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	out := make([]Transfer, len(q.all))
-	for i, t := range q.all {
-		out[i] = t.shown
-		if t.shown.Phase == TransferRunning {
-			out[i].Snapshot = t.job.Snapshot()
-		}
+	if q.closed {
+		return nil
 	}
-	return out
+	return q.queue
 }
 
-// TransfersRunning returns how many transfers have not ended.
-func (a *App) TransfersRunning() int {
+// Transfers returns the queue's state.
+func (a *App) Transfers() Transfers {
+	q := a.queue
+	t := Transfers{}
+	if queue := q.get(); queue != nil {
+		t.QueueSnapshot = queue.Snapshot()
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t.State = q.state
+	if q.of == q.state {
+		t.Shown = q.shown
+	}
+	return t
+}
+
+// ShowTransfers says which items [Transfers.Shown] is to hold: waiting (with the paused ones behind them), failed or done.
+// The ones under way are always there.
+func (a *App) ShowTransfers(state transfer.State) {
 	a.queue.mu.Lock()
-	defer a.queue.mu.Unlock()
-	n := 0
-	for _, t := range a.queue.all {
-		if t.shown.Phase == TransferRunning {
-			n++
-		}
+	a.queue.state = state
+	a.queue.mu.Unlock()
+	a.queue.changed()
+}
+
+// TransfersRunning returns how many files and folders are to be moved, unless the queue is paused.
+func (a *App) TransfersRunning() int {
+	n := int(a.queue.adding.Load())
+	if queue := a.queue.get(); queue != nil && !queue.Paused() {
+		s := queue.Snapshot()
+		n += s.Items[transfer.Waiting] + s.Items[transfer.Active]
 	}
 	return n
+}
+
+// OnTransfersEnded sets what is called, as a task, when everything was moved and the settings don't want quiet.
+func (a *App) OnTransfersEnded(f func(TransfersEnded)) {
+	a.queue.mu.Lock()
+	a.queue.tell = f
+	a.queue.mu.Unlock()
+}
+
+// TakeTransfersEnded tells once that everything was moved.
+func (a *App) TakeTransfersEnded() *TransfersEnded {
+	a.queue.mu.Lock()
+	defer a.queue.mu.Unlock()
+	e := a.queue.ended
+	a.queue.ended = nil
+	return e
+}
+
+// AfterTransfers is what will happen when the last transfer has ended.
+func (a *App) AfterTransfers() AfterTransfers {
+	a.queue.mu.Lock()
+	defer a.queue.mu.Unlock()
+	return a.queue.after
+}
+
+// SetAfterTransfers changes what happens when the last transfer has ended, this once.
+func (a *App) SetAfterTransfers(after AfterTransfers) {
+	a.queue.mu.Lock()
+	a.queue.after = after
+	a.queue.mu.Unlock()
+	a.changed()
+}
+
+// SpeedLimits returns the limits of all transfers together, in KiB a second; 0: none.
+func (a *App) SpeedLimits() (down, up int) {
+	set := a.Settings().Connect
+	return set.DownLimit, set.UpLimit
+}
+
+// SetSpeedLimits changes and keeps the limits, for what is under way, too.
+func (a *App) SetSpeedLimits(down, up int) {
+	down, up = max(down, 0), max(up, 0)
+	a.keepSettings(func(s *Settings) { s.Connect.DownLimit, s.Connect.UpLimit = down, up })
+	if queue := a.queue.get(); queue != nil {
+		queue.SetSpeed(int64(down)<<10, int64(up)<<10)
+	}
 }
 
 // Download copies entries of the remote folder shown into a local folder.
 func (a *App) Download(entries []client.Entry, into string) {
 	dir := a.Remote().Folder.Path
-	items := make([]transfer.Item, len(entries))
+	orders := make([]transfer.Order, len(entries))
 	for i, e := range entries {
-		items[i] = transfer.Item{Direction: transfer.Download, Local: filepath.Join(into, e.Name), Remote: path.Join(dir, e.Name)}
+		orders[i] = transfer.Order{Item: transfer.Item{Direction: transfer.Download, Local: filepath.Join(into, e.Name), Remote: path.Join(dir, e.Name)}}
+		if (e.Type == client.File || e.Type == client.Folder) && e.Target == "" {
+			orders[i].Entry = &e
+		}
 	}
-	a.transfer(items, nameEntries(entries)+" from "+a.Remote().Target.Host)
+	a.enqueue(orders, nameEntries(entries)+" from "+a.Remote().Target.Host)
 }
 
 // Upload copies entries of a local folder into the remote folder shown.
@@ -166,16 +526,19 @@ func (a *App) Upload(entries []client.Entry, from string) {
 
 // UploadPaths copies files and folders of this computer into the remote folder shown.
 func (a *App) UploadPaths(paths []string) {
+	if len(paths) == 0 {
+		return
+	}
 	dir := a.Remote().Folder.Path
-	items := make([]transfer.Item, len(paths))
+	orders := make([]transfer.Order, len(paths))
 	for i, p := range paths {
-		items[i] = transfer.Item{Direction: transfer.Upload, Local: p, Remote: path.Join(dir, filepath.Base(p))}
+		orders[i] = transfer.Order{Item: transfer.Item{Direction: transfer.Upload, Local: p, Remote: path.Join(dir, filepath.Base(p))}}
 	}
 	title := filepath.Base(paths[0])
 	if len(paths) > 1 {
 		title = fmt.Sprintf("%d entries", len(paths))
 	}
-	a.transfer(items, title+" to "+a.Remote().Target.Host)
+	a.enqueue(orders, title+" to "+a.Remote().Target.Host)
 }
 
 func nameEntries(entries []client.Entry) string {
@@ -185,107 +548,173 @@ func nameEntries(entries []client.Entry) string {
 	return fmt.Sprintf("%d entries", len(entries))
 }
 
-// transfer starts a transfer with sessions of its own, so that the panes stay usable meanwhile.
-func (a *App) transfer(items []transfer.Item, title string) {
+// enqueue puts orders into the queue, for the server that the panes are connected to.
+func (a *App) enqueue(orders []transfer.Order, title string) {
 	r := a.remote()
 	r.mu.Lock()
 	opts := r.opts
 	r.mu.Unlock()
-	if opts.Host == "" || len(items) == 0 {
+	if opts.Host == "" || len(orders) == 0 {
 		return
 	}
-	parallel := a.Settings().Connect.Parallel
-	t := &running{shown: Transfer{
-		Download: items[0].Direction == transfer.Download, Title: title, Phase: TransferRunning, Started: time.Now(),
-	}}
-	a.mu.Lock()
-	a.nextID++
-	t.shown.ID = a.nextID
-	a.mu.Unlock()
-	started := make(chan struct{})
-	ok := a.run(func(ctx context.Context) {
-		t.job = transfer.Start(ctx, transfer.Options{
-			Dial:      func(ctx context.Context) (*client.Session, error) { return client.Dial(ctx, opts) },
-			Parallel:  parallel,
-			Resume:    true, // a .part file that an earlier try left is gone on with
-			Overwrite: transfer.Ask,
-			Ask:       a.queue.asker(),
-		}, items...)
-		close(started)
-		result := t.job.Wait()
-		a.queue.ended(t, result)
+	a.enqueueFor(opts, transfer.Batch{Title: title, Resume: true, Policy: a.Settings().Connect.Overwrite.policy()},
+		func(yield func(transfer.Order) bool) {
+			for _, o := range orders {
+				if !yield(o) {
+					return
+				}
+			}
+		})
+}
+
+// enqueueFor puts orders into the queue for the server that opts lead to.
+func (a *App) enqueueFor(opts client.Options, b transfer.Batch, orders iter.Seq[transfer.Order]) {
+	t := opts.Target
+	t.Path, t.Password = "", ""
+	b.Site = transfer.Site{URL: t.URL(), Mode: opts.Mode}
+	b.Segments = a.Settings().Connect.Segments
+	q := a.queue
+	q.mu.Lock()
+	q.known[b.Site.URL] = opts
+	q.mu.Unlock()
+	q.adding.Add(1)
+	ok := a.run(func(context.Context) {
+		defer q.changed()
+		defer q.adding.Add(-1)
+		queue, err := q.open()
+		if err == nil {
+			_, err = queue.Add(b, orders)
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			a.notify(Sentence(err), true)
+		}
 	})
 	if !ok {
+		q.adding.Add(-1)
+	}
+	a.changed()
+}
+
+// onQueue does something with the queue as a task; what goes wrong becomes a notice.
+func (a *App) onQueue(f func(q *transfer.Queue) error) {
+	queue := a.queue.get()
+	if queue == nil {
 		return
 	}
-	<-started // at once: Start only starts
-	a.queue.mu.Lock()
-	a.queue.all = append(a.queue.all, t)
-	a.queue.mu.Unlock()
-	a.changed()
-}
-
-func (q *transfers) ended(t *running, result transfer.Result) {
-	q.mu.Lock()
-	t.shown.Snapshot = t.job.Snapshot()
-	t.shown.Ended = time.Now()
-	switch {
-	case errors.Is(result.Err, context.Canceled):
-		t.shown.Phase = TransferCancelled
-	case result.Err != nil:
-		t.shown.Phase, t.shown.Err = TransferFailed, Sentence(result.Err)
-	case len(result.Failures) > 0:
-		t.shown.Phase = TransferFailed
-	default:
-		t.shown.Phase = TransferDone
-	}
-	for i := 0; len(q.all) > maxTransfers && i < len(q.all); {
-		if q.all[i].shown.Phase == TransferRunning {
-			i++
-			continue
+	a.run(func(context.Context) {
+		if err := f(queue); err != nil {
+			a.notify(Sentence(err), true)
 		}
-		q.all = append(q.all[:i], q.all[i+1:]...)
-	}
-	q.mu.Unlock()
-	q.app.changed()
-	if t.shown.Download {
-		q.app.RefreshLocal()
-	} else {
-		q.app.RefreshRemote()
-	}
+		a.queue.changed()
+	})
 }
 
-// CancelTransfer ends a transfer. What was downloaded stays as a .part file, from which it can be resumed.
-func (a *App) CancelTransfer(id uint64) {
-	a.queue.mu.Lock()
-	defer a.queue.mu.Unlock()
-	for _, t := range a.queue.all {
-		if t.shown.ID == id {
-			t.job.Cancel()
+// PauseTransfers puts everything under way back and moves nothing until [App.ResumeTransfers].
+func (a *App) PauseTransfers() {
+	a.onQueue(func(q *transfer.Queue) error { q.PauseAll(); return nil })
+}
+
+// ResumeTransfers goes on, also with what was paused one by one and with servers that were given up.
+func (a *App) ResumeTransfers() { a.onQueue((*transfer.Queue).ResumeAll) }
+
+// PauseItems lets items of the queue rest.
+func (a *App) PauseItems(ids []uint64) {
+	a.onQueue(func(q *transfer.Queue) error { return q.Pause(ids...) })
+}
+
+// ResumeItems lets paused items go on, and tries failed ones again.
+func (a *App) ResumeItems(ids []uint64) {
+	a.onQueue(func(q *transfer.Queue) error { return q.Resume(ids...) })
+}
+
+// RemoveItems takes items out of the queue. What was downloaded of one stays as a .part file.
+func (a *App) RemoveItems(ids []uint64) {
+	a.onQueue(func(q *transfer.Queue) error { return q.Remove(ids...) })
+}
+
+// PrioritizeItems changes which waiting items go first.
+func (a *App) PrioritizeItems(p transfer.Priority, ids []uint64) {
+	a.onQueue(func(q *transfer.Queue) error { return q.Prioritize(p, ids...) })
+}
+
+// MoveItems changes the order of waiting items.
+func (a *App) MoveItems(to transfer.Where, ids []uint64) {
+	a.onQueue(func(q *transfer.Queue) error { return q.Move(to, ids...) })
+}
+
+// RetryFailed tries everything that failed again.
+func (a *App) RetryFailed() { a.onQueue((*transfer.Queue).RetryFailed) }
+
+// CancelTransfers takes out everything that is not moved yet.
+func (a *App) CancelTransfers() {
+	a.onQueue(func(q *transfer.Queue) error { return errors.Join(q.Clear(transfer.Waiting), q.Clear(transfer.Paused)) })
+}
+
+// ClearTransfers forgets the items that are done, or that failed.
+func (a *App) ClearTransfers(state transfer.State) {
+	a.onQueue(func(q *transfer.Queue) error { return q.Clear(state) })
+}
+
+// OverwriteChoice is what happens to files that are there already, as the settings keep it.
+type OverwriteChoice string
+
+const (
+	OverwriteAsk    OverwriteChoice = "ask"
+	OverwriteAlways OverwriteChoice = "always"
+	OverwriteNewer  OverwriteChoice = "newer"
+	OverwriteSize   OverwriteChoice = "size"
+	OverwriteResume OverwriteChoice = "resume"
+	OverwriteRename OverwriteChoice = "rename"
+	OverwriteSkip   OverwriteChoice = "skip"
+)
+
+// OverwriteChoices are all of them, as they are listed.
+var OverwriteChoices = []OverwriteChoice{OverwriteAsk, OverwriteAlways, OverwriteNewer, OverwriteSize, OverwriteResume, OverwriteRename, OverwriteSkip}
+
+func (c OverwriteChoice) policy() transfer.Policy {
+	switch c {
+	case OverwriteAlways:
+		return transfer.Overwrite
+	case OverwriteNewer:
+		return transfer.Newer
+	case OverwriteSize:
+		return transfer.OtherSize
+	case OverwriteResume:
+		return transfer.Resume
+	case OverwriteRename:
+		return transfer.Rename
+	case OverwriteSkip:
+		return transfer.Skip
+	}
+	return transfer.Ask
+}
+
+func (c OverwriteChoice) known() bool {
+	for _, one := range OverwriteChoices {
+		if one == c {
+			return true
 		}
 	}
+	return false
 }
 
-func (q *transfers) cancelAll() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, t := range q.all {
-		t.job.Cancel()
+// SiteName is a queued site as a person knows it.
+func SiteName(site transfer.Site) string {
+	t, err := client.ParseURL(site.URL)
+	if err != nil {
+		return site.URL
 	}
-}
-
-// ClearTransfers forgets the transfers that have ended.
-func (a *App) ClearTransfers() {
-	a.queue.mu.Lock()
-	kept := a.queue.all[:0]
-	for _, t := range a.queue.all {
-		if t.shown.Phase == TransferRunning {
-			kept = append(kept, t)
-		}
+	name := t.Host
+	if strings.Contains(name, ":") {
+		name = "[" + name + "]"
 	}
-	a.queue.all = kept
-	a.queue.mu.Unlock()
-	a.changed()
+	if t.Port != 0 {
+		name = fmt.Sprintf("%s:%d", name, t.Port)
+	}
+	if t.User != "" && t.User != client.Anonymous {
+		name = t.User + "@" + name
+	}
+	return name
 }
 
 // SaveFile writes a file as a task, and calls done from it. The old file stays until the new one is whole.

@@ -52,6 +52,8 @@ type connect struct {
 	asked     *kit.Dialog
 	overwrite *app.OverwriteQuestion
 	conflict  *kit.Dialog
+	wanted    *app.PasswordQuestion
+	wantedBox *kit.Dialog
 }
 
 // modes are the choices of the mode field in its order.
@@ -323,6 +325,7 @@ func (c *connect) refresh() {
 	c.drawer.SetBadge("transfers", c.transfers.badge())
 	c.ask(r.Question)
 	c.askOverwrite(c.w.app.OverwriteQuestion())
+	c.transfers.askPassword(c.w.app.PasswordQuestion())
 }
 
 func (c *connect) typing(p *pane) bool { return c.w.Canvas().Focused() == p.address }
@@ -403,7 +406,7 @@ func (c *connect) commands() []kit.Command {
 		return on() && (c.active == c.local || c.w.app.Remote().Phase == app.Connected)
 	}
 	one := func() bool { return usable() && len(c.active.selected()) == 1 }
-	return []kit.Command{
+	return append([]kit.Command{
 		{ID: "connect.address", Title: "Address bar", Keys: []string{"Ctrl+L"}, Group: "Connection", Enabled: on, Run: c.toAddress},
 		{ID: "connect.connect", Title: "Connect or disconnect", Keys: []string{"Ctrl+K"}, Group: "Connection", Enabled: on, Run: c.connectOrNot},
 		{ID: "connect.try", Title: "Try it on this computer", Keys: []string{"Ctrl+T"}, Group: "Connection", Run: c.tryIt},
@@ -419,7 +422,7 @@ func (c *connect) commands() []kit.Command {
 		{ID: "pane.forward", Title: "Forward", Keys: []string{"Alt+Right"}, Group: "Files", Enabled: on, Run: func() { c.active.goForward() }},
 		{ID: "drawer.find", Title: "Find in channels", Keys: []string{"Ctrl+F"}, Group: "View", Enabled: on, Run: c.find},
 		{ID: "drawer.fold", Title: "Fold or open the drawer", Keys: []string{"Ctrl+J"}, Group: "View", Enabled: on, Run: c.split.Toggle},
-	}
+	}, c.transfers.commands()...)
 }
 
 // toAddress gives the keyboard to the address bar, ready to be typed over.
@@ -584,7 +587,7 @@ func (c *connect) askOverwrite(q *app.OverwriteQuestion) {
 	if q == nil {
 		return
 	}
-	all := kit.NewCheck("Do the same for all further files of this transfer", nil)
+	all := kit.NewCheck("Do the same for all further files that were chosen together", nil)
 	line := func(where string, size int64, at time.Time) fyne.CanvasObject {
 		text := connlog.Bytes(size)
 		if !at.IsZero() {
@@ -601,13 +604,15 @@ func (c *connect) askOverwrite(q *app.OverwriteQuestion) {
 		return func() bool { q.Answer(p, all.Checked); return true }
 	}
 	c.conflict = &kit.Dialog{
-		Title: name + " is already " + where, Width: 460,
+		Title: name + " is already " + where, Width: 600,
 		Content: kit.VBox(kit.Gap, line("This computer", q.LocalSize, q.LocalTime), line("Server", q.RemoteSize, q.RemoteTime), all),
 		Buttons: []kit.DialogButton{
 			{Text: "Cancel transfer", Cancel: true, Left: true, Run: func() bool { q.Cancel(); return true }},
 			{Text: "Skip", Default: true, Run: answer(transfer.Skip)},
+			{Text: "Rename", Run: answer(transfer.Rename)},
 			{Text: "Resume", Run: answer(transfer.Resume)},
 			{Text: "If newer", Run: answer(transfer.Newer)},
+			{Text: "If size differs", Run: answer(transfer.OtherSize)},
 			{Text: "Overwrite", Style: kit.Danger, Run: answer(transfer.Overwrite)},
 		},
 	}

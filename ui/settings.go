@@ -101,7 +101,7 @@ func newSettings(w *Window) *settings {
 	}
 
 	looks := kit.NewCard("Looks", labelled("Theme", kit.FixedWidth(180, s.theme)))
-	transfers := kit.NewCard("Transfers", labelled("Connections at once", kit.FixedWidth(80, s.parallel)))
+	transfers := s.transfers(numbers, set.Connect)
 	active := kit.NewCard("Active mode", kit.VBox(kit.Gap,
 		kit.NewMutedParagraph("In active mode the server dials back to this computer. Through a firewall that needs fixed ports, and behind a router the public address."),
 		labelled("Ports", kit.HBox(6, kit.FixedWidth(72, s.min), kit.NewMutedLabel("to"), kit.FixedWidth(72, s.max))),

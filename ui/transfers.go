@@ -3,6 +3,9 @@ package ui
 import (
 	"fmt"
 	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -13,160 +16,247 @@ import (
 	"portside/ui/kit"
 )
 
-// transferList is the Transfers tab: each copy with its progress, and the files that are moving or failed under it.
+// transferList is the Transfers tab: the queue, split into what moves, waits, failed and is done.
 type transferList struct {
 	w      *Window
+	tabs   *kit.TabBar
 	table  *kit.Table
 	drawn  drawn
-	object fyne.CanvasObject
-	clear  *kit.Button
-	cancel *kit.Button
-	lines  []transferLine
-	all    []app.Transfer
+	line   *kit.FlowText // what holds the queue up
+	box    *fyne.Container
+	said   string
+	object *fyne.Container
+	pause  *kit.Button
+	speed  *kit.Button
+	now    app.Transfers
+	items  []transfer.QueueItem
 }
 
-// transferLine is a transfer, or a file of it.
-type transferLine struct {
-	transfer app.Transfer
-	file     *transfer.Current
-	failure  string
-}
+// transferStates are the tabs in their order.
+var transferStates = []transfer.State{transfer.Active, transfer.Waiting, transfer.Failed, transfer.Done}
+
+const (
+	tabActive = iota
+	tabWaiting
+	tabFailed
+	tabDone
+)
 
 func newTransferList(w *Window) *transferList {
 	l := &transferList{w: w}
-	l.table = kit.NewTable(
-		kit.Column{ID: "what", Title: "What", Flex: true, Min: 180},
-		kit.Column{ID: "progress", Title: "Progress", Width: 150},
-		kit.Column{ID: "size", Title: "Size", Width: 150, Align: fyne.TextAlignTrailing},
-		kit.Column{ID: "speed", Title: "Speed", Width: 90, Align: fyne.TextAlignTrailing},
-		kit.Column{ID: "left", Title: "Time left", Width: 76, Align: fyne.TextAlignTrailing},
-	)
+	l.table = kit.NewTable(transferColumns(tabActive)...)
 	l.table.Label = "Transfers"
-	l.table.Length = func() int { return len(l.lines) }
+	l.table.Length = func() int { return len(l.items) }
 	l.table.Cell = l.cell
-	l.table.Key = func(i int) string {
-		t := l.lines[i]
-		if t.file != nil {
-			return fmt.Sprint(t.transfer.ID, t.file.Remote)
-		}
-		return fmt.Sprint(t.transfer.ID, t.failure)
-	}
+	l.table.Key = func(i int) string { return strconv.FormatUint(l.items[i].ID, 10) }
+	l.table.OnMenu = func(_ []int, at fyne.Position) { kit.ShowMenu(l.table, l.menu(), at) }
 	l.table.OnKey = func(ev *fyne.KeyEvent) bool {
 		if ev.Name == fyne.KeyDelete {
-			l.cancelSelected()
-			return true
+			return w.registry.Run("transfers.remove")
 		}
 		return w.registry.HandleKey(ev.Name, 0)
 	}
-	l.table.SetEmpty(kit.Empty{Text: "Nothing is being copied.", Hint: "Choose files in a pane and press F6, or double-click one: it is copied to the other side."})
-	l.cancel = kit.NewButton("Cancel transfer", l.cancelSelected)
-	l.clear = kit.NewButton("Clear finished", w.app.ClearTransfers)
-	l.object = kit.VBox(0, kit.Grow(l.table), kit.Pad(3, 8, 3, 8, kit.HBox(kit.Gap, kit.Space(), l.cancel, l.clear)))
+	l.table.OnSelectionChanged = w.registry.Refresh
+	l.pause = kit.NewButton("Pause", l.pauseOrResume)
+	l.pause.Tip = "Stop all transfers, to go on later where they stopped (Ctrl+P)"
+	l.speed = kit.NewMenuButton("No speed limit", l.speedMenu)
+	more := kit.NewMenuButton("More", l.moreMenu)
+	l.tabs = kit.NewTabBar([]string{"Active", "Waiting", "Failed", "Done"}, l.pause, l.speed, more)
+	l.tabs.OnSelected = func(i int) {
+		l.table.SetColumns(transferColumns(i))
+		l.table.ClearSelection()
+		w.app.ShowTransfers(transferStates[i])
+		l.refresh()
+	}
+	l.line = kit.NewFlowText()
+	l.box = kit.Pad(4, 10, 4, 10, l.line)
+	l.box.Hide()
+	l.object = kit.VBox(0, l.tabs, l.box, kit.Grow(l.table))
+	l.empty()
 	return l
 }
 
-func (l *transferList) cancelSelected() {
-	rows := l.table.Selected()
-	if len(rows) == 0 && l.table.Cursor() >= 0 {
-		rows = []int{l.table.Cursor()}
+func transferColumns(tab int) []kit.Column {
+	name := kit.Column{ID: "file", Title: "File", Flex: true, Min: 160}
+	server := kit.Column{ID: "server", Title: "Server", Width: 150}
+	size := kit.Column{ID: "size", Title: "Size", Width: 140, Align: fyne.TextAlignTrailing}
+	switch tab {
+	case tabFailed:
+		name.Flex, name.Width = false, 200
+		return []kit.Column{name, {ID: "why", Title: "Why", Flex: true, Min: 200}, server}
+	case tabDone:
+		return []kit.Column{name, {ID: "state", Title: "Result", Width: 220}, server, size, {ID: "when", Title: "When", Width: 70}}
 	}
-	if len(rows) == 0 { // nothing chosen: the one that runs is meant
-		for i, line := range l.lines {
-			if line.file == nil && line.transfer.Phase == app.TransferRunning {
-				rows = append(rows, i)
-			}
-		}
-	}
-	for _, i := range rows {
-		if i < len(l.lines) {
-			l.w.app.CancelTransfer(l.lines[i].transfer.ID)
-		}
-	}
+	return []kit.Column{name, {ID: "state", Title: "Progress", Width: 180}, server, size}
 }
 
-func (l *transferList) refresh() {
-	l.all = l.w.app.Transfers()
-	l.lines = l.lines[:0]
-	running, finished := false, false
-	for i := len(l.all) - 1; i >= 0; i-- { // the newest first
-		t := l.all[i]
-		running = running || t.Phase == app.TransferRunning
-		finished = finished || t.Phase != app.TransferRunning
-		l.lines = append(l.lines, transferLine{transfer: t})
-		for j := range t.Current {
-			l.lines = append(l.lines, transferLine{transfer: t, file: &t.Current[j]})
-		}
-		if t.Err != "" {
-			l.lines = append(l.lines, transferLine{transfer: t, failure: t.Err})
-		}
-		for _, f := range t.Failures {
-			l.lines = append(l.lines, transferLine{transfer: t, failure: f.Error()})
-		}
+func (l *transferList) empty() {
+	e := kit.Empty{Text: "Nothing is being copied.", Hint: "Choose files in a pane and press F6, or double-click one: it is copied to the other side."}
+	switch l.tabs.Selected() {
+	case tabWaiting:
+		e = kit.Empty{Text: "Nothing waits.", Hint: "What is to be copied after the active transfers stands here, and can be put in another order."}
+	case tabFailed:
+		e = kit.Empty{Text: "Nothing failed.", Hint: "Files that did not get across stand here, each with the reason, and can be tried again."}
+	case tabDone:
+		e = kit.Empty{Text: "Nothing is done yet."}
 	}
-	enable(l.cancel, running)
-	enable(l.clear, finished)
+	l.table.SetEmpty(e)
+}
+
+// refresh brings the tab in line with the queue.
+func (l *transferList) refresh() {
+	tab := l.tabs.Selected()
+	l.now = l.w.app.Transfers()
+	if transferStates[tab] == transfer.Active {
+		l.items = l.now.Current
+	} else if l.now.State == transferStates[tab] {
+		l.items = l.now.Shown
+	}
+	counts := l.now.Items
+	for i, n := range []int{len(l.now.Current), counts[transfer.Waiting] + counts[transfer.Paused] + max(0, counts[transfer.Active]-len(l.now.Current)), counts[transfer.Failed], counts[transfer.Done]} {
+		text := ""
+		if n > 0 {
+			text = strconv.Itoa(n)
+		}
+		l.tabs.SetCount(i, text)
+	}
+	l.say()
+	title := "Pause"
+	if l.now.Paused || l.stopped() {
+		title = "Resume"
+	}
+	l.pause.SetText(title)
+	enable(l.pause, l.now.Left() > 0)
+	l.speed.SetText(l.limits())
+	if len(l.items) == 0 {
+		l.empty()
+	}
 	l.drawn.redraw(l.table)
 }
 
+func (l *transferList) stopped() bool {
+	for _, s := range l.now.Sites {
+		if s.Stopped && l.now.Left() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// say tells what holds the queue up, and what was not asked for.
+func (l *transferList) say() {
+	var spans []kit.Span
+	text := ""
+	note := func(s string, color fyne.ThemeColorName) {
+		if text != "" {
+			s = "  " + s
+		}
+		text += s
+		spans = append(spans, kit.Span{Text: s, Color: color})
+	}
+	if l.now.Problem != "" {
+		note("The queue can't go on: "+l.now.Problem, kit.ColorBad)
+	}
+	if l.now.Paused && l.now.Left() > 0 {
+		note("Paused. Resume goes on where it stopped.", kit.ColorMuted)
+	}
+	for _, s := range l.now.Sites {
+		if s.Note != "" && l.now.Left() > 0 {
+			color := kit.ColorMuted
+			if s.Stopped {
+				color = kit.ColorBad
+			}
+			note(app.SiteName(s.Site)+": "+connlog.Printable(s.Note), color)
+		}
+	}
+	if tab := l.tabs.Selected(); tab != tabActive && len(l.items) >= app.TransfersShown {
+		note(fmt.Sprintf("The first %d are shown.", app.TransfersShown), kit.ColorMuted)
+	}
+	if text == l.said {
+		return
+	}
+	l.said = text
+	l.line.SetSpans(spans...)
+	if text == "" {
+		l.box.Hide()
+	} else {
+		l.box.Show()
+	}
+	l.object.Refresh()
+}
+
 func (l *transferList) cell(i, col int) kit.Cell {
-	if i >= len(l.lines) {
+	if i >= len(l.items) {
 		return kit.Cell{}
 	}
-	line := l.lines[i]
-	t := line.transfer
-	switch {
-	case line.failure != "":
-		if col == 0 {
-			return kit.Cell{Text: line.failure, Icon: kit.IconColored(kit.IconCross, kit.ColorBad), Color: kit.ColorBad}
-		}
-		return kit.Cell{}
-	case line.file != nil:
-		f := line.file
-		switch col {
-		case 0:
-			return kit.Cell{Text: "    " + connlog.Printable(path.Base(f.Remote)), Color: kit.ColorMuted}
-		case 1:
-			return progressCell(f.Done, f.Total, "")
-		case 2:
-			return kit.Cell{Text: sizes(f.Done, f.Total)}
-		}
+	it := l.items[i]
+	columns := l.table.Columns()
+	if col >= len(columns) {
 		return kit.Cell{}
 	}
-	switch col {
-	case 0:
+	switch columns[col].ID {
+	case "file":
 		icon, color := kit.IconUpload, kit.ColorMuted
-		if t.Download {
-			icon = kit.IconDownload
+		name := filepath.Base(it.Local)
+		if it.Direction == transfer.Download {
+			icon, name = kit.IconDownload, path.Base(it.Remote)
 		}
-		switch t.Phase {
-		case app.TransferDone:
-			icon, color = kit.IconCheck, kit.ColorGood
-		case app.TransferFailed:
+		switch {
+		case it.State == transfer.Failed:
 			icon, color = kit.IconCross, kit.ColorBad
+		case it.State == transfer.Done && it.Err == "":
+			icon, color = kit.IconCheck, kit.ColorGood
+		case it.State == transfer.Paused:
+			icon = kit.IconPause
+		case it.Folder:
+			icon = kit.IconFolder
 		}
-		return kit.Cell{Text: connlog.Printable(t.Title), Icon: kit.IconColored(icon, color)}
-	case 1:
-		switch t.Phase {
-		case app.TransferDone:
-			return kit.Cell{Text: "Done in " + connlog.Took(t.Ended.Sub(t.Started)), Color: kit.ColorGood}
-		case app.TransferFailed:
-			return kit.Cell{Text: fmt.Sprintf("%d failed", max(t.Failed, 1)), Color: kit.ColorBad}
-		case app.TransferCancelled:
-			return kit.Cell{Text: "Cancelled"}
+		return kit.Cell{Text: connlog.Printable(name), Icon: kit.IconColored(icon, color)}
+	case "server":
+		return kit.Cell{Text: connlog.Printable(app.SiteName(it.Site))}
+	case "why":
+		return kit.Cell{Text: connlog.Printable(it.Err), Color: kit.ColorBad}
+	case "state":
+		return l.state(it)
+	case "size":
+		if it.Folder || it.Size < 0 {
+			return kit.Cell{}
 		}
-		return progressCell(t.BytesDone, t.Bytes, fmt.Sprintf("%d of %d", t.Done, t.Files))
-	case 2:
-		return kit.Cell{Text: sizes(t.BytesDone, t.Bytes)}
-	case 3:
-		if t.Phase == app.TransferRunning {
-			return kit.Cell{Text: speed(t.Speed)}
+		if it.State == transfer.Active {
+			return kit.Cell{Text: sizes(it.Moved, it.Size)}
 		}
-	case 4:
-		if t.Phase == app.TransferRunning && t.Remaining > 0 {
-			return kit.Cell{Text: clock(t.Remaining)}
-		}
+		return kit.Cell{Text: connlog.Bytes(it.Size)}
+	case "when":
+		return kit.Cell{Text: it.Ended.Local().Format("15:04:05")}
 	}
 	return kit.Cell{}
+}
+
+func (l *transferList) state(it transfer.QueueItem) kit.Cell {
+	switch it.State {
+	case transfer.Active:
+		if !it.NextTry.IsZero() {
+			return kit.Cell{Text: "Again in " + clock(max(0, time.Until(it.NextTry))) + ": " + connlog.Printable(it.Err), Color: kit.ColorBad}
+		}
+		if it.Folder || it.Named {
+			return kit.Cell{Text: "Looking what is in it"}
+		}
+		return progressCell(it.Moved, it.Size, "")
+	case transfer.Paused:
+		return kit.Cell{Text: "Paused"}
+	case transfer.Done:
+		if it.Err != "" {
+			return kit.Cell{Text: "Left out: " + it.Err}
+		}
+		return kit.Cell{Text: "Done", Color: kit.ColorGood}
+	}
+	switch it.Priority {
+	case transfer.High:
+		return kit.Cell{Text: "High priority"}
+	case transfer.Low:
+		return kit.Cell{Text: "Low priority"}
+	}
+	return kit.Cell{Text: "Waiting"}
 }
 
 func progressCell(done, size int64, text string) kit.Cell {
@@ -189,51 +279,232 @@ func sizes(done, total int64) string {
 
 func speed(bytesPerSecond float64) string { return connlog.Bytes(int64(bytesPerSecond)) + "/s" }
 
-// badge is the small text beside the tab's title: "2 of 14".
+// badge is the small text beside the tab's title: how many are left.
 func (l *transferList) badge() string {
-	done, total, running := 0, 0, false
-	for _, t := range l.all {
-		if t.Phase == app.TransferRunning {
-			running = true
-			done, total = done+t.Done, total+t.Files
-		}
+	if n := l.now.Left(); n > 0 {
+		return strconv.Itoa(n)
 	}
-	if !running {
-		return ""
-	}
-	return fmt.Sprintf("%d of %d", done, total)
+	return ""
 }
 
 // status is the right end of the status bar: speeds, files, time left.
 func (l *transferList) status() []string {
-	var down, up float64
-	var left time.Duration
-	done, total := 0, 0
-	for _, t := range l.all {
-		if t.Phase != app.TransferRunning {
-			continue
-		}
-		if t.Download {
-			down += t.Speed
-		} else {
-			up += t.Speed
-		}
-		left = max(left, t.Remaining)
-		done, total = done+t.Done, total+t.Files
-	}
-	if total == 0 {
+	left := l.now.Left()
+	if left == 0 {
 		return nil
 	}
 	var out []string
-	if down > 0 {
-		out = append(out, "Down "+speed(down))
+	if l.now.Down > 0 {
+		out = append(out, "Down "+speed(l.now.Down))
 	}
-	if up > 0 {
-		out = append(out, "Up "+speed(up))
+	if l.now.Up > 0 {
+		out = append(out, "Up "+speed(l.now.Up))
 	}
-	text := fmt.Sprintf("%d of %s", done, count(total, "file", "files"))
-	if left > 0 {
-		text += " · " + clock(left) + " left"
+	text := count(left, "transfer", "transfers") + " left"
+	if l.now.Paused {
+		text += ", paused"
+	} else if l.now.Remaining > 0 {
+		text += " · " + clock(l.now.Remaining)
 	}
 	return append(out, text)
+}
+
+// chosen are the numbers of the selected items, or of the one under the cursor.
+func (l *transferList) chosen() []uint64 {
+	rows := l.table.Selected()
+	if len(rows) == 0 && l.table.Cursor() >= 0 {
+		rows = []int{l.table.Cursor()}
+	}
+	var ids []uint64
+	for _, i := range rows {
+		if i < len(l.items) {
+			ids = append(ids, l.items[i].ID)
+		}
+	}
+	return ids
+}
+
+func (l *transferList) pauseOrResume() {
+	if l.now.Paused || l.stopped() {
+		l.w.app.ResumeTransfers()
+	} else {
+		l.w.app.PauseTransfers()
+	}
+}
+
+// limits is the speed limit in short.
+func (l *transferList) limits() string {
+	down, up := l.w.app.SpeedLimits()
+	var parts []string
+	if down > 0 {
+		parts = append(parts, "down "+connlog.Bytes(int64(down)<<10)+"/s")
+	}
+	if up > 0 {
+		parts = append(parts, "up "+connlog.Bytes(int64(up)<<10)+"/s")
+	}
+	if len(parts) == 0 {
+		return "No speed limit"
+	}
+	return "Limit: " + strings.Join(parts, ", ")
+}
+
+func (l *transferList) speedMenu() *fyne.Menu {
+	return l.w.registry.Menu("transfers.speed", "transfers.unlimited")
+}
+
+// askSpeed asks for the limits.
+func (l *transferList) askSpeed() {
+	down, up := l.w.app.SpeedLimits()
+	entries := [2]*kit.Entry{kit.NewEntry(), kit.NewEntry()}
+	for i, n := range []int{down, up} {
+		entries[i].SetPlaceHolder("no limit")
+		if n > 0 {
+			entries[i].SetText(strconv.Itoa(n))
+		}
+		entries[i].SelectOnFocus = true
+	}
+	problem := kit.NewMutedParagraph(" ")
+	d := &kit.Dialog{Title: "Speed limits", Focus: entries[0], Content: kit.VBox(kit.Gap,
+		kit.NewMutedParagraph("For all transfers together, in KiB a second. What is under way keeps to it at once."),
+		labelled("Download", kit.FixedWidth(120, entries[0])), labelled("Upload", kit.FixedWidth(120, entries[1])), problem)}
+	d.Buttons = []kit.DialogButton{{Text: "Cancel", Cancel: true}, {Text: "Set", Style: kit.Primary, Default: true, Run: func() bool {
+		var n [2]int
+		for i, e := range entries {
+			text := strings.TrimSpace(e.Text)
+			if text == "" {
+				continue
+			}
+			var err error
+			if n[i], err = strconv.Atoi(text); err != nil || n[i] < 1 || n[i] > maxLimit {
+				problem.SetSpans(kit.Span{Text: fmt.Sprintf("%q is not a number from 1 to %d. Leave it empty for no limit.", text, maxLimit), Color: kit.ColorBad})
+				d.Refresh()
+				return false
+			}
+		}
+		l.w.app.SetSpeedLimits(n[0], n[1])
+		return true
+	}}}
+	for _, e := range entries {
+		e.OnEnter = func(string) { d.Accept() }
+	}
+	d.Show(l.w)
+}
+
+// maxLimit is the highest speed limit, in KiB a second: 100 GiB/s.
+const maxLimit = 100 << 20
+
+func (l *transferList) menu() *fyne.Menu {
+	switch l.tabs.Selected() {
+	case tabActive:
+		return l.w.registry.Menu("transfers.item.pause", "transfers.remove", "-", "transfers.pause")
+	case tabWaiting:
+		return l.w.registry.Menu("transfers.item.pause", "transfers.item.resume", "-", "transfers.top", "transfers.up", "transfers.down", "transfers.bottom", "-",
+			"transfers.high", "transfers.normal", "transfers.low", "-", "transfers.remove", "transfers.cancel")
+	case tabFailed:
+		return l.w.registry.Menu("transfers.item.resume", "transfers.retry", "-", "transfers.remove", "transfers.clearFailed")
+	}
+	return l.w.registry.Menu("transfers.remove", "transfers.clearDone")
+}
+
+func (l *transferList) moreMenu() *fyne.Menu {
+	return l.w.registry.Menu("transfers.retry", "transfers.clearDone", "transfers.clearFailed", "transfers.cancel", "-",
+		"transfers.after.nothing", "transfers.after.disconnect", "transfers.after.quit")
+}
+
+func (l *transferList) cancelAll() {
+	kit.Confirm(l.w, "Cancel all transfers?", capital(count(l.now.Left(), "transfer", "transfers"))+" will be taken out of the queue. What was downloaded of a file so far stays beside it as a .part file.",
+		"Cancel transfers", true, l.w.app.CancelTransfers)
+}
+
+func (l *transferList) commands() []kit.Command {
+	on := func() bool { return l.w.screen == "connect" && l.w.connect.drawer.Tab() == "transfers" }
+	any := func() bool { return l.w.screen == "connect" }
+	in := func(tabs ...int) func() bool {
+		return func() bool {
+			if !on() || len(l.chosen()) == 0 {
+				return false
+			}
+			for _, t := range tabs {
+				if l.tabs.Selected() == t {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	typed := func(f func() bool) func() bool { return func() bool { return f() && l.table.Focused() } }
+	a := l.w.app
+	has := func(state transfer.State) func() bool {
+		return func() bool { return any() && l.now.Items[state] > 0 }
+	}
+	move := func(id, title, key string, to transfer.Where) kit.Command {
+		return kit.Command{ID: id, Title: title, Keys: []string{key}, Group: "Transfers", Hidden: true, Enabled: typed(in(tabWaiting)), Run: func() { a.MoveItems(to, l.chosen()) }}
+	}
+	prio := func(id, title string, p transfer.Priority) kit.Command {
+		return kit.Command{ID: id, Title: title, Group: "Transfers", Hidden: true, Enabled: in(tabWaiting), Run: func() { a.PrioritizeItems(p, l.chosen()) }}
+	}
+	after := func(id, title string, what app.AfterTransfers) kit.Command {
+		return kit.Command{ID: id, Title: title, Group: "Transfers", Hidden: true, Checked: func() bool { return a.AfterTransfers() == what },
+			Run: func() { a.SetAfterTransfers(what) }}
+	}
+	return []kit.Command{
+		{ID: "transfers.show", Title: "Show transfers", Keys: []string{"Ctrl+Shift+T"}, Group: "Transfers", Enabled: any, Run: l.show},
+		{ID: "transfers.pause", Title: "Pause or resume all", Keys: []string{"Ctrl+P"}, Group: "Transfers", Icon: kit.IconPause,
+			Enabled: func() bool { return any() && l.now.Left() > 0 }, Run: l.pauseOrResume},
+		{ID: "transfers.speed", Title: "Speed limits…", Keys: []string{"Ctrl+Shift+L"}, Group: "Transfers", Enabled: any, Run: l.askSpeed},
+		{ID: "transfers.unlimited", Title: "No speed limit", Group: "Transfers", Run: func() { a.SetSpeedLimits(0, 0) },
+			Checked: func() bool { d, u := a.SpeedLimits(); return d == 0 && u == 0 }},
+		{ID: "transfers.retry", Title: "Try all failed again", Group: "Transfers", Icon: kit.IconRefresh, Enabled: has(transfer.Failed), Run: a.RetryFailed},
+		{ID: "transfers.clearDone", Title: "Clear done", Group: "Transfers", Enabled: has(transfer.Done), Run: func() { a.ClearTransfers(transfer.Done) }},
+		{ID: "transfers.clearFailed", Title: "Clear failed", Group: "Transfers", Enabled: has(transfer.Failed), Run: func() { a.ClearTransfers(transfer.Failed) }},
+		{ID: "transfers.cancel", Title: "Cancel all…", Group: "Transfers", Icon: kit.IconStop, Enabled: func() bool { return any() && l.now.Left() > 0 }, Run: l.cancelAll},
+		{ID: "transfers.item.pause", Title: "Pause", Group: "Transfers", Hidden: true, Icon: kit.IconPause, Enabled: in(tabActive, tabWaiting), Run: func() { a.PauseItems(l.chosen()) }},
+		{ID: "transfers.item.resume", Title: "Resume, or try again", Keys: []string{"Ctrl+Enter"}, Group: "Transfers", Hidden: true, Icon: kit.IconPlay,
+			Enabled: typed(in(tabWaiting, tabFailed)), Run: func() { a.ResumeItems(l.chosen()) }},
+		{ID: "transfers.remove", Title: "Remove from the list", Group: "Transfers", Hidden: true, Icon: kit.IconDelete,
+			Enabled: in(tabActive, tabWaiting, tabFailed, tabDone), Run: func() { a.RemoveItems(l.chosen()) }},
+		move("transfers.top", "Move to the top", "Alt+Home", transfer.Top), move("transfers.up", "Move up", "Alt+Up", transfer.Up),
+		move("transfers.down", "Move down", "Alt+Down", transfer.Down), move("transfers.bottom", "Move to the end", "Alt+End", transfer.Bottom),
+		prio("transfers.high", "High priority", transfer.High), prio("transfers.normal", "Normal priority", transfer.Normal), prio("transfers.low", "Low priority", transfer.Low),
+		after("transfers.after.nothing", "At the end: nothing", app.AfterNothing), after("transfers.after.disconnect", "At the end: disconnect", app.AfterDisconnect),
+		after("transfers.after.quit", "At the end: quit Portside", app.AfterQuit),
+	}
+}
+
+// show opens the tab and gives its list the keyboard.
+func (l *transferList) show() {
+	l.w.connect.split.SetFolded(false)
+	l.w.connect.drawer.SelectTab("transfers")
+	l.w.focusOn(l.table)
+}
+
+// ended says that everything was moved.
+func (l *transferList) ended(e *app.TransfersEnded) {
+	if e == nil {
+		return
+	}
+	kit.ShowToast(l.w.body, e.Sentence())
+	if e.After == app.AfterQuit {
+		l.w.closing()
+	}
+}
+
+// askPassword shows the question about a password that the queue needs, once, and takes it away when it is not asked any
+// more.
+func (l *transferList) askPassword(q *app.PasswordQuestion) {
+	c := l.w.connect
+	if q == c.wanted {
+		return
+	}
+	c.wanted = q
+	if c.wantedBox != nil {
+		c.wantedBox.Close()
+		c.wantedBox = nil
+	}
+	if q == nil {
+		return
+	}
+	c.wantedBox = kit.Prompt(l.w, kit.PromptOptions{Title: "Password for the transfers", Password: true, OK: "Sign in",
+		Label: fmt.Sprintf("%s at %s", connlog.Printable(q.Target.User), connlog.Printable(q.Target.Host))}, q.Answer)
+	c.wantedBox.OnClosed = q.Cancel // after an answer it does nothing
 }

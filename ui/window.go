@@ -108,6 +108,9 @@ func New(driver fyne.App, core *app.App, o Options) *Window {
 		}
 	}
 	w.show(first)
+	core.OnTransfersEnded(func(e app.TransfersEnded) {
+		driver.SendNotification(fyne.NewNotification("Portside", e.Sentence()))
+	})
 	w.connect.drawer.Start(ctx)
 	w.share.drawer.Start(ctx)
 	w.watcher = kit.Watch(ctx, o.Post, 0, core.Version, w.refresh)
@@ -199,6 +202,7 @@ func (w *Window) refresh() {
 	w.current().refresh()
 	w.refreshStatus()
 	w.registry.Refresh()
+	w.connect.transfers.ended(w.app.TakeTransfersEnded())
 	for _, n := range w.app.TakeNotices() {
 		if n.Bad {
 			kit.Message(w, "Portside", n.Text)
@@ -258,7 +262,7 @@ func (w *Window) closing() {
 	moving := w.app.TransfersRunning()
 	switch {
 	case moving > 0:
-		w.asked = kit.Confirm(w, "Quit Portside?", capital(count(moving, "transfer is", "transfers are"))+" under way. Quitting ends them; downloads can be resumed later.", "Quit", true, quit)
+		w.asked = kit.Confirm(w, "Quit Portside?", capital(count(moving, "transfer is", "transfers are"))+" left. Quitting stops them; the next time they can go on where they stopped.", "Quit", true, quit)
 	case people > 0:
 		w.asked = kit.Confirm(w, "Quit Portside?", capital(count(people, "person is", "people are"))+" connected to your shared folder. Quitting ends sharing.", "Quit", true, quit)
 	case err != nil:

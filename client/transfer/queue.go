@@ -116,6 +116,8 @@ type Queue struct {
 	meter   meter
 	problem string
 	removed map[uint64]bool // batches that were taken out
+	adds    int             // batches that are on their way in
+	goodbye int             // grows when idle sessions are to end
 }
 
 // openRoot is a local folder held open.
@@ -174,6 +176,7 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 			q.problem = err.Error()
 			q.mu.Unlock()
 		}
+		q.kick()
 		q.settle()
 		o.Changed()
 	}
@@ -323,6 +326,14 @@ func (q *Queue) Add(b Batch, orders iter.Seq[Order]) (uint64, error) {
 	} else if t.Password != "" {
 		return 0, errors.New("a password must not be kept in the transfer queue")
 	}
+	q.mu.Lock()
+	q.adds++
+	q.mu.Unlock()
+	defer func() {
+		q.mu.Lock()
+		q.adds--
+		q.mu.Unlock()
+	}()
 	var batch uint64
 	var site uint32
 	err := q.st.do(func(tx *bolt.Tx) error {
@@ -719,6 +730,9 @@ func (w *laneWorker) hangUp() {
 func (w *laneWorker) next() *task {
 	q, l := w.q, w.l
 	idle := time.Now().Add(q.o.idle)
+	q.mu.Lock()
+	goodbye := q.goodbye
+	q.mu.Unlock()
 	for {
 		q.mu.Lock()
 		if q.ctx.Err() != nil || q.paused || l.stopped || len(l.workers) > l.connections() || q.st.err() != nil {
@@ -763,6 +777,12 @@ func (w *laneWorker) next() *task {
 				return nil
 			}
 			continue
+		}
+		q.mu.Lock()
+		ends := goodbye != q.goodbye && len(l.later) == 0
+		q.mu.Unlock()
+		if ends {
+			return nil
 		}
 		if !due.After(now) {
 			if due.Equal(idle) {

@@ -481,7 +481,10 @@ func (q *Queue) clearOpen() error {
 // tidy forgets what nothing refers to any more.
 func (q *Queue) tidy() error {
 	err := q.st.do(func(tx *bolt.Tx) error {
-		if q.st.now.Items == [states]int{} {
+		q.mu.Lock()
+		adds := q.adds
+		q.mu.Unlock()
+		if adds == 0 && q.st.now.Items == [states]int{} {
 			return q.forget(tx)
 		}
 		return nil
@@ -546,6 +549,16 @@ func (q *Queue) Move(to Where, ids ...uint64) error {
 		}
 		return s.update(tx, r, func(r *record) { r.Pos = pos })
 	})
+}
+
+// HangUp ends the sessions that have nothing to do, which are kept for a while otherwise.
+func (q *Queue) HangUp() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.goodbye++
+	for _, l := range q.lanes {
+		l.rouse()
+	}
 }
 
 // SetSpeed limits all transfers together, in bytes a second; 0: no limit. What moves without a limit when one is set goes

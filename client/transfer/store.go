@@ -150,13 +150,29 @@ const lockWait = 2 * time.Second
 // errInUse: another Portside has the queue.
 var errInUse = errors.New("another Portside is using it")
 
+// ErrDamaged: the queue's file holds something else.
+var ErrDamaged = errors.New("it is damaged")
+
+// openFile opens the database. A file that is cut off makes the library panic.
+func openFile(name string, mode os.FileMode, o *bolt.Options) (db *bolt.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			db, err = nil, fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	return bolt.Open(name, mode, o)
+}
+
 func openStore(name string) (*store, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return nil, err
 	}
-	db, err := bolt.Open(name, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
+	db, err := openFile(name, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, errInUse
+	}
+	if errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrChecksum) || errors.Is(err, berrors.ErrVersionMismatch) {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err != nil {
 		return nil, err
