@@ -71,7 +71,6 @@ type transfers struct {
 	temp    string          // a folder to remove at the end
 	closed  bool
 	known   map[string]client.Options // how to sign in, of this run, by site
-	limits  func(transfer.Site) transfer.Limits
 	state   transfer.State
 	shown   []transfer.QueueItem
 	of      transfer.State
@@ -166,21 +165,39 @@ func (q *transfers) dial(ctx context.Context, site transfer.Site) (*client.Sessi
 	var e *client.Error
 	if errors.As(err, &e) && e.Code == 530 && o.Password != "" {
 		q.mu.Lock()
-		if known := q.known[site.URL]; known.Password == o.Password {
-			delete(q.known, site.URL) // asked again the next time
+		if known := q.known[knownAs(site)]; known.Password == o.Password {
+			delete(q.known, knownAs(site)) // asked again the next time
 		}
 		q.mu.Unlock()
 	}
 	return s, err
 }
 
+// knownAs tells sites apart: two of the book may lead to one server in different ways.
+func knownAs(site transfer.Site) string { return site.URL + " " + site.Ref }
+
 func (q *transfers) options(ctx context.Context, site transfer.Site) (client.Options, error) {
 	q.asking.Lock() // so that several workers ask once
 	defer q.asking.Unlock()
 	q.mu.Lock()
-	o, ok := q.known[site.URL]
+	o, ok := q.known[knownAs(site)]
 	q.mu.Unlock()
 	if ok {
+		return o, nil
+	}
+	if n := q.app.site(site.Ref); site.Ref != "" && n != nil && n.Site != nil {
+		// The book knows best, even if it was changed meanwhile.
+		s := &openSite{id: site.Ref, name: n.Name, site: n.Site.Clone()}
+		secret, err := q.app.signIn(ctx, s)
+		if err != nil {
+			return o, err
+		}
+		o = q.app.remote().clientOptions(s.site.Target(), site.Mode)
+		s.apply(&o)
+		o.Password, o.Account = secret.Password, secret.Account
+		q.mu.Lock()
+		q.known[knownAs(site)] = o
+		q.mu.Unlock()
 		return o, nil
 	}
 	t, err := client.ParseURL(site.URL)
@@ -194,7 +211,7 @@ func (q *transfers) options(ctx context.Context, site transfer.Site) (client.Opt
 	}
 	o = q.app.remote().clientOptions(t, site.Mode)
 	q.mu.Lock()
-	q.known[site.URL] = o
+	q.known[knownAs(site)] = o
 	q.mu.Unlock()
 	return o, nil
 }
@@ -226,27 +243,16 @@ func (q *transfers) askPassword(ctx context.Context, t client.Target) (string, e
 	}
 }
 
-// siteLimits is how a site is used: what its entry says, else the settings.
+// siteLimits is how a site is used: what its entry in the book says, else the settings.
 func (q *transfers) siteLimits(site transfer.Site) transfer.Limits {
-	q.mu.Lock()
-	own := q.limits
-	q.mu.Unlock()
-	var l transfer.Limits
-	if own != nil {
-		l = own(site)
-	}
-	if l.Connections == 0 {
-		l.Connections = q.app.Settings().Connect.Parallel
+	l := transfer.Limits{Connections: q.app.Settings().Connect.Parallel}
+	if n := q.app.site(site.Ref); site.Ref != "" && n != nil && n.Site != nil {
+		if n.Site.Connections > 0 {
+			l.Connections = n.Site.Connections
+		}
+		l.Down, l.Up = n.Site.DownLimit, n.Site.UpLimit
 	}
 	return l
-}
-
-// LimitTransfers sets what says how many connections a site takes and how fast it may go; 0 in a field: as the settings
-// say. It must return at once.
-func (a *App) LimitTransfers(f func(transfer.Site) transfer.Limits) {
-	a.queue.mu.Lock()
-	a.queue.limits = f
-	a.queue.mu.Unlock()
 }
 
 const queueFile = "queue.db"
@@ -553,11 +559,15 @@ func (a *App) enqueue(orders []transfer.Order, title string) {
 	r := a.remote()
 	r.mu.Lock()
 	opts := r.opts
+	ref := ""
+	if r.site != nil {
+		ref = r.site.id
+	}
 	r.mu.Unlock()
 	if opts.Host == "" || len(orders) == 0 {
 		return
 	}
-	a.enqueueFor(opts, transfer.Batch{Title: title, Resume: true, Policy: a.Settings().Connect.Overwrite.policy()},
+	a.enqueueFor(opts, ref, transfer.Batch{Title: title, Resume: true, Policy: a.Settings().Connect.Overwrite.policy()},
 		func(yield func(transfer.Order) bool) {
 			for _, o := range orders {
 				if !yield(o) {
@@ -567,15 +577,15 @@ func (a *App) enqueue(orders []transfer.Order, title string) {
 		})
 }
 
-// enqueueFor puts orders into the queue for the server that opts lead to.
-func (a *App) enqueueFor(opts client.Options, b transfer.Batch, orders iter.Seq[transfer.Order]) {
+// enqueueFor puts orders into the queue for the server that opts lead to, which is ref in the site book or "".
+func (a *App) enqueueFor(opts client.Options, ref string, b transfer.Batch, orders iter.Seq[transfer.Order]) {
 	t := opts.Target
 	t.Path, t.Password = "", ""
-	b.Site = transfer.Site{URL: t.URL(), Mode: opts.Mode}
+	b.Site = transfer.Site{URL: t.URL(), Mode: opts.Mode, Ref: ref}
 	b.Segments = a.Settings().Connect.Segments
 	q := a.queue
 	q.mu.Lock()
-	q.known[b.Site.URL] = opts
+	q.known[knownAs(b.Site)] = opts
 	q.mu.Unlock()
 	q.adding.Add(1)
 	ok := a.run(func(context.Context) {

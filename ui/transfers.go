@@ -294,10 +294,10 @@ func (l *transferList) status() []string {
 		return nil
 	}
 	var out []string
-	if l.now.Down > 0 {
+	if l.now.Down > 0 && !l.now.Paused {
 		out = append(out, "Down "+speed(l.now.Down))
 	}
-	if l.now.Up > 0 {
+	if l.now.Up > 0 && !l.now.Paused {
 		out = append(out, "Up "+speed(l.now.Up))
 	}
 	text := count(left, "transfer", "transfers") + " left"
@@ -432,13 +432,12 @@ func (l *transferList) commands() []kit.Command {
 			return false
 		}
 	}
-	typed := func(f func() bool) func() bool { return func() bool { return f() && l.table.Focused() } }
 	a := l.w.app
 	has := func(state transfer.State) func() bool {
 		return func() bool { return any() && l.now.Items[state] > 0 }
 	}
 	move := func(id, title, key string, to transfer.Where) kit.Command {
-		return kit.Command{ID: id, Title: title, Keys: []string{key}, Group: "Transfers", Hidden: true, Enabled: typed(in(tabWaiting)), Run: func() { a.MoveItems(to, l.chosen()) }}
+		return kit.Command{ID: id, Title: title, Keys: []string{key}, Group: "Transfers", Hidden: true, Enabled: in(tabWaiting), Run: func() { a.MoveItems(to, l.chosen()) }}
 	}
 	prio := func(id, title string, p transfer.Priority) kit.Command {
 		return kit.Command{ID: id, Title: title, Group: "Transfers", Hidden: true, Enabled: in(tabWaiting), Run: func() { a.PrioritizeItems(p, l.chosen()) }}
@@ -460,7 +459,7 @@ func (l *transferList) commands() []kit.Command {
 		{ID: "transfers.cancel", Title: "Cancel all…", Group: "Transfers", Icon: kit.IconStop, Enabled: func() bool { return any() && l.now.Left() > 0 }, Run: l.cancelAll},
 		{ID: "transfers.item.pause", Title: "Pause", Group: "Transfers", Hidden: true, Icon: kit.IconPause, Enabled: in(tabActive, tabWaiting), Run: func() { a.PauseItems(l.chosen()) }},
 		{ID: "transfers.item.resume", Title: "Resume, or try again", Keys: []string{"Ctrl+Enter"}, Group: "Transfers", Hidden: true, Icon: kit.IconPlay,
-			Enabled: typed(in(tabWaiting, tabFailed)), Run: func() { a.ResumeItems(l.chosen()) }},
+			Enabled: in(tabWaiting, tabFailed), Run: func() { a.ResumeItems(l.chosen()) }},
 		{ID: "transfers.remove", Title: "Remove from the list", Group: "Transfers", Hidden: true, Icon: kit.IconDelete,
 			Enabled: in(tabActive, tabWaiting, tabFailed, tabDone), Run: func() { a.RemoveItems(l.chosen()) }},
 		move("transfers.top", "Move to the top", "Alt+Home", transfer.Top), move("transfers.up", "Move up", "Alt+Up", transfer.Up),

@@ -135,6 +135,7 @@ type lane struct {
 	limit   int // what the server turned out to take; 0: not known
 	note    string
 	stopped bool // until the person resumes
+	proven  bool // somebody has signed in since it was begun
 	fails   int  // dials in a row
 	until   time.Time
 	ready   []*task // claimed
@@ -473,8 +474,8 @@ func (l *lane) connections() int {
 	if l.limit > 0 {
 		n = min(n, l.limit)
 	}
-	if l.fails > 0 {
-		n = 1 // one finds out whether the server is back
+	if l.fails > 0 || !l.proven {
+		n = 1 // one finds out whether the server lets in, and answers what is asked meanwhile
 	}
 	return n
 }
@@ -709,8 +710,11 @@ func (w *laneWorker) leave() {
 	w.q.mu.Lock()
 	defer w.q.mu.Unlock()
 	delete(w.l.workers, w)
-	if len(w.l.workers) == 0 && w.l.fails == 0 && !w.l.stopped {
-		w.l.limit = 0 // next time it is asked again
+	if len(w.l.workers) == 0 {
+		w.l.proven = false
+		if w.l.fails == 0 && !w.l.stopped {
+			w.l.limit = 0 // next time it is asked again
+		}
 	}
 	w.q.kickLocked()
 	w.q.o.Changed()
@@ -855,7 +859,7 @@ func (w *laneWorker) dial(t *task) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err == nil {
-		w.s, w.signed = s, true
+		w.s, w.signed, l.proven = s, true, true
 		l.fails, l.until = 0, time.Time{}
 		if l.limit == 0 {
 			l.note = ""
