@@ -80,7 +80,7 @@ func TestFirewallsAreReadFromTheirListings(t *testing.T) {
 		{"ufw where the kernel's rules can't be seen", "linux", commands{
 			"ufw status verbose": recorded(t, "ufw-status.txt"), "nft -j list ruleset": denied,
 		}, "ufw", fwOn, []want{
-			{2121, fwOpen, fwOpen}, {21100, fwOpen, fwUnsure}, {21150, fwUnsure, fwUnsure}, {990, fwOpen, fwOpen},
+			{2121, fwOpen, fwOpen}, {21100, fwOpen, fwUnsure}, {21150, fwUnsure, fwUnsure}, {990, fwOpen, fwOpen}, {2020, fwOpen, fwUnsure},
 		}, "sudo ufw allow 21100:21199/tcp"},
 		{"ufw, switched off", "linux", commands{"ufw status verbose": "Status: inactive\n", "nft -j list ruleset": `{"nftables": []}`},
 			"nftables", fwOff, []want{{21, fwOpen, fwOpen}}, "sudo nft insert rule inet filter input tcp dport 21100-21199 accept"},

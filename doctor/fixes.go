@@ -276,6 +276,11 @@ func (e *Evidence) fixes(r Report) []Fix {
 			}
 		}
 	}
+	if e.OnLink || e.Peer.Addr().IsLoopback() { // no router stands between
+		if here := slices.DeleteFunc(slices.Clone(out), func(f Fix) bool { return f.Side == ServerNetwork }); len(here) > 0 {
+			out = here
+		}
+	}
 	if out == nil {
 		out = []Fix{}
 	}

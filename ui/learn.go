@@ -230,15 +230,7 @@ func (l *learn) showSetup() {
 	l.player.end = float32(len(l.run.Steps))
 
 	read := learnPage(l.run)
-	story := []kit.Span{{Text: l.run.Story + " "}, {Text: "Read more", OnTap: func() { l.open(read) }}}
-	if l.run.Verdict != doctor.OK {
-		story = append(story, kit.Span{Text: "\nDoctor, asked at the client: ", Bold: true}, kit.Span{Text: plainArrows(l.run.Sentence)})
-		if l.run.Second != nil {
-			story = append(story, kit.Span{Text: " And also: " + plainArrows(l.run.Second.Sentence)})
-		}
-		story = append(story, kit.Span{Text: " (" + string(l.run.Verdict) + ", " + string(l.run.Confidence) + ")", Color: kit.ColorMuted})
-	}
-	l.story.SetSpans(story...)
+	l.story.SetSpans(kit.Span{Text: l.run.Story + " "}, kit.Span{Text: "Read more", OnTap: func() { l.open(read) }})
 	l.fixes.SetSpans(l.fixSpans()...)
 	l.cards[1].SetTitle("What fixes it")
 	if l.run.Verdict == doctor.OK {
@@ -277,8 +269,12 @@ func (l *learn) fixSpans() []kit.Span {
 		if len(l.run.Changes) > 1 {
 			hint = "\nClick one to try it in the picture."
 		}
-		out = append(out, kit.Span{Text: hint, Color: kit.ColorMuted})
-		return out
+		out = append(out, kit.Span{Text: hint, Color: kit.ColorMuted}, kit.Span{Text: "\n\nWhat Doctor says at the client: ", Bold: true},
+			kit.Span{Text: plainArrows(l.run.Sentence)})
+		if l.run.Second != nil {
+			out = append(out, kit.Span{Text: " And also: " + plainArrows(l.run.Second.Sentence)})
+		}
+		return append(out, kit.Span{Text: fmt.Sprintf(" (%s, %s)", l.run.Verdict, l.run.Confidence), Color: kit.ColorMuted})
 	}
 	out = append(out, kit.Span{Text: "Nothing to fix: both channels stand. Try what stops them:"})
 	n := 0
