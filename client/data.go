@@ -167,7 +167,7 @@ func (d *dataConn) dial(ctx context.Context, to netip.AddrPort, limit time.Durat
 	d.record(connlog.Record{Event: connlog.DataDialing})
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	dialer := net.Dialer{Control: bindLate}
+	dialer := net.Dialer{Control: bindLate, KeepAlive: -1} // the stall limit does more, and many small files pay for each option
 	if to.Addr().Is4() == d.s.local.Addr().Is4() && (!to.Addr().IsLoopback() || d.s.local.Addr().IsLoopback()) {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(d.s.local.Addr(), 0))
 	}
@@ -268,7 +268,7 @@ func (d *dataConn) serve(ln *net.TCPListener, limit time.Duration) {
 
 // listen finds a free port of the range on the address of the control connection.
 func listen(ctx context.Context, a netip.Addr, ports PortRange) (*net.TCPListener, error) {
-	var lc net.ListenConfig
+	lc := net.ListenConfig{KeepAlive: -1} // as for a dialled one
 	first, last := int(ports.Min), int(ports.Max)
 	var err error
 	for port := first; port <= max(first, last); port++ {

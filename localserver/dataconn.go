@@ -322,7 +322,8 @@ type pipe struct {
 	tls   *tls.Conn // nil in clear
 	wire  *bufferedConn
 
-	unhook    func() bool // takes the end of the transfer's context off
+	clock     func() time.Time // for deadlines; nil: time.Now
+	unhook    func() bool      // takes the end of the transfer's context off
 	lastTick  time.Time
 	lastBytes int64
 }
@@ -356,6 +357,13 @@ func (p *pipe) release() {
 	if p.wire != nil {
 		p.wire.release()
 	}
+}
+
+func (p *pipe) now() time.Time {
+	if p.clock != nil {
+		return p.clock()
+	}
+	return time.Now()
 }
 
 func (p *pipe) moved(n int64) {
@@ -418,6 +426,10 @@ func (p *pipe) send(f *os.File) error {
 	}
 	begin := time.Now()
 	last, large := begin, false
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return &localError{err}
+	}
 	for {
 		if sent := p.d.bytes.Load(); !large && sent >= fastAfter {
 			// Each time the buffer runs empty costs a switch of goroutines. Slow clients must not get it: what lies in
@@ -427,9 +439,17 @@ func (p *pipe) send(f *os.File) error {
 				p.tcp.SetWriteBuffer(largeSendBuffer)
 			}
 		}
-		p.tcp.SetWriteDeadline(time.Now().Add(min(tick, p.stall)))
+		p.tcp.SetWriteDeadline(p.now().Add(min(tick, p.stall)))
 		n, err := p.tcp.ReadFrom(&io.LimitedReader{R: f, N: chunk})
 		p.moved(n)
+		at += n
+		if err != nil {
+			// Where the deadline is over before it begins, on a busy computer, Go reads the file into a buffer that never
+			// goes out. What did not go out is read again.
+			if _, seeking := f.Seek(at, io.SeekStart); seeking != nil {
+				return &localError{seeking}
+			}
+		}
 		switch now := time.Now(); {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if n > 0 {

@@ -48,7 +48,10 @@ func (w *worker) tellWhatFollows(t *task) {
 	}
 	var downloads []string
 	for _, n := range w.line {
-		if !w.asksAtOnce(n) {
+		if !n.looked {
+			n.looked, n.atOnce = true, w.asksAtOnce(n)
+		}
+		if !n.atOnce {
 			break
 		}
 		downloads = append(downloads, n.Remote)

@@ -217,6 +217,8 @@ type task struct {
 	stale     bool   // what went out is of an older version of the file
 	recovered bool   // an earlier run of the program had it in hand when it ended
 
+	looked, atOnce bool // see asksAtOnce
+
 	// In a queue:
 	id, rootID, batch uint64
 	place             string // the local folder that root is
