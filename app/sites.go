@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -93,80 +94,42 @@ func (a *App) saveSites() {
 	}
 }
 
-// KeepSecret keeps the password (and account) of a site as a task; an empty secret is forgotten. done is called from it.
-func (a *App) KeepSecret(id string, s sites.Secret, done func(error)) {
-	a.run(func(ctx context.Context) {
-		var err error
-		if s == (sites.Secret{}) {
-			err = a.forgetSecrets(ctx, []string{id})
-		} else {
-			err = a.keepSecrets(ctx, map[string]sites.Secret{id: s})
-		}
-		done(err)
-	})
+// SecretChanges are what happens to passwords together with a change of the book, by the IDs of sites.
+type SecretChanges struct {
+	Set    map[string]sites.Secret
+	Copy   map[string]string // to: from
+	Delete []string
 }
 
-// SiteSecret reads the secret of a site as a task, and calls done from it.
-func (a *App) SiteSecret(id string, done func(sites.Secret, error)) {
-	a.run(func(ctx context.Context) { done(a.secretOf(ctx, id)) })
+// SaveSites puts a book that was edited in the place of the one there is, and does what is to happen to passwords as a task,
+// for which the person may be asked for a master password. done is called from it; an error is about the passwords.
+func (a *App) SaveSites(book *sites.Book, c SecretChanges, done func(error)) {
+	_ = a.ChangeSites(func(b *sites.Book) error {
+		*b = *book.Clone()
+		return nil
+	})
+	a.run(func(ctx context.Context) { done(a.changeSecrets(ctx, c)) })
 }
 
-// DuplicateSite copies a site or a folder with all that it holds, and their passwords as a task. It returns the copy's ID.
-func (a *App) DuplicateSite(id string) (string, error) {
-	var copied string
-	var from map[string]string
-	err := a.ChangeSites(func(b *sites.Book) error {
-		n, f, err := b.Duplicate(id)
-		if err == nil {
-			copied, from = n.ID, f
-		}
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	a.run(func(ctx context.Context) {
-		kept := map[string]sites.Secret{}
-		var errs []error
-		for to, old := range from {
-			if n := a.site(to); n == nil || n.Folder() || n.Site.Login != sites.LoginNormal && n.Site.Login != sites.LoginAccount {
-				continue
-			}
-			s, err := a.secretOf(ctx, old)
+func (a *App) changeSecrets(ctx context.Context, c SecretChanges) error {
+	all := map[string]sites.Secret{}
+	var errs []error
+	for to, from := range c.Copy {
+		s, err := a.secretOf(ctx, from)
+		if err != nil {
 			errs = append(errs, err)
-			if s != (sites.Secret{}) {
-				kept[to] = s
-			}
+			break
 		}
-		if err := errors.Join(append(errs, a.keepSecrets(ctx, kept))...); err != nil && ctx.Err() == nil {
-			a.notify("The password was not copied: "+Sentence(err), true)
+		if s != (sites.Secret{}) {
+			all[to] = s
 		}
-	})
-	return copied, nil
-}
-
-// DeleteSite deletes a site, or a folder with all that it holds, and their passwords as a task.
-func (a *App) DeleteSite(id string) error {
-	var ids []string
-	err := a.ChangeSites(func(b *sites.Book) error {
-		if n, _ := b.Find(id); n != nil {
-			(&sites.Book{Nodes: []*sites.Node{n}}).All(func(one *sites.Node, _ []*sites.Node) bool {
-				if !one.Folder() {
-					ids = append(ids, one.ID)
-				}
-				return true
-			})
-		}
-		return b.Delete(id)
-	})
-	if err == nil && len(ids) > 0 {
-		a.run(func(ctx context.Context) {
-			if err := a.forgetSecrets(ctx, ids); err != nil && ctx.Err() == nil {
-				a.notify("The password that was kept for it could not be deleted: "+Sentence(err), true)
-			}
-		})
 	}
-	return err
+	maps.Copy(all, c.Set)
+	errs = append(errs, a.keepSecrets(ctx, all))
+	if len(c.Delete) > 0 {
+		errs = append(errs, a.forgetSecrets(ctx, c.Delete))
+	}
+	return errors.Join(errs...)
 }
 
 // site returns a node of the book, which is not to be changed; nil when there is none.
@@ -178,7 +141,7 @@ func (a *App) site(id string) *sites.Node {
 }
 
 // ReadSites reads the sites of a file of another program, or of a folder of Cyberduck's bookmarks, as a task. done is called
-// from it; nothing has been taken into the book then, see [App.AddSites].
+// from it; nothing has been taken into the book then, see [App.SaveSites].
 func (a *App) ReadSites(path string, done func(*sites.Imported, error)) {
 	a.run(func(context.Context) {
 		full, err := expand(path)
@@ -190,26 +153,10 @@ func (a *App) ReadSites(path string, done func(*sites.Imported, error)) {
 	})
 }
 
-// AddSites takes what was read into the book, in a folder of its own that is named after the program, and its passwords into
-// the secret store as a task. done is called from it; an error is about the passwords. It returns the folder's ID.
-func (a *App) AddSites(in *sites.Imported, done func(error)) (string, error) {
-	folder := sites.NewNode("From "+string(in.From), nil)
-	folder.Nodes = in.Nodes
-	err := a.ChangeSites(func(b *sites.Book) error { return b.Add("", -1, folder.Clone()) })
-	if err != nil {
-		return "", err
-	}
-	a.run(func(ctx context.Context) { done(a.keepSecrets(ctx, in.Secrets)) })
-	return folder.ID, nil
-}
-
-// ExportSites writes all sites, or those of one folder, or one site, to a file as a task: FileZilla's XML, or a book of
-// Portside's own. No passwords are written. done is called from it with what the file could not hold.
-func (a *App) ExportSites(path, id string, format sites.Program, done func(lost []string, err error)) {
-	book, _ := a.Sites()
-	if n, _ := book.Find(id); n != nil {
-		book = &sites.Book{Nodes: []*sites.Node{n}}
-	}
+// ExportSites writes a book to a file as a task: as FileZilla's XML, or as a book of Portside's own. No passwords are
+// written. done is called from it with what the file could not hold.
+func (a *App) ExportSites(path string, book *sites.Book, format sites.Program, done func(lost []string, err error)) {
+	book = book.Clone()
 	a.run(func(context.Context) {
 		full, err := expand(path)
 		if err != nil {
@@ -267,24 +214,13 @@ type openSite struct {
 
 // ConnectSite connects the current tab to a site of the book, with all that is set for it, in place of the connection there
 // is. The outcome shows in [App.Remote]. A password that isn't kept is asked for, see [App.Question].
-func (a *App) ConnectSite(id string) error { return a.ConnectBookmark(id, nil) }
-
-// ConnectBookmark is [App.ConnectSite], and begins in a bookmark's folders when there is one.
-func (a *App) ConnectBookmark(id string, at *sites.Bookmark) error {
+func (a *App) ConnectSite(id string) error {
 	n := a.site(id)
 	if n == nil || n.Folder() {
 		return errors.New("this site is no longer in the book")
 	}
 	r := a.remote()
 	s := &openSite{id: id, name: n.Name, site: n.Site.Clone()}
-	if at != nil {
-		if at.Remote != "" {
-			s.site.RemoteFolder = at.Remote
-		}
-		if at.Local != "" {
-			s.site.LocalFolder = at.Local
-		}
-	}
 	a.run(func(ctx context.Context) { a.stopSamples(ctx, r) })
 	target := s.site.Target()
 	a.keepSettings(func(set *Settings) {

@@ -153,16 +153,31 @@ func TestASiteConnectsWithAllThatIsSetForItAndItsPasswordIsAskedForOnce(t *testi
 		t.Errorf("%+v", r)
 	}
 
-	copied, err := a.DuplicateSite(id)
-	if err != nil {
+	save := func(c SecretChanges, edit func(*sites.Book)) {
+		t.Helper()
+		book, _ := a.Sites()
+		edit(book)
+		done := make(chan error, 1)
+		a.SaveSites(book, c, func(err error) { done <- err })
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(SecretChanges{Copy: map[string]string{"copy": id, "none": "nobody"}}, func(b *sites.Book) {
+		b.Nodes = append(b.Nodes, &sites.Node{ID: "copy", Name: "Copy", Site: s})
+	})
+	if k.len() != 2 {
+		t.Errorf("%d secrets after a copy", k.len())
+	}
+	if err := a.ConnectSite("copy"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the password is copied", func() bool { return k.len() == 2 })
-	if err := a.DeleteSite(copied); err != nil {
-		t.Fatal(err)
+	listed(t, a, "/in")
+	save(SecretChanges{Delete: []string{"copy"}}, func(b *sites.Book) { _ = b.Delete("copy") })
+	if k.len() != 1 || len(a.Recents()) != 1 {
+		t.Errorf("%d secrets, recent %+v, after it was deleted", k.len(), a.Recents())
 	}
-	until(t, "the copy's password is gone", func() bool { return k.len() == 1 })
-	if err := a.ConnectSite(copied); err == nil {
+	if err := a.ConnectSite("copy"); err == nil {
 		t.Error("a deleted site connects")
 	}
 }
@@ -201,7 +216,8 @@ func TestWithoutAKeyringPasswordsLieInAVaultThatIsOpenedOnceARun(t *testing.T) {
 	a := open()
 	id := add(t, a, "A", &sites.Site{Host: "a.example", Login: sites.LoginNormal, User: "u", TLS: client.TLSAuto})
 	kept := make(chan error, 1)
-	a.KeepSecret(id, sites.Secret{Password: "hush-hush"}, func(err error) { kept <- err })
+	book, _ := a.Sites()
+	a.SaveSites(book, SecretChanges{Set: map[string]sites.Secret{id: {Password: "hush-hush"}}}, func(err error) { kept <- err })
 	answered(t, a, asked(t, a, AskNewMaster), Reply{OK: true, Password: "master"})
 	if err := <-kept; err != nil {
 		t.Fatal(err)
@@ -224,7 +240,12 @@ func TestWithoutAKeyringPasswordsLieInAVaultThatIsOpenedOnceARun(t *testing.T) {
 		err error
 	}
 	read := make(chan got, 1)
-	fetch := func() { a.SiteSecret(id, func(s sites.Secret, err error) { read <- got{s, err} }) }
+	fetch := func() {
+		a.run(func(ctx context.Context) {
+			s, err := a.secretOf(ctx, id)
+			read <- got{s, err}
+		})
+	}
 	fetch()
 	answered(t, a, asked(t, a, AskMaster), Reply{OK: true, Password: "wrong"})
 	q := asked(t, a, AskMaster)
@@ -260,9 +281,7 @@ func TestAnImportBringsSitesIntoTheBookAndPasswordsIntoTheStore(t *testing.T) {
 		t.Fatalf("%d sites, problems %q", in.Len(), in.Problems)
 	}
 	kept := make(chan error, 1)
-	if _, err := a.AddSites(in, func(err error) { kept <- err }); err != nil {
-		t.Fatal(err)
-	}
+	a.SaveSites(&sites.Book{Nodes: in.Nodes}, SecretChanges{Set: in.Secrets}, func(err error) { kept <- err })
 	if err := <-kept; err != nil || k.len() != 1 {
 		t.Errorf("%v, %d secrets", err, k.len())
 	}
@@ -275,7 +294,8 @@ func TestAnImportBringsSitesIntoTheBookAndPasswordsIntoTheStore(t *testing.T) {
 	})
 	out := filepath.Join(t.TempDir(), "out.xml")
 	done := make(chan error, 1)
-	a.ExportSites(out, "", sites.FileZilla, func(_ []string, err error) { done <- err })
+	book, _ := a.Sites()
+	a.ExportSites(out, book, sites.FileZilla, func(_ []string, err error) { done <- err })
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}

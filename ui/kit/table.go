@@ -31,6 +31,8 @@ type Cell struct {
 	Bold  bool
 	Mono  bool
 	Bar   *Bar // a progress bar behind the text
+	// Indent is how far to the right icon and text begin, in a tree.
+	Indent float32
 }
 
 // Bar is a progress bar in a cell.
@@ -543,6 +545,22 @@ func (t *Table) rowAt(y float32) int {
 		return -1
 	}
 	return row
+}
+
+// RowAt returns the row at an absolute position, and how far down in it that is, from 0 to 1; beyond the last row it returns
+// the length, and outside the table -1.
+func (t *Table) RowAt(at fyne.Position) (row int, part float32) {
+	top := fyne.CurrentApp().Driver().AbsolutePositionForObject(t.body)
+	size := t.body.Size()
+	p := at.Subtract(top)
+	if p.X < 0 || p.Y < 0 || p.X >= size.Width || p.Y >= size.Height {
+		return -1, 0
+	}
+	y := (p.Y + t.offset) / RowHeight
+	if int(y) >= t.length() {
+		return t.length(), 0
+	}
+	return int(y), y - float32(int(y))
 }
 
 func (t *Table) page() int { return max(1, int(t.body.Size().Height/RowHeight)-1) }

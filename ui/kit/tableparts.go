@@ -60,6 +60,7 @@ type tableCell struct {
 	text       *canvas.Text
 	icon       *canvas.Image
 	iconName   string
+	indent     float32
 	track, bar *canvas.Rectangle
 }
 
@@ -283,6 +284,8 @@ func (b *tableBody) fill(r *tableRow) (added bool) {
 
 func (b *tableBody) fillCell(c *tableCell, col int, cell Cell, selected bool) (added bool) {
 	_, w := cellSpan(b.widths, col)
+	c.indent = cell.Indent
+	w -= cell.Indent
 	if cell.Icon != nil {
 		if c.icon == nil {
 			c.icon = canvas.NewImageFromResource(cell.Icon)
@@ -353,6 +356,7 @@ func (b *tableBody) place(r *tableRow, y float32) {
 			continue
 		}
 		x, w := cellSpan(b.widths, col)
+		x, w = x+c.indent, w-c.indent
 		if c.icon != nil && !c.icon.Hidden {
 			c.icon.Move(fyne.NewPos(x, y+(RowHeight-cellIcon)/2))
 			c.icon.Resize(fyne.NewSquareSize(cellIcon))

@@ -42,6 +42,8 @@ const (
 	ColorMutedSelected fyne.ThemeColorName = "portsideMutedSelected"
 	// ColorChip is the surface of chips, plain buttons and the boxes of a diagram.
 	ColorChip fyne.ThemeColorName = "portsideChip"
+	// ColorSite begins the names of the colours that a person marks a site with: ColorSite + "red". They go with its name.
+	ColorSite fyne.ThemeColorName = "portsideSite-"
 	// ColorOutline is the outline of things that are nothing without it: an empty check box.
 	ColorOutline fyne.ThemeColorName = "portsideOutline"
 )
@@ -198,6 +200,14 @@ var (
 		ColorMutedSelected:       {rgb(0xaab4c1), rgb(0x4f5a68)},
 		ColorChip:                chip,
 		ColorOutline:             {rgb(0x6f7b8b), rgb(0x7b8696)},
+
+		ColorSite + "red":     bad,
+		ColorSite + "green":   good,
+		ColorSite + "blue":    accent,
+		ColorSite + "yellow":  {rgb(0xe3c94a), rgb(0x8a7000)},
+		ColorSite + "cyan":    {rgb(0x3fc1c9), rgb(0x0b7c84)},
+		ColorSite + "magenta": {rgb(0xd67bd8), rgb(0xa0379f)},
+		ColorSite + "orange":  {rgb(0xf28a3c), rgb(0xb45309)},
 
 		theme.ColorNameBackground:                window,
 		theme.ColorNameButton:                    chip,

@@ -1,0 +1,184 @@
+package ui
+
+import (
+	"path"
+	"strings"
+
+	"fyne.io/fyne/v2"
+
+	"portside/app"
+	"portside/client"
+	"portside/client/sites"
+	"portside/connlog"
+	"portside/ui/kit"
+)
+
+// connectSite connects the Connect screen to a site of the book.
+func (w *Window) connectSite(id string) {
+	w.show("connect")
+	w.connect.connectSite(id)
+}
+
+func (c *connect) connectSite(id string) {
+	book, _ := c.w.app.Sites()
+	n, _ := book.Find(id)
+	c.remote.forget()
+	c.welcome = true
+	if err := c.w.app.ConnectSite(id); err != nil {
+		c.note(app.Sentence(err), kit.ColorBad)
+		return
+	}
+	// The bar names what is connected to; the password is not its business.
+	t := n.Site.Target()
+	c.user.SetText(t.User)
+	c.password.SetText("")
+	t.User = ""
+	c.address.SetText(t.URL())
+	if r := c.w.app.Remote(); r.Mode != "" {
+		for i, m := range modes {
+			if m == r.Mode {
+				c.mode.ShowSelected(i)
+			}
+		}
+	}
+}
+
+// How many entries the menu of the address bar shows of each kind; the manager has them all.
+const (
+	menuRecents = 8
+	menuSites   = 30
+)
+
+// sitesMenu lists the connected site's bookmarks, what was connected to, and the sites.
+func (c *connect) sitesMenu() *fyne.Menu {
+	var items []*fyne.MenuItem
+	heading := func(text string) {
+		if len(items) > 0 {
+			items = append(items, fyne.NewMenuItemSeparator())
+		}
+		h := fyne.NewMenuItem(text, nil)
+		h.Disabled = true
+		items = append(items, h)
+	}
+	if s, _, _ := c.w.app.ConnectedSite(); s != nil && len(s.Bookmarks) > 0 && c.w.app.Remote().Phase == app.Connected {
+		heading("Bookmarks")
+		for _, b := range s.Bookmarks {
+			item := fyne.NewMenuItem(shorten(connlog.Printable(b.Name), 48), func() { c.openBookmark(b) })
+			item.Icon = kit.IconColored(kit.IconStar, kit.ColorMuted)
+			items = append(items, item)
+		}
+	}
+	book, _ := c.w.app.Sites()
+	if recents := c.w.app.Recents(); len(recents) > 0 {
+		heading("Recent")
+		for _, r := range recents[:min(len(recents), menuRecents)] {
+			label, icon, run := r.URL, kit.IconClock, func() { c.openRecent(r.URL) }
+			if n, _ := book.Find(r.Site); r.Site != "" && n != nil {
+				label, icon, run = n.Name, kit.IconServer, func() { c.connectSite(r.Site) }
+			}
+			item := fyne.NewMenuItem(shorten(connlog.Printable(label), 48), run)
+			item.Icon = kit.IconColored(icon, kit.ColorMuted)
+			items = append(items, item)
+		}
+	}
+	if book.Len() > 0 {
+		heading("Sites")
+		items = append(items, c.menuOf(book.Nodes, new(int))...)
+	}
+	if len(items) > 0 {
+		items = append(items, fyne.NewMenuItemSeparator())
+	}
+	items = append(items, c.w.registry.Menu("connect.sites", "connect.keepsite").Items...)
+	if len(c.w.app.Recents()) > 0 {
+		items = append(items, fyne.NewMenuItem("Forget the recent ones", c.w.app.ForgetRecents))
+	}
+	return fyne.NewMenu("", items...)
+}
+
+// menuOf lists nodes, folders as menus of their own, up to a number of sites.
+func (c *connect) menuOf(nodes []*sites.Node, n *int) []*fyne.MenuItem {
+	var items []*fyne.MenuItem
+	for _, one := range nodes {
+		if *n >= menuSites {
+			break
+		}
+		item := fyne.NewMenuItem(shorten(connlog.Printable(one.Name), 48), nil)
+		if one.Folder() {
+			inside := c.menuOf(one.Nodes, n)
+			if len(inside) == 0 {
+				continue
+			}
+			item.ChildMenu = fyne.NewMenu("", inside...)
+			item.Icon = kit.IconColored(kit.IconFolder, kit.ColorMuted)
+		} else {
+			*n++
+			id := one.ID
+			item.Action = func() { c.connectSite(id) }
+			color := kit.ColorMuted
+			if one.Site.Color != "" {
+				color = kit.ColorSite + fyne.ThemeColorName(one.Site.Color)
+			}
+			item.Icon = kit.IconColored(kit.IconServer, color)
+		}
+		items = append(items, item)
+	}
+	return items
+}
+
+// openRecent connects as the bar did then; a password has to be typed again.
+func (c *connect) openRecent(url string) {
+	t, err := client.ParseURL(url)
+	if err != nil {
+		c.note(app.Sentence(err), kit.ColorBad)
+		return
+	}
+	c.user.SetText(t.User)
+	c.password.SetText("")
+	asks := t.User != "" && t.User != client.Anonymous
+	t.User = ""
+	c.address.SetText(t.URL())
+	if asks {
+		c.w.focusOn(c.password)
+		c.note("Type the password and press Enter. A site keeps it for you: "+kit.KeyLabel("Ctrl+B")+".", kit.ColorMuted)
+		return
+	}
+	c.connect()
+}
+
+// openBookmark goes to a pair of folders.
+func (c *connect) openBookmark(b sites.Bookmark) {
+	if b.Local != "" {
+		c.w.app.OpenLocal(b.Local)
+	}
+	if b.Remote != "" {
+		dir := b.Remote
+		if !strings.HasPrefix(dir, "/") {
+			dir = path.Join("/", dir)
+		}
+		c.w.app.OpenRemote(dir)
+	}
+}
+
+// keepSite opens the site manager with a new site for what the bar says, or what is connected to.
+func (c *connect) keepSite() {
+	t, err := client.ParseURL(c.address.Text)
+	if err != nil {
+		openSites(c.w, "").newSite()
+		return
+	}
+	t.User = c.user.Text
+	s := sites.FromTarget(t)
+	if r := c.w.app.Remote(); r.Phase == app.Connected && r.Folder.Path != "" && r.Target.Host == t.Host {
+		s.RemoteFolder, s.LocalFolder = r.Folder.Path, c.local.path
+	}
+	m := openSites(c.w, "")
+	m.addSite(s, c.password.Text)
+}
+
+func (c *connect) siteCommands() []kit.Command {
+	return []kit.Command{
+		{ID: "connect.sites", Title: "Sites…", Keys: []string{"Ctrl+B"}, Group: "Connection", Icon: kit.IconStar, Run: func() { openSites(c.w, "") }},
+		{ID: "connect.keepsite", Title: "Keep this as a site…", Keys: []string{"Ctrl+Shift+B"}, Group: "Connection", Icon: kit.IconPlus,
+			Enabled: func() bool { return c.w.screen == "connect" }, Run: c.keepSite},
+	}
+}
