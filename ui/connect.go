@@ -27,6 +27,8 @@ type connect struct {
 	password *kit.Entry
 	mode     *kit.Select
 	button   *kit.Button
+	sites    *kit.Button // what was connected to, and the sites
+	siteChip *kit.Chip   // the site that is connected to
 	sharing  *kit.Chip
 
 	local, remote *pane
@@ -87,9 +89,15 @@ func newConnect(w *Window) *connect {
 	c.sharing = kit.NewChip("Not sharing", kit.ColorMuted, "")
 	c.sharing.OnTapped = func() { w.show("share") }
 
+	c.sites = kit.NewMenuButton("", c.sitesMenu)
+	c.sites.Icon, c.sites.Tip = kit.IconStar, "Sites, and what you connected to  "+kit.KeyLabel("Ctrl+B")
+	c.siteChip = kit.NewChip("", "", "")
+	c.siteChip.OnTapped = func() { openSites(w, "") }
+	c.siteChip.Tip = "The site that is connected to: its settings"
+	c.siteChip.Hide()
 	c.tls = kit.NewChip("", "", "")
 	c.local = newPane("LOCAL", true)
-	c.remote = newPane("REMOTE", false, c.tls)
+	c.remote = newPane("REMOTE", false, c.siteChip, c.tls)
 	c.active = c.local
 	c.local.open, c.remote.open = w.app.OpenLocal, w.app.OpenRemote
 	c.local.copy, c.remote.copy = c.upload, c.download
@@ -117,8 +125,8 @@ func newConnect(w *Window) *connect {
 	})
 
 	fields := container.New(&elastic{gap: kit.Gap,
-		least: []float32{220, 84, 96, 0, 0, 0}, most: []float32{300, 120, 128, 0, 0, 0},
-	}, c.address, c.user, c.password, c.mode, c.button, c.sharing)
+		least: []float32{180, 0, 84, 96, 0, 0, 0}, most: []float32{300, 0, 120, 128, 0, 0, 0},
+	}, c.address, c.sites, c.user, c.password, c.mode, c.button, c.sharing)
 	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, fields)))
 	panes := kit.NewSplit(c.local.object, c.remote.object)
 	c.split = kit.NewDrawer(kit.VBox(0, kit.Grow(panes), c.lineBox), nil, c.drawer, 0)
@@ -308,13 +316,14 @@ func (c *connect) refresh() {
 		c.tls.Hide()
 	case r.TLS != "":
 		c.tls.Set(r.TLS, "", kit.IconLock)
-		c.tls.Tip = r.TLS + ", " + r.Cipher
+		c.tls.Tip = tlsTip(r)
 		c.tls.Show()
 	default:
 		c.tls.Set("In clear", "", kit.IconUnlock)
 		c.tls.Tip = "Commands, names, passwords and files go unprotected. ftpes:// asks for TLS."
 		c.tls.Show()
 	}
+	c.showSite(r)
 	s := c.w.app.Share()
 	if s.Phase == app.Running {
 		c.sharing.Set("Sharing "+shorten(connlog.Printable(filepath.Base(s.Folder)), 16), kit.ColorGood, "")
@@ -538,32 +547,18 @@ func (c *connect) ask(q *app.CertificateQuestion) {
 	if q == nil {
 		return
 	}
+	if q.Known != "" && q.Known != q.Problem.SHA256 {
+		c.asked = c.changedCertificate(q)
+		return
+	}
 	d := q.Describe()
-	lines := [][2]string{
-		{"Server", q.Problem.Host}, {"Issued to", d.Subject}, {"Names", d.Names}, {"Issued by", d.Issuer},
-		{"Valid", d.From + " to " + d.Until}, {"SHA-256", grouped(d.SHA256)}, {"Problem", d.Problem},
-	}
-	rows := []fyne.CanvasObject{}
 	intro := kit.NewFlowText(kit.Span{Text: "This server's certificate is not vouched for by anyone that this computer trusts. Compare the fingerprint with what the server's owner tells you."})
-	changed := q.Known != "" && q.Known != q.Problem.SHA256
-	if changed {
-		intro = kit.NewFlowText(
-			kit.Span{Text: "The certificate has changed. ", Bold: true, Color: kit.ColorBad},
-			kit.Span{Text: "You trusted another one for this server: " + grouped(q.Known) + ". Either its owner made a new one, or somebody else answers in its place. Ask before you go on."})
-	}
-	rows = append(rows, intro)
-	for _, l := range lines {
-		if l[1] == "" {
-			continue
-		}
-		text := kit.NewFlowText(kit.Span{Text: connlog.Printable(l[1]), Mono: l[0] == "SHA-256"})
-		rows = append(rows, container.NewBorder(nil, nil, kit.FixedWidth(84, kit.NewMutedLabel(l[0])), nil, text))
-	}
 	answer := func(t app.Trust) func() bool {
 		return func() bool { q.Answer(t); return true }
 	}
 	c.asked = &kit.Dialog{
-		Title: "Do you trust this server?", Content: kit.VBox(kit.Gap, rows...), Width: 560,
+		Title: "Do you trust this server?", Width: 560,
+		Content: kit.VBox(kit.Gap, intro, describe(d, [2]string{"Server", q.Problem.Host}, [2]string{"Problem", d.Problem})),
 		Buttons: []kit.DialogButton{
 			// Not an Enter that was meant for the address bar: trust is given with a choice.
 			{Text: "Cancel", Cancel: true, Default: true, Run: answer(app.TrustNo)},
@@ -659,6 +654,9 @@ func (c *connect) status() (left, right []string) {
 		left = append(left, shorten(r.Target.Host, 40)+" · "+shorten(user, 24))
 		if r.Mode == client.ModeAuto && r.ModeUsed != "" && r.ModeUsed != client.ModeAuto && r.Folder.Path != "" {
 			left = append(left, "Auto uses "+string(r.ModeUsed)+" mode")
+		}
+		if text := clockText(r); text != "" {
+			left = append(left, text)
 		}
 	case app.Connecting:
 		left = append(left, "Connecting to "+shorten(r.Target.Host, 40))

@@ -92,6 +92,7 @@ func newSettings(w *Window) *settings {
 	}
 	s.sites.SetEmpty(kit.Empty{Text: "Nothing yet.", Hint: "What works with a server, and the certificates that you trust for good, stand here."})
 	forget := kit.NewButton("Forget", s.forget)
+	certificates := kit.NewButton("Trusted certificates…", func() { openCertificates(w) })
 	s.sites.OnKey = func(ev *fyne.KeyEvent) bool {
 		if ev.Name == fyne.KeyDelete {
 			s.forget()
@@ -106,7 +107,7 @@ func newSettings(w *Window) *settings {
 		kit.NewMutedParagraph("In active mode the server dials back to this computer. Through a firewall that needs fixed ports, and behind a router the public address."),
 		labelled("Ports", kit.HBox(6, kit.FixedWidth(72, s.min), kit.NewMutedLabel("to"), kit.FixedWidth(72, s.max))),
 		labelled("Announced address", kit.FixedWidth(180, s.ip)), s.problem))
-	servers := kit.NewCard("Servers", kit.VBox(kit.Gap, kit.FixedHeight(180, s.sites), kit.HBox(0, forget, kit.Space())))
+	servers := kit.NewCard("Servers", kit.VBox(kit.Gap, kit.FixedHeight(180, s.sites), kit.HBox(6, forget, certificates, kit.Space())))
 	keys := kit.NewCard("Keys", s.keys())
 
 	left := kit.VBox(12, looks, transfers, active, servers)

@@ -182,3 +182,37 @@ func (c *connect) siteCommands() []kit.Command {
 			Enabled: func() bool { return c.w.screen == "connect" }, Run: c.keepSite},
 	}
 }
+
+// showSite shows the name of the site that is connected to, in its colour.
+func (c *connect) showSite(r app.Remote) {
+	if r.SiteName == "" || r.Phase == app.Disconnected {
+		c.siteChip.Hide()
+		return
+	}
+	dot := fyne.ThemeColorName("")
+	if r.Color != "" {
+		dot = kit.ColorSite + fyne.ThemeColorName(r.Color)
+	}
+	c.siteChip.Set(shorten(connlog.Printable(r.SiteName), 24), dot, "")
+	c.siteChip.Show()
+}
+
+// tlsTip says how a session is protected.
+func tlsTip(r app.Remote) string {
+	tip := r.TLS + ", " + r.Cipher
+	switch r.Resumed {
+	case app.Resumes:
+		tip += ". Data connections resume its session."
+	case app.ResumesNot:
+		tip += ". Data connections begin sessions of their own: this server resumes none."
+	}
+	return tip
+}
+
+// clockText says how the server's clock stands, when it had to be found out.
+func clockText(r app.Remote) string {
+	if r.TimeOffset == nil || *r.TimeOffset == 0 {
+		return ""
+	}
+	return "Server's clock: UTC" + formatOffset(int(r.TimeOffset.Minutes()))
+}

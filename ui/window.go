@@ -44,7 +44,8 @@ type Window struct {
 	body   *fyne.Container
 	status *kit.StatusBar
 	screen string
-	asked  *kit.Dialog       // whether to quit
+	asked  *kit.Dialog // whether to quit
+	asker  *asker
 	colors map[string]string // the theme in which each screen was shown last
 
 	connect  *connect
@@ -84,6 +85,7 @@ func New(driver fyne.App, core *app.App, o Options) *Window {
 	)
 	w.rail.OnSelected = func(i int) { w.show(screens[i]) }
 	w.status = kit.NewStatusBar()
+	w.asker = &asker{w: w}
 	w.connect, w.share, w.settings = newConnect(w), newShare(w), newSettings(w)
 	w.doctor, w.learn = newDoctor(w), newLearn(w)
 	w.body = container.NewStack()
@@ -203,6 +205,7 @@ func (w *Window) refresh() {
 	w.refreshStatus()
 	w.registry.Refresh()
 	w.connect.transfers.ended(w.app.TakeTransfersEnded())
+	w.asker.refresh()
 	for _, n := range w.app.TakeNotices() {
 		if n.Bad {
 			kit.Message(w, "Portside", n.Text)
@@ -241,6 +244,7 @@ func (w *Window) addCommands() {
 		kit.Command{ID: "app.quit", Title: "Quit", Keys: []string{"Ctrl+Q"}, Group: "File", Run: w.closing},
 	)
 	w.registry.Add(w.connect.commands()...)
+	w.registry.Add(w.connect.siteCommands()...)
 	w.registry.Add(w.share.commands()...)
 	w.registry.Add(w.doctor.commands()...)
 	w.registry.Add(go1("connect", "Connect", "Ctrl+1"), go1("share", "Share", "Ctrl+2"), go1("doctor", "Doctor", "Ctrl+3"),
