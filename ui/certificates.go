@@ -5,15 +5,16 @@ import (
 	"time"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
 
 	"portside/app"
 	"portside/connlog"
 	"portside/ui/kit"
 )
 
-// describe is a certificate as rows of a name and a value.
-func describe(d app.CertificateText, more ...[2]string) fyne.CanvasObject {
-	lines := [][2]string{{"Issued to", d.Subject}, {"Names", d.Names}, {"Issued by", d.Issuer}}
+// describe is a certificate as rows of a name and a value; more stand below. An empty server is left out.
+func describe(server string, d app.CertificateText, more ...[2]string) fyne.CanvasObject {
+	lines := [][2]string{{"Server", server}, {"Issued to", d.Subject}, {"Names", d.Names}, {"Issued by", d.Issuer}}
 	if d.From != "" {
 		lines = append(lines, [2]string{"Valid", d.From + " to " + d.Until})
 	}
@@ -45,15 +46,16 @@ func (c *connect) changedCertificate(q *app.CertificateQuestion) *kit.Dialog {
 		k.SetBorder(color)
 		return k
 	}
-	d := &kit.Dialog{Title: "Stop: this server's certificate has changed", Width: 640, Post: c.w.post}
+	d := &kit.Dialog{Title: "Stop: this server's certificate has changed", Width: 780, Post: c.w.post}
 	const trust = "Trust the new one"
 	sure := kit.NewCheck("The server's owner has told me this new fingerprint", func(on bool) { d.SetEnabled(trust, on) })
 	d.Content = kit.VBox(10,
 		kit.NewFlowText(
 			kit.Span{Text: connlog.Printable(q.Problem.Host) + " may be another computer that answers in its place. ", Bold: true, Color: kit.ColorBad},
 			kit.Span{Text: "You trusted one certificate for it, and it shows another. If its owner has renewed it, ask for the new fingerprint and compare. Nothing was sent so far."}),
-		card("Trusted until now", kit.ColorGood, describe(before, [2]string{"Trusted", since})),
-		card("Shown now", kit.ColorBad, describe(now, [2]string{"Problem", problem})),
+		container.NewGridWithColumns(2,
+			card("Trusted until now", kit.ColorGood, describe("", before, [2]string{"Trusted", since})),
+			card("Shown now", kit.ColorBad, describe("", now, [2]string{"Problem", problem}))),
 		sure)
 	d.Buttons = []kit.DialogButton{
 		{Text: trust, Left: true, Style: kit.Danger, Run: func() bool { q.Answer(app.TrustAlways); return true }},
@@ -167,7 +169,7 @@ func (c *certificates) show(row int) {
 	if !one.Since.IsZero() {
 		since = one.Since.Local().Format(time.DateOnly)
 	}
-	box := &kit.Dialog{Title: connlog.Printable(one.Server), Width: 560, Post: c.w.post, Content: describe(d, [2]string{"Trusted", since})}
+	box := &kit.Dialog{Title: connlog.Printable(one.Server), Width: 560, Post: c.w.post, Content: describe("", d, [2]string{"Trusted", since})}
 	box.Buttons = []kit.DialogButton{
 		{Text: "Copy the fingerprint", Left: true, Run: func() bool { kit.Copy(c.table, one.SHA256); return false }},
 		{Text: "Close", Style: kit.Primary, Default: true, Cancel: true},

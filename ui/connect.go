@@ -558,7 +558,7 @@ func (c *connect) ask(q *app.CertificateQuestion) {
 	}
 	c.asked = &kit.Dialog{
 		Title: "Do you trust this server?", Width: 560,
-		Content: kit.VBox(kit.Gap, intro, describe(d, [2]string{"Server", q.Problem.Host}, [2]string{"Problem", d.Problem})),
+		Content: kit.VBox(kit.Gap, intro, describe(q.Problem.Host, d, [2]string{"Problem", d.Problem})),
 		Buttons: []kit.DialogButton{
 			// Not an Enter that was meant for the address bar: trust is given with a choice.
 			{Text: "Cancel", Cancel: true, Default: true, Run: answer(app.TrustNo)},
