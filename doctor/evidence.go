@@ -374,7 +374,12 @@ func (e *Evidence) stop() (ttl int, exact bool) {
 		return 0, false
 	}
 	if r := t.first(Refused, Unreachable, Filtered); r != 0 {
-		return r, true
+		// Routers say "can't be reached" only now and then, so the first such answer may come for a far larger TTL; who
+		// says it is known all the same. A packet for the next hop is the first that a router's filter sees.
+		if k := e.refuser(); k != 0 && k < r {
+			return min(k+1, d-1), true
+		}
+		return min(r, d), r <= d
 	}
 	last, _ := t.last()
 	for ttl := last + 1; ttl <= d; ttl++ {
@@ -383,6 +388,22 @@ func (e *Evidence) stop() (ttl int, exact bool) {
 		}
 	}
 	return d, false
+}
+
+// refuser is the hop of the router that says that an offered port can't be reached, 0 when that isn't known. An answer
+// from the server's own address may be the server's or that of the router before it.
+func (e *Evidence) refuser() int {
+	for _, h := range e.Passive.Trace {
+		if h.Outcome != Unreachable && h.Outcome != Filtered || !h.Addr.IsValid() || h.Addr == e.Peer.Addr() {
+			continue
+		}
+		for _, way := range e.Hops {
+			if way.Outcome == Passed && way.Addr == h.Addr {
+				return way.TTL
+			}
+		}
+	}
+	return 0
 }
 
 // ownerBeforeServer says that the hop before the server answers with the server's own address: a router that forwards

@@ -304,6 +304,9 @@ func (x *examination) join() {
 					f.HopAddr = h.Addr
 				}
 			}
+			if k := x.e.refuser(); k != 0 {
+				f.Hop = k
+			}
 		}
 		f.ID = len(x.facts) + 1
 		x.facts = append(x.facts, f)

@@ -262,6 +262,9 @@ var Rules = []Rule{
 		stop, exact := e.stop()
 		return e.passive() && e.Passive.none() && stop == 1 && exact && e.Hops.distance() > 1
 	}, false},
+	{ClientFirewallOutbound, Likely, ClientNetwork, "the first router on the way says that an offered port can't be reached, and the server is behind more than one", func(e *Evidence) bool {
+		return e.passive() && e.Passive.dead() && e.refuser() == 1 && e.Hops.distance() > 2
+	}, false},
 	{ClientFirewallOutbound, Likely, ClientNetwork, "packets to an offered port are lost within two hops, the server is further away", func(e *Evidence) bool {
 		stop, exact := e.stop()
 		return e.passive() && e.Passive.dead() && stop == 2 && exact && e.Hops.distance() > 3

@@ -255,6 +255,13 @@ var cases = []struct {
 	{"EPSV once", with(sound(), func(e *Evidence) { e.Passive.EPSV = failed("EPSV", 21134, Silence) }), EPSVBroken, Likely, ServerNetwork, ""},
 	{"not even the first hop", dead("hhxo", "....."), ClientFirewallOutbound, Likely, ClientComputer, ""},
 	{"not the second hop", dead("hhxo", "h...."), ClientFirewallOutbound, Likely, ClientNetwork, ""},
+	{"the first router forbids it, and says so once", with(dead("hhxo", "h...."), func(e *Evidence) {
+		e.Passive.Trace = append(e.Passive.Trace, Hop{20, Filtered, routerOne})
+	}), ClientFirewallOutbound, Likely, ClientNetwork, ""},
+	{"the router before the server forbids it, and says so once", with(dead("hhho", "hhh.."), func(e *Evidence) {
+		e.Hops[1].Addr, e.Hops[2].Addr = there6.Addr(), routerTwo
+		e.Passive.Trace = append(e.Passive.Trace, Hop{20, Filtered, routerTwo})
+	}), ServerForwardPassive, Likely, ServerNetwork, ""},
 	{"at the server", dead("hhxo", "hhx.."), ServerFirewallPassive, Likely, ServerComputer, ""},
 	{"reset by the server", dead("hhho", "hhhr"), ServerFirewallPassive, Likely, ServerComputer, ""},
 	{"at the router with the server's address", dead("hhxo", "hh..."), ServerForwardPassive, Likely, ServerNetwork, ""},
