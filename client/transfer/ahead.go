@@ -35,28 +35,32 @@ func (t *task) small() bool { return t.known && !t.folder && t.size >= 0 && t.si
 
 // tellWhatFollows tells the session what comes after t.
 func (w *worker) tellWhatFollows(t *task) {
-	j := w.j
-	if !j.can(takesAhead) {
-		w.s.SpareServer()
+	w.j.mu.Lock()
+	more := len(w.line)+len(w.j.files) > 0
+	w.j.mu.Unlock()
+	w.follow(t, more, w.line)
+}
+
+// follow tells the session what comes after t: more, and of that the first few.
+func (m *mover) follow(t *task, more bool, line []*task) {
+	if !m.h.can(takesAhead) {
+		m.s.SpareServer()
 	}
-	j.mu.Lock()
-	more := len(w.line)+len(j.files) > 0
-	j.mu.Unlock()
 	if !t.small() {
-		w.s.Follow(false)
+		m.s.Follow(false)
 		return
 	}
 	var downloads []string
-	for _, n := range w.line {
+	for _, n := range line {
 		if !n.looked {
-			n.looked, n.atOnce = true, w.asksAtOnce(n)
+			n.looked, n.atOnce = true, m.asksAtOnce(n)
 		}
 		if !n.atOnce {
 			break
 		}
 		downloads = append(downloads, n.Remote)
 	}
-	w.s.Follow(more, downloads...)
+	m.s.Follow(more, downloads...)
 }
 
 // asksAtOnce says that the first that a task does with its session is to get the whole file.
@@ -70,8 +74,8 @@ func (m *mover) asksAtOnce(t *task) bool {
 }
 
 // noteNotAhead keeps other sessions from finding out again that the server can't take commands ahead.
-func (w *worker) noteNotAhead() {
-	if w.s.NotAhead() && w.j.can(takesAhead) {
-		w.j.cannot(takesAhead)
+func (m *mover) noteNotAhead() {
+	if m.s.NotAhead() && m.h.can(takesAhead) {
+		m.h.cannot(takesAhead)
 	}
 }

@@ -981,8 +981,13 @@ func (w *laneWorker) work(t *task) error {
 			w.q.mu.Unlock()
 		}()
 	}
+	w.q.mu.Lock()
+	more := len(w.l.ready) > 0
+	w.q.mu.Unlock()
+	w.follow(t, more, nil)
 	var err error
 	t.moved, err = w.do(t)
+	w.noteNotAhead()
 	return err
 }
 
