@@ -21,6 +21,7 @@ import (
 
 // App is the application. Its methods are safe for concurrent use.
 type App struct {
+	sync syncing
 	// Log is the connection log of client and server, both viewpoints.
 	Log *connlog.Log
 

@@ -1,4 +1,4 @@
-// Package terminal is Portside without a window: the commands serve, get, put, check and demo, over the same engines.
+// Package terminal is Portside without a window: the commands serve, get, put, mirror, check and demo, over the same engines.
 //
 // Their forms are fixed, since other programs call them: exit code 0 means all went well, 1 that something failed
 // (each failure is named), 2 that the command was used wrongly. With --log json, standard output holds one JSON object
@@ -57,6 +57,11 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
       --segments N                  get: over how many connections one large file comes, 1 to 16 (default 1)
       --insecure                    accepts any TLS certificate
       --log text|json               the connection log on standard output
+  portside mirror [options] URL DIR  makes DIR like the server's folder, by size and time
+      --upload                      the other way: makes the server's folder like DIR
+      --delete                      takes out what the source does not have
+      --dry-run                     lists what would be done, and does nothing
+                                    also --mode, --parallel, --insecure and --log, as for get
   portside check [options] URL  finds out why a server can't be used, on whose side, and what to type there
       --mode auto|passive|active    whose faults are looked for (default auto: passive; the other is tried, too)
       --tls auto|none|explicit|explicit-clear|implicit
@@ -90,7 +95,7 @@ func Is(name string) bool { return commands()[name] != nil }
 
 func commands() map[string]command {
 	return map[string]command{
-		"serve": serve, "get": get, "put": put, "check": check, "demo": demo, "explain": explain,
+		"serve": serve, "get": get, "put": put, "mirror": mirror, "check": check, "demo": demo, "explain": explain,
 		"version": version, "help": help, "--help": help, "-h": help, "--version": version,
 	}
 }

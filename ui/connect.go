@@ -55,6 +55,7 @@ type connect struct {
 	overwrite *app.OverwriteQuestion
 	conflict  *kit.Dialog
 	wanted    *app.PasswordQuestion
+	syncing   *syncDialog
 	wantedBox *kit.Dialog
 }
 
@@ -335,6 +336,9 @@ func (c *connect) refresh() {
 	c.ask(r.Question)
 	c.askOverwrite(c.w.app.OverwriteQuestion())
 	c.transfers.askPassword(c.w.app.PasswordQuestion())
+	if c.syncing != nil {
+		c.syncing.refresh()
+	}
 }
 
 func (c *connect) typing(p *pane) bool { return c.w.Canvas().Focused() == p.address }
@@ -423,6 +427,11 @@ func (c *connect) commands() []kit.Command {
 			Enabled: func() bool { return on() && c.w.app.Remote().Doing != "" }, Run: c.w.app.Cancel},
 		{ID: "pane.copy", Title: "Copy to the other side", Keys: []string{"F6"}, Group: "Files", Icon: kit.IconDownload,
 			Enabled: func() bool { return has() && c.w.app.Remote().Phase == app.Connected }, Run: func() { c.active.copy(c.active.selected()) }},
+		{ID: "pane.sync", Title: "Synchronize folders…", Keys: []string{"Ctrl+Y"}, Group: "Files", Icon: kit.IconRefresh,
+			Enabled: func() bool {
+				return on() && c.local.path != "" && c.remote.path != "" && c.w.app.Remote().Phase == app.Connected
+			},
+			Run: func() { c.syncing = newSync(c.w, c.local.path, c.remote.path) }},
 		{ID: "pane.refresh", Title: "Refresh", Keys: []string{"F5", "Ctrl+R"}, Group: "Files", Icon: kit.IconRefresh, Enabled: usable, Run: func() { c.active.open(c.active.path) }},
 		{ID: "pane.folder", Title: "New folder…", Keys: []string{"F7"}, Group: "Files", Icon: kit.IconFolderNew, Enabled: usable, Run: c.newFolder},
 		{ID: "pane.rename", Title: "Rename…", Keys: []string{"F2"}, Group: "Files", Icon: kit.IconEdit, Enabled: one, Run: c.rename},

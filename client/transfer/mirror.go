@@ -1,0 +1,456 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"portside/client"
+)
+
+// Mirror says which folder is made like which other one.
+type Mirror struct {
+	// Direction: [Download] makes the local folder like the remote one, [Upload] the remote one like the local one.
+	Direction     Direction
+	Local, Remote string
+	Delete        bool // take out of the destination what the source does not have
+}
+
+// ChangeKind is what a mirror does with one file or folder.
+type ChangeKind int
+
+const (
+	MakeFolder ChangeKind = iota
+	Copy
+	Delete // a file or a link
+	DeleteFolder
+)
+
+// String is the kind in a word.
+func (k ChangeKind) String() string {
+	return [...]string{"make folder", "copy", "delete", "delete folder"}[k]
+}
+
+// Change is a step of a [Plan].
+type Change struct {
+	Kind ChangeKind
+	Rel  string // path below both folders, with slashes
+	Size int64  // bytes, of what is copied
+	Why  string // "new", "newer", "another size", "not in the source"
+
+	entry client.Entry
+	first bool // something of another kind has its place, and goes before
+}
+
+// Plan is what has to be done to make the destination like the source.
+type Plan struct {
+	Mirror
+	Changes []Change
+	Same    int       // files that need nothing
+	Bytes   int64     // to copy
+	Skipped []Failure // what can't be mirrored, and why
+}
+
+// PlanMirror compares both folders by size and time, and changes nothing. A file is copied when the destination does not
+// have it, has it in another size, or has an older one. seen is told how many folders were read; it may be nil.
+func PlanMirror(ctx context.Context, s *client.Session, m Mirror, seen func(folders int)) (*Plan, error) {
+	p := &planner{ctx: ctx, s: s, plan: &Plan{Mirror: m}, seen: seen}
+	f := s.Features()
+	_, p.exact = f["MLST"]
+	root, err := os.OpenRoot(m.Local)
+	switch {
+	case err == nil:
+		p.root = root
+		defer root.Close()
+	case m.Direction == Upload || !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	if err := p.folder("", true); err != nil {
+		return nil, err
+	}
+	return p.plan, nil
+}
+
+type planner struct {
+	ctx     context.Context
+	s       *client.Session
+	root    *os.Root // nil: there is none yet
+	exact   bool
+	plan    *Plan
+	seen    func(int)
+	folders int
+}
+
+func (p *planner) remote(rel string) string {
+	if rel == "" {
+		return p.plan.Remote
+	}
+	return child(p.plan.Remote, rel)
+}
+
+func (p *planner) skip(rel string, err error) {
+	p.plan.Skipped = append(p.plan.Skipped, Failure{Item{p.plan.Direction, filepath.Join(p.plan.Local, filepath.FromSlash(rel)), p.remote(rel)}, err})
+}
+
+// here reads a local folder.
+func (p *planner) here(rel string, source bool) (map[string]client.Entry, error) {
+	if p.root == nil {
+		return nil, nil
+	}
+	dir, err := p.root.Open(filepath.FromSlash(cmp.Or(rel, ".")))
+	if err != nil {
+		return nil, err
+	}
+	names, err := dir.ReadDir(-1)
+	_ = dir.Close()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]client.Entry{}
+	for _, n := range names {
+		at := path.Join(rel, n.Name())
+		e := client.Entry{Name: n.Name(), Type: client.Other}
+		st, err := p.root.Stat(filepath.FromSlash(at)) // refuses links that lead out
+		link := n.Type()&fs.ModeSymlink != 0
+		switch {
+		case err == nil && st.Mode().IsRegular():
+			e.Type, e.Size, e.Time = client.File, st.Size(), st.ModTime()
+		case err == nil && st.IsDir() && !link:
+			e.Type = client.Folder
+		case source && link:
+			p.skip(at, &skipped{"it is a link to a folder, out of the folder, or to nothing"})
+		case source:
+			p.skip(at, &skipped{"it is neither a file nor a folder"})
+		}
+		out[n.Name()] = e
+	}
+	return out, nil
+}
+
+// there reads a remote folder.
+func (p *planner) there(rel string, source bool) (map[string]client.Entry, error) {
+	entries, err := p.s.List(p.ctx, p.remote(rel))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]client.Entry{}
+	for _, e := range entries {
+		at := path.Join(rel, e.Name)
+		switch {
+		case e.Unsafe:
+			p.skip(at, fmt.Errorf("the server lists a name that can't be used: %q", e.Name))
+			continue
+		case source && p.plan.Direction == Download && usableName(e.Name) != nil:
+			p.skip(at, usableName(e.Name))
+			continue
+		case source && (e.Type == client.Link || e.Type == client.Other):
+			p.skip(at, &skipped{"it is a link, or neither a file nor a folder"})
+		}
+		out[e.Name] = e
+	}
+	return out, nil
+}
+
+// folder compares a folder; exists: the destination has it.
+func (p *planner) folder(rel string, exists bool) error {
+	if p.ctx.Err() != nil {
+		return context.Cause(p.ctx)
+	}
+	read, other := p.there, p.here
+	if p.plan.Direction == Upload {
+		read, other = p.here, p.there
+	}
+	from, err := read(rel, true)
+	if err != nil {
+		return err // and nothing is deleted that may well be there
+	}
+	var to map[string]client.Entry
+	if exists {
+		if to, err = other(rel, false); err != nil {
+			if rel != "" || p.plan.Direction == Download || !p.missing(err) {
+				return err
+			}
+			p.add(Change{Kind: MakeFolder, Why: "new"})
+			err = nil
+		}
+	}
+	p.folders++
+	if p.seen != nil {
+		p.seen(p.folders)
+	}
+	for _, name := range sorted(from) {
+		e, at := from[name], path.Join(rel, name)
+		old, there := to[name]
+		switch {
+		case e.Type == client.Folder && there && old.Type == client.Folder:
+			err = p.folder(at, true)
+		case e.Type == client.Folder:
+			if there && !p.clear(at, old) {
+				continue
+			}
+			p.add(Change{Kind: MakeFolder, Rel: at, Why: "new"})
+			err = p.folder(at, false)
+		case e.Type == client.File:
+			why := "new"
+			if there && old.Type != client.File {
+				if !p.clear(at, old) {
+					continue
+				}
+			} else if there {
+				why = p.differs(e, old)
+			}
+			if why == "" {
+				p.plan.Same++
+				continue
+			}
+			p.plan.Bytes += e.Size
+			p.add(Change{Kind: Copy, Rel: at, Size: e.Size, Why: why, entry: e})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !p.plan.Delete {
+		return nil
+	}
+	for _, name := range sorted(to) {
+		if _, ok := from[name]; !ok {
+			if err := p.drop(path.Join(rel, name), to[name], false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// missing says that the destination is not there yet.
+func (p *planner) missing(err error) bool {
+	var e *client.Error
+	return errors.As(err, &e) && e.Code == 550
+}
+
+func (p *planner) add(c Change) { p.plan.Changes = append(p.plan.Changes, c) }
+
+// clear makes room where something of another kind is, when things may be deleted.
+func (p *planner) clear(rel string, old client.Entry) bool {
+	if !p.plan.Delete {
+		p.skip(rel, fmt.Errorf("a %s of that name is in the way", old.Type))
+		return false
+	}
+	if err := p.drop(rel, old, true); err != nil {
+		p.skip(rel, err)
+		return false
+	}
+	return true
+}
+
+// drop deletes something, a folder with all that is in it.
+func (p *planner) drop(rel string, e client.Entry, first bool) error {
+	why := "not in the source"
+	if first {
+		why = "of another kind"
+	}
+	if e.Type != client.Folder {
+		p.add(Change{Kind: Delete, Rel: rel, Why: why, first: first})
+		return nil
+	}
+	read := p.here
+	if p.plan.Direction == Upload {
+		read = p.there
+	}
+	in, err := read(rel, false)
+	if err != nil {
+		return err
+	}
+	for _, name := range sorted(in) {
+		if err := p.drop(path.Join(rel, name), in[name], first); err != nil {
+			return err
+		}
+	}
+	p.add(Change{Kind: DeleteFolder, Rel: rel, Why: why, first: first})
+	return nil
+}
+
+func sorted(m map[string]client.Entry) []string {
+	var names []string
+	for n := range m {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// differs says why a file has to be copied; empty: it has not.
+func (p *planner) differs(from, to client.Entry) string {
+	if from.Size != to.Size {
+		return "another size"
+	}
+	if from.Time.IsZero() || to.Time.IsZero() {
+		return ""
+	}
+	apart := precision
+	if !p.exact { // LIST gives minutes, and days for old files
+		apart = time.Minute + precision
+		remote := from.Time
+		if p.plan.Direction == Upload {
+			remote = to.Time
+		}
+		if remote.Hour() == 0 && remote.Minute() == 0 {
+			apart = 24*time.Hour + precision
+		}
+	}
+	if from.Time.After(to.Time.Add(apart)) {
+		return "newer"
+	}
+	return ""
+}
+
+// Deletes is how many files and folders go.
+func (p *Plan) Deletes() int {
+	n := 0
+	for _, c := range p.Changes {
+		if c.Kind == Delete || c.Kind == DeleteFolder {
+			n++
+		}
+	}
+	return n
+}
+
+// Copies is how many files are copied.
+func (p *Plan) Copies() int {
+	n := 0
+	for _, c := range p.Changes {
+		if c.Kind == Copy {
+			n++
+		}
+	}
+	return n
+}
+
+// item is where a change's file comes from and goes to.
+func (p *Plan) item(c Change) Item {
+	it := Item{p.Direction, p.Local, p.Remote}
+	if c.Rel != "" {
+		it.Local, it.Remote = filepath.Join(p.Local, filepath.FromSlash(c.Rel)), child(p.Remote, c.Rel)
+	}
+	return it
+}
+
+// Prepare makes room and makes folders, so that the files can be copied. What did not work is returned; the rest is done.
+func (p *Plan) Prepare(ctx context.Context, s *client.Session) []Failure {
+	if p.Direction == Download {
+		if err := os.MkdirAll(p.Local, 0o777); err != nil {
+			return []Failure{{Item{p.Direction, p.Local, p.Remote}, err}}
+		}
+	}
+	return p.steps(ctx, s, func(c Change) bool { return c.first || c.Kind == MakeFolder })
+}
+
+// Clean deletes what the source does not have. Call it after the copying.
+func (p *Plan) Clean(ctx context.Context, s *client.Session) []Failure {
+	return p.steps(ctx, s, func(c Change) bool { return !c.first && (c.Kind == Delete || c.Kind == DeleteFolder) })
+}
+
+func (p *Plan) steps(ctx context.Context, s *client.Session, which func(Change) bool) []Failure {
+	var failures []Failure
+	var root *os.Root
+	if p.Direction == Download {
+		var err error
+		if root, err = os.OpenRoot(p.Local); err != nil {
+			return []Failure{{Item{p.Direction, p.Local, p.Remote}, err}}
+		}
+		defer root.Close()
+	}
+	for _, c := range p.Changes {
+		if !which(c) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return append(failures, Failure{p.item(c), context.Cause(ctx)})
+		}
+		var err error
+		rel := filepath.FromSlash(c.Rel)
+		switch {
+		case root != nil && c.Kind == MakeFolder:
+			err = root.Mkdir(cmp.Or(rel, "."), 0o777)
+			if errors.Is(err, fs.ErrExist) {
+				err = nil
+			}
+		case root != nil:
+			err = root.Remove(rel)
+		case c.Kind == MakeFolder:
+			err = s.MakeDir(ctx, strings.TrimRight(p.item(c).Remote, "/"))
+		case c.Kind == Delete:
+			err = s.Delete(ctx, p.item(c).Remote)
+		default:
+			err = s.RemoveDir(ctx, p.item(c).Remote)
+		}
+		if err != nil {
+			failures = append(failures, Failure{p.item(c), fmt.Errorf("%s: %w", c.Kind, err)})
+		}
+	}
+	return failures
+}
+
+// Orders are the files to copy, for a queue; their policy is [Overwrite].
+func (p *Plan) Orders() iter.Seq[Order] {
+	return func(yield func(Order) bool) {
+		for _, c := range p.Changes {
+			if c.Kind == Copy && !yield(Order{Item: p.item(c), Entry: &c.entry}) {
+				return
+			}
+		}
+	}
+}
+
+// Run does everything that is planned, copying over several sessions.
+func (p *Plan) Run(ctx context.Context, o Options, watch func(*Job)) Result {
+	began := time.Now()
+	s, err := o.Dial(ctx)
+	if err != nil {
+		return Result{Err: err}
+	}
+	failures := p.Prepare(ctx, s)
+	_ = s.Close()
+	var tasks []*task
+	root, err := os.OpenRoot(p.Local)
+	if err != nil {
+		return Result{Err: err, Failures: failures}
+	}
+	defer root.Close()
+	for _, c := range p.Changes {
+		if c.Kind == Copy {
+			tasks = append(tasks, &task{Item: p.item(c), known: true, root: root, rel: filepath.FromSlash(c.Rel), size: c.entry.Size, time: c.entry.Time, listed: true})
+		}
+	}
+	o.Overwrite = Overwrite
+	job := start(ctx, o, tasks)
+	if watch != nil {
+		watch(job)
+	}
+	r := job.Wait()
+	r.Failures = append(failures, r.Failures...)
+	r.Skipped = append(slices.Clone(p.Skipped), r.Skipped...)
+	if r.Err == nil && p.Delete && p.Deletes() > 0 {
+		// Only after everything else has gone well: what is deleted may be all that is left of something.
+		if len(r.Failures) > 0 {
+			r.Failures = append(r.Failures, Failure{Item{p.Direction, p.Local, p.Remote}, errors.New("nothing was deleted, because of what failed before")})
+		} else if s, err := o.Dial(ctx); err != nil {
+			r.Err = err
+		} else {
+			r.Failures = append(r.Failures, p.Clean(ctx, s)...)
+			_ = s.Close()
+		}
+	}
+	r.Duration = time.Since(began)
+	return r
+}
