@@ -739,7 +739,7 @@ func (w *laneWorker) next() *task {
 	q.mu.Unlock()
 	for {
 		q.mu.Lock()
-		if q.ctx.Err() != nil || q.paused || l.stopped || len(l.workers) > l.connections() || q.st.err() != nil {
+		if q.ctx.Err() != nil || q.paused || l.stopped || l.tooMany(w) || q.st.err() != nil {
 			q.mu.Unlock()
 			return nil
 		}
@@ -802,6 +802,18 @@ func (w *laneWorker) next() *task {
 		}
 		sleep.Stop()
 	}
+}
+
+// tooMany says that the lane has one worker too many, and that w is the one to leave: those that have a session stay;
+// q.mu is held.
+func (l *lane) tooMany(w *laneWorker) bool {
+	signed := 0
+	for o := range l.workers {
+		if o.signed {
+			signed++
+		}
+	}
+	return signed > l.connections() || !w.signed && len(l.workers) > l.connections()
 }
 
 // take takes a claimed task, first one whose next try is due; q.mu is held.
