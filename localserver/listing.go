@@ -367,19 +367,27 @@ func (s *session) eachEntry(dir *os.File, rel, pattern string, full bool, emit f
 }
 
 func (s *session) cmdMLST(c wire.Command) {
-	virtual, rel, ok := s.at(firstOf(c.Arg, "."))
-	if !ok || !s.allowed(List) {
-		return
+	if s.allowed(List) {
+		r := s.factsOf(firstOf(c.Arg, "."))
+		s.replyLines(r.Code, r.Lines...)
 	}
-	st, err := s.root.Stat(rel)
+}
+
+// factsOf is the reply to MLST of a path (RFC 3659 section 7.3).
+func (s *session) factsOf(arg string) wire.Reply {
+	virtual, rel, err := relative(s.cwd, arg)
+	var st fs.FileInfo
+	if err == nil {
+		st, err = s.root.Stat(rel)
+	}
 	if err == nil && !st.IsDir() && !st.Mode().IsRegular() {
 		err = errNotRegular
 	}
 	if err != nil {
-		s.replyFile(err, virtual)
-		return
+		code, text := fileReply(err, virtual)
+		return wire.Reply{Code: code, Lines: []string{text}}
 	}
-	s.replyLines(250, "Facts:", " "+string(s.appendFacts(nil, st, virtual)), "End")
+	return wire.Reply{Code: 250, Lines: []string{"Facts:", " " + string(s.appendFacts(nil, st, virtual)), "End"}}
 }
 
 // statListMost is how many lines STAT sends over the control connection; LIST is for more.

@@ -102,17 +102,30 @@ func (s *session) announce(d *dataConn) {
 	go d.accept()
 }
 
-// cmdPORT is PORT and EPRT. Only the client's own address and ports from 1024 up are dialled (RFC 2577 section 3).
+// cmdPORT is PORT and EPRT.
 func (s *session) cmdPORT(c wire.Command) {
 	s.dropData(errNewer)
-	refuse := func(to netip.AddrPort, code int, text string) {
+	to, refusal := s.activeTarget(c)
+	if refusal.Code != 0 {
 		s.record(connlog.Record{Event: connlog.ActiveRefused, Channel: connlog.Data, Mode: connlog.Active, Initiator: connlog.Server, To: to,
-			Command: wire.Mask(c.String()), Reply: wire.Reply{Code: code, Lines: []string{text}}.String(), Reason: connlog.ReasonPolicy})
-		s.reply(code, text)
+			Command: wire.Mask(c.String()), Reply: refusal.String(), Reason: connlog.ReasonPolicy})
+		s.replyLines(refusal.Code, refusal.Lines...)
+		return
+	}
+	d := s.requestActive(wire.Mask(c.String()), to)
+	d.record(connlog.Record{Event: connlog.ActiveRequested, Command: d.command})
+	s.setData(d)
+	s.reply(200, "The server will connect to you for the next transfer.")
+}
+
+// activeTarget returns where PORT or EPRT wants to be dialled, or the reply that refuses it. Only the client's own
+// address and ports from 1024 up are dialled (RFC 2577 section 3).
+func (s *session) activeTarget(c wire.Command) (to netip.AddrPort, refusal wire.Reply) {
+	refuse := func(code int, text string) (netip.AddrPort, wire.Reply) {
+		return to, wire.Reply{Code: code, Lines: []string{text}}
 	}
 	if s.extended {
-		refuse(netip.AddrPort{}, 501, c.Verb+" is not possible after EPSV ALL.")
-		return
+		return refuse(501, c.Verb+" is not possible after EPSV ALL.")
 	}
 	parse := wire.ParsePort
 	if c.Verb == "EPRT" {
@@ -122,30 +135,26 @@ func (s *session) cmdPORT(c wire.Command) {
 	six := s.local.Addr().Is6()
 	switch {
 	case errors.Is(err, wire.ErrFamily):
-		refuse(to, 522, "Network protocol not supported, use (1,2)")
+		return refuse(522, "Network protocol not supported, use (1,2)")
 	case err != nil:
-		refuse(to, 501, "Malformed. Usage: "+s.srv.commands[c.Verb].help+".")
+		return refuse(501, "Malformed. Usage: "+s.srv.commands[c.Verb].help+".")
 	case to.Addr().Unmap().Is6() != six && c.Verb == "EPRT":
 		family := "1"
 		if six {
 			family = "2"
 		}
-		refuse(to, 522, "Network protocol not supported, use ("+family+")")
+		return refuse(522, "Network protocol not supported, use ("+family+")")
 	case to.Addr().Unmap().Is6() != six:
-		refuse(to, 504, "PORT is for IPv4; use EPRT or EPSV.")
+		return refuse(504, "PORT is for IPv4; use EPRT or EPSV.")
 	case to.Port() < 1024:
-		refuse(to, 504, "Ports below 1024 are not dialled.")
+		return refuse(504, "Ports below 1024 are not dialled.")
 	case !s.srv.config.Active.AllowForeignAddress && !sameHost(to.Addr(), s.peer.Addr()):
-		refuse(to, 504, "Only your own address "+s.peer.Addr().String()+" is dialled.")
-	default:
-		if z := s.peer.Addr().Zone(); z != "" {
-			to = netip.AddrPortFrom(to.Addr().WithZone(z), to.Port())
-		}
-		d := s.requestActive(wire.Mask(c.String()), to)
-		d.record(connlog.Record{Event: connlog.ActiveRequested, Command: d.command})
-		s.setData(d)
-		s.reply(200, "The server will connect to you for the next transfer.")
+		return refuse(504, "Only your own address "+s.peer.Addr().String()+" is dialled.")
 	}
+	if z := s.peer.Addr().Zone(); z != "" {
+		to = netip.AddrPortFrom(to.Addr().WithZone(z), to.Port())
+	}
+	return to, wire.Reply{}
 }
 
 // needsTLS reports whether clear data connections are refused.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"math/big"
 	"reflect"
 	"strings"
 	"testing"
@@ -130,10 +131,19 @@ func FuzzAddresses(f *testing.F) {
 }
 
 func FuzzParseOffset(f *testing.F) {
-	f.Add("42")
+	for _, s := range []string{"42", "0", "-1", "+1", "9223372036854775808", "0x10", "1_000", " 5"} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if n, err := ParseOffset(s); err == nil && n < 0 {
+		n, err := ParseOffset(s)
+		s = strings.TrimSpace(s)
+		digits := s != "" && strings.Trim(s, "0123456789") == ""
+		want, fits := new(big.Int).SetString(s, 10)
+		switch {
+		case err == nil && (!digits || !fits || !want.IsInt64() || want.Int64() != n):
 			t.Fatalf("%q: %d", s, n)
+		case err != nil && digits && want.IsInt64():
+			t.Fatalf("%q: %v", s, err)
 		}
 	})
 }

@@ -102,10 +102,12 @@ func AppendList(b []byte, mode fs.FileMode, size int64, modified, now time.Time,
 // ErrNegative says that a REST offset or a size is below zero.
 var ErrNegative = errors.New("number is below zero")
 
-// ParseOffset reads a byte count as REST and ALLO name it: decimal, not negative.
+// ParseOffset reads a byte count as REST and ALLO name it: digits and no sign (RFC 3659 section 5.2), with spaces
+// around it forgiven.
 func ParseOffset(s string) (int64, error) {
-	n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
-	if err != nil {
+	s = strings.TrimSpace(s)
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || s[0] == '+' {
 		return 0, fmt.Errorf("%.40q is not a number of bytes", s)
 	}
 	if n < 0 {
