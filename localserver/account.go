@@ -106,32 +106,48 @@ func (p Password) parts() (h argonHash, err error) {
 type passwordGate struct {
 	slots chan struct{}
 	key   [32]byte
-	dummy Password
 	mu    sync.Mutex
+	dummy Password
 	known map[string][32]byte // PHC string to the HMAC of the password that matched it
 }
 
 func newPasswordGate(accounts []Account) *passwordGate {
 	g := &passwordGate{slots: make(chan struct{}, 2), known: map[string][32]byte{}}
 	rand.Read(g.key[:])
-	// The dummy must cost what the real ones cost.
+	g.allow(accounts)
+	return g
+}
+
+// allow tells the gate who has a password now. What it knows of others is forgotten.
+func (g *passwordGate) allow(accounts []Account) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	known := map[string][32]byte{}
+	var dummy Password // it must cost what the real ones cost
 	for _, a := range accounts {
-		if !a.Password.IsZero() {
-			g.dummy = a.Password
-			break
+		if a.Password.IsZero() {
+			continue
+		}
+		if dummy.IsZero() {
+			dummy = a.Password
+		}
+		if sum, has := g.known[a.Password.phc]; has {
+			known[a.Password.phc] = sum
 		}
 	}
-	if g.dummy.IsZero() {
+	if dummy.IsZero() {
 		salt := base64.RawStdEncoding.EncodeToString(make([]byte, saltLen))
 		sum := base64.RawStdEncoding.EncodeToString(g.key[:])
-		g.dummy = Password{fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=1$%s$%s", argon2.Version, argonMemory, argonTime, salt, sum)}
+		dummy = Password{fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=1$%s$%s", argon2.Version, argonMemory, argonTime, salt, sum)}
 	}
-	return g
+	g.dummy, g.known = dummy, known
 }
 
 // check reports whether plain is the password of account, which is nil for a name that nobody has.
 func (g *passwordGate) check(ctx context.Context, account *Account, plain string) (bool, error) {
+	g.mu.Lock()
 	want := g.dummy
+	g.mu.Unlock()
 	if account != nil {
 		want = account.Password
 	}

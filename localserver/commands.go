@@ -131,6 +131,7 @@ func oneOf(value, text string, others ...string) func(*session, wire.Command) {
 
 // execute does one command. worker says that the calling goroutine is the worker.
 func (s *session) execute(line string, worker bool) {
+	s.followAccount()
 	signedIn := s.account != nil
 	l := s.srv.limits()
 	if !signedIn && s.loginWindow.add(time.Now()) > l.CommandsPerSecondLogin {

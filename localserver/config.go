@@ -178,29 +178,7 @@ func (c *Config) check() error {
 	if len(c.Accounts) == 0 {
 		return errors.New("the server has no account: add one, or allow anonymous sign-in")
 	}
-	seen := map[string]bool{}
-	for i := range c.Accounts {
-		a := &c.Accounts[i]
-		key := a.Name
-		if a.anonymous() {
-			key = Anonymous
-		}
-		switch {
-		case a.Name == "":
-			return errors.New("an account has no name")
-		case strings.ContainsFunc(a.Name, func(r rune) bool { return r < ' ' || r == 0x7f }):
-			return fmt.Errorf("account name %q has a control character", a.Name)
-		case seen[key]:
-			return fmt.Errorf("account %q stands twice in the list", a.Name)
-		case !a.anonymous() && a.Password.IsZero():
-			return fmt.Errorf("account %q has no password; only %q needs none", a.Name, Anonymous)
-		}
-		seen[key] = true
-		if err := checkFolder(firstOf(a.Root, c.Root)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return checkAccounts(c.Root, c.Accounts)
 }
 
 func checkFolder(path string) error {

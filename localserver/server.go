@@ -37,15 +37,13 @@ import (
 
 // Server is one FTP server. [New] makes it, [Server.Start] runs it once, [Server.Stop] ends it.
 type Server struct {
-	config    Config
-	recorder  connlog.Recorder
-	commands  map[string]command
-	accounts  map[string]*account
-	clearOnly map[string]bool // with any RequireTLS account: the names that may sign in in clear
-	gate      *passwordGate
-	guard     *guard
-	temps     *liveTemps
-	folders   map[string]*folder
+	config   Config
+	recorder connlog.Recorder
+	commands map[string]command
+	people   atomic.Pointer[people]
+	gate     *passwordGate
+	guard    *guard
+	temps    *liveTemps
 
 	certMu    sync.Mutex
 	cert      *tls.Certificate
@@ -60,7 +58,9 @@ type Server struct {
 	addr      netip.AddrPort
 	listeners []net.Listener
 	sessions  map[string]*session
-	life      context.Context // ends when the server's own goroutines must
+	folders   map[string]*folder // that are open, by their paths
+	lingering bool               // one of them is a session's only
+	life      context.Context    // ends when the server's own goroutines must
 	end       context.CancelFunc
 	resolving context.CancelFunc // the running resolver
 	work      sync.WaitGroup
@@ -81,13 +81,6 @@ type settings struct {
 	passive PassiveConfig
 	limits  Limits
 	pool    *portPool
-}
-
-// account is an Account as the running server needs it.
-type account struct {
-	Account
-	folder   *folder
-	sessions atomic.Int32
 }
 
 // New checks config and makes a server that is not running yet. Errors are sentences for the person.
@@ -118,7 +111,7 @@ func New(config Config) (*Server, error) {
 		config.Greeting = "Portside"
 	}
 	config.Accounts = slices.Clone(config.Accounts)
-	s := &Server{config: config, recorder: config.Recorder, commands: newCommands(), accounts: map[string]*account{}, guard: newGuard(),
+	s := &Server{config: config, recorder: config.Recorder, commands: newCommands(), guard: newGuard(),
 		temps: &liveTemps{names: map[string]struct{}{}}, folders: map[string]*folder{}, sessions: map[string]*session{},
 		gate: newPasswordGate(config.Accounts), stopped: make(chan struct{})}
 	if s.recorder == nil {
@@ -201,37 +194,12 @@ func (s *Server) tryRange() error {
 }
 
 func (s *Server) openFolders() error {
-	for i := range s.config.Accounts {
-		a := s.config.Accounts[i]
-		path := firstOf(a.Root, s.config.Root)
-		f := s.folders[path]
-		if f == nil {
-			var err error
-			if f, err = openFolder(path); err != nil {
-				return err
-			}
-			s.folders[path] = f
-		}
-		if a.Rights == 0 {
-			a.Rights = ReadOnly
-		}
-		key := a.Name
-		if a.anonymous() {
-			key = Anonymous
-		}
-		s.accounts[key] = &account{Account: a, folder: f}
+	everybody, opened, err := s.gather(s.config.Root, s.config.Accounts, nil)
+	if err != nil {
+		return err
 	}
-	for _, a := range s.accounts {
-		if a.RequireTLS {
-			s.clearOnly = map[string]bool{}
-			for key, other := range s.accounts {
-				if !other.RequireTLS {
-					s.clearOnly[key] = true
-				}
-			}
-			break
-		}
-	}
+	s.people.Store(everybody)
+	s.folders = opened
 	return nil
 }
 
@@ -343,6 +311,8 @@ func (s *Server) Addr() netip.AddrPort {
 	return s.addr
 }
 
+const stoppingText = "The server is stopping."
+
 // Stop ends the server: no new clients from now on, sessions without a transfer end at once, transfers get
 // [Limits.StopGrace] to finish, or until ctx ends. When it returns, no goroutine, socket or temporary file is left.
 // Its error is ctx's when ctx cut transfers short. Stopping twice, or before the start, does nothing.
@@ -371,7 +341,8 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.end()
 
 	for _, n := range sessions {
-		s.work.Go(n.drain) // side by side: a client that does not read holds up its own 421 only
+		// Side by side: a client that does not read holds up its own 421 only.
+		s.work.Go(func() { n.endAfterTransfer(connlog.ReasonStopping, errStopping, stoppingText) })
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -394,7 +365,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		cut = true
 		var closing sync.WaitGroup
 		for _, n := range sessions {
-			closing.Go(func() { n.close(connlog.Server, connlog.ReasonStopping, errStopping, "The server is stopping.") })
+			closing.Go(func() { n.close(connlog.Server, connlog.ReasonStopping, errStopping, stoppingText) })
 		}
 		closing.Wait()
 		<-ended
@@ -612,6 +583,9 @@ func (s *Server) Kick(id string) bool {
 func (s *Server) forget(n *session) {
 	s.mu.Lock()
 	delete(s.sessions, n.id)
+	if s.lingering && s.state == stateRunning {
+		s.closeUnused()
+	}
 	s.mu.Unlock()
 	s.guard.leave(n.peer.Addr())
 }

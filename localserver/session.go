@@ -74,9 +74,9 @@ type session struct {
 	busy      bool // a worker is the executor
 	queue     []queued
 	queueSize int
-	quitting  bool // QUIT waits in the queue
-	aborts    int  // ABORs to answer
-	draining  bool // close when the transfer is over
+	quitting  bool    // QUIT waits in the queue
+	aborts    int     // ABORs to answer
+	ending    *ending // close when the transfer is over
 	stop      context.CancelCauseFunc
 	standing  bool // the transfer's data connection stands
 	data      *dataConn
@@ -204,14 +204,22 @@ func (s *session) closeOut() {
 	s.tcp.Close()
 }
 
-// drain ends the session as soon as no transfer runs.
-func (s *session) drain() {
+// ending is why a session closes as soon as no transfer runs.
+type ending struct {
+	reason connlog.Reason
+	cause  error
+	last   string
+}
+
+// endAfterTransfer ends the session: at once, or when the transfer that runs is over. What its client sent ahead for
+// afterwards is not executed.
+func (s *session) endAfterTransfer(reason connlog.Reason, cause error, last string) {
 	s.mu.Lock()
-	s.draining = true
+	s.ending = &ending{reason, cause, last}
 	busy := s.busy
 	s.mu.Unlock()
 	if !busy {
-		s.close(connlog.Server, connlog.ReasonStopping, errStopping, "The server is stopping.")
+		s.close(connlog.Server, reason, cause, last)
 	}
 }
 
@@ -409,9 +417,10 @@ func (s *session) next() bool {
 		s.aborts--
 		s.mu.Unlock()
 		s.reply(226, "ABOR done.")
-	case s.draining:
+	case s.ending != nil:
+		e := s.ending
 		s.mu.Unlock()
-		s.close(connlog.Server, connlog.ReasonStopping, errStopping, "The server is stopping.")
+		s.close(connlog.Server, e.reason, e.cause, e.last)
 		return false
 	case len(s.queue) == 0:
 		s.busy, s.queue, s.queueSize = false, nil, 0

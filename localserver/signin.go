@@ -23,13 +23,14 @@ func (s *session) cmdUSER(c wire.Command) {
 		name = Anonymous
 	}
 	mode := s.srv.config.TLS.Mode
-	if s.tls == nil && (mode == TLSRequired || s.srv.clearOnly != nil && !s.srv.clearOnly[name]) {
+	people := s.srv.people.Load()
+	if s.tls == nil && (mode == TLSRequired || people.clearOnly != nil && !people.clearOnly[name]) {
 		// Before the password is asked for: else it would have crossed the network in clear.
 		s.refuse(name, connlog.ReasonPolicy, 530, "Sign in over TLS only: send AUTH TLS first.")
 		return
 	}
 	s.login.user = name
-	if name == Anonymous && s.srv.accounts[Anonymous] != nil {
+	if name == Anonymous && people.accounts[Anonymous] != nil {
 		s.reply(331, "Any password will do.")
 		return
 	}
@@ -62,7 +63,8 @@ func (s *session) cmdPASS(c wire.Command) {
 		return
 	}
 	l := s.srv.limits()
-	a := s.srv.accounts[name]
+	people := s.srv.people.Load()
+	a := people.accounts[name]
 	ok, err := a != nil && a.anonymous(), error(nil)
 	if !ok {
 		var plain *Account
@@ -98,10 +100,15 @@ func (s *session) cmdPASS(c wire.Command) {
 	if !a.anonymous() {
 		s.srv.guard.rightPassword(s.peer.Addr())
 	}
+	if s.tls == nil && a.RequireTLS || !s.signIn(a) {
+		// The accounts were changed between USER and this moment.
+		a.sessions.Add(-1)
+		s.refuse(name, connlog.ReasonPolicy, 530, "The accounts have just changed. Try again.")
+		return
+	}
 	s.root = a.folder.current()
 	s.cwd, s.binary = "/", false
 	s.mu.Lock()
-	s.account = a
 	software := s.software
 	s.mu.Unlock()
 	s.record(connlog.Record{Event: connlog.SignedIn, Channel: connlog.Control, User: a.Name, Software: software})

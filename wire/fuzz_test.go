@@ -131,7 +131,7 @@ func FuzzAddresses(f *testing.F) {
 }
 
 func FuzzParseOffset(f *testing.F) {
-	for _, s := range []string{"42", "0", "-1", "+1", "9223372036854775808", "0x10", "1_000", " 5"} {
+	for _, s := range []string{"42", "0", "-1", "-0", "+1", "9223372036854775808", "0x10", "1_000", " 5"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -107,11 +107,11 @@ var ErrNegative = errors.New("number is below zero")
 func ParseOffset(s string) (int64, error) {
 	s = strings.TrimSpace(s)
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || s[0] == '+' {
-		return 0, fmt.Errorf("%.40q is not a number of bytes", s)
-	}
-	if n < 0 {
+	switch {
+	case err == nil && n < 0:
 		return 0, ErrNegative
+	case err != nil, s[0] == '+', s[0] == '-':
+		return 0, fmt.Errorf("%.40q is not a number of bytes", s)
 	}
 	return n, nil
 }
