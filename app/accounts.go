@@ -239,8 +239,9 @@ func (a *App) UseAccounts() {
 }
 
 // SaveAccount puts account into the place at of the list, or at its end for -1. An empty password leaves the account the
-// hash that it has. What is wrong is an error that changes nothing. Hashing and looking at the folder take a moment, so
-// this is a task; done is called from it.
+// hash that it has. What is wrong is an error that changes nothing. The running server has the account when done is
+// called, or [Share.AccountsErr] says why not. Hashing and looking at the folder take a moment, so this is a task; done
+// is called from it.
 func (a *App) SaveAccount(at int, account Account, password string, done func(error)) {
 	a.run(func(context.Context) { done(a.saveAccount(at, account, password)) })
 }
@@ -280,6 +281,9 @@ func (a *App) saveAccount(at int, account Account, password string) error {
 			s.Share.Accounts = list
 		}
 	})
+	if wrong == nil {
+		a.share.followAccounts() // so that done is called when it holds
+	}
 	return wrong
 }
 
@@ -295,7 +299,8 @@ func checkOne(list []Account, account Account) error {
 	return nil
 }
 
-// DeleteAccount takes the account at a place out of the list, if it still has that name.
+// DeleteAccount takes the account at a place out of the list, if it still has that name, and soon out of the running
+// server.
 func (a *App) DeleteAccount(at int, name string) {
 	a.keepSettings(func(s *Settings) {
 		if at >= 0 && at < len(s.Share.Accounts) && s.Share.Accounts[at].Name == name {
@@ -317,14 +322,40 @@ func DuplicateOf(list []Account, account Account) Account {
 	}
 }
 
-// AccountsWait says that the running server was started with other accounts than the settings hold now: it takes the
-// new ones at its next start.
-func (a *App) AccountsWait() bool {
-	a.share.mu.Lock()
-	running, people := a.share.server != nil, a.share.started
-	a.share.mu.Unlock()
-	now, _ := a.Settings().Share.people()
-	return running && !slices.Equal(people, now)
+// sameAccounts says whether the same people may come in with s and with o. It looks at nothing outside of them.
+func (s ShareSettings) sameAccounts(o ShareSettings) bool {
+	return s.Access == o.Access && s.User == o.User && s.PasswordHash == o.PasswordHash && s.Write == o.Write && slices.Equal(s.Accounts, o.Accounts)
+}
+
+// followAccounts gives the running server the accounts that the settings have now: for the next sign-in, and for the
+// sessions that stand, as [localserver.Server.SetAccounts] says. Why it can't is said in [Share.AccountsErr]; the
+// server then keeps those that it has.
+func (s *share) followAccounts() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.mu.Lock()
+	server, has := s.server, s.has
+	s.mu.Unlock()
+	set := s.app.Settings().Share
+	if server == nil || set.sameAccounts(has) {
+		return
+	}
+	root, list, err := set.accounts()
+	if set.Access == AccessAccounts && len(set.Accounts) == 0 {
+		root, list, err = "", nil, nil // the last one was deleted: nobody may come in
+	}
+	if err == nil {
+		err = server.SetAccounts(root, list)
+	}
+	s.mu.Lock()
+	if s.state.AccountsErr = ""; err != nil {
+		s.state.AccountsErr = err.Error()
+	} else {
+		s.has = set
+		s.state.Write, s.state.Access, s.state.Addresses = set.writable(), set.Access, set.addresses(server.Addr())
+	}
+	s.mu.Unlock()
+	s.app.changed()
 }
 
 // ParseNetworks reads a list of networks, one in each line (commas do too): ADDRESS/BITS, or a single address. An error

@@ -216,28 +216,74 @@ func TestAnEditedAccountKeepsItsPasswordAndADeletedOneIsGone(t *testing.T) {
 	}
 }
 
-func TestChangedAccountsWaitForTheNextStartAndThatIsSaid(t *testing.T) {
+func TestTheRunningServerFollowsTheAccounts(t *testing.T) {
 	a := start(t)
 	a.UseAccounts()
-	if a.AccountsWait() {
-		t.Error("nothing runs, so nothing waits")
-	}
 	addr := a.share.startOver(t, t.TempDir(), nil)
-	if a.AccountsWait() {
-		t.Error("nothing has changed")
-	}
 	mustKeep(t, a, Account{Name: "late", Rights: ReadOnly}, "l")
-	if !a.AccountsWait() {
-		t.Error("a change is not said")
+	late, err := dial(t, addr, "late", "l")
+	if err != nil {
+		t.Fatalf("a new account, at once: %v", err)
+	}
+	if err := late.MakeDir("x"); err == nil {
+		t.Fatal("a reader made a folder")
+	}
+	account := a.Settings().Share.Accounts[1]
+	account.Rights = ReadWrite
+	if err := keep(a, 1, account, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.MakeDir("x"); err != nil {
+		t.Errorf("the session that stands did not get the new right: %v", err)
+	}
+	if !a.Share().Write {
+		t.Error("somebody may write now, and Share doesn't say so")
+	}
+	if err := keep(a, 1, account, "changed"); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.NoOp(); err == nil {
+		t.Error("a session goes on with the former password")
 	}
 	if _, err := dial(t, addr, "late", "l"); err == nil {
-		t.Error("the running server has the new account: then say so instead")
+		t.Error("the former password is taken")
 	}
-	a.StopShare()
-	until(t, "it has stopped", func() bool { return a.Share().Phase == Stopped })
-	addr = a.share.startOver(t, a.Settings().Share.Folder, nil)
-	if _, err := dial(t, addr, "late", "l"); err != nil || a.AccountsWait() {
-		t.Errorf("after the next start: %v, waiting %v", err, a.AccountsWait())
+	if _, err := dial(t, addr, "late", "changed"); err != nil {
+		t.Errorf("the new password: %v", err)
+	}
+	a.DeleteAccount(1, "late")
+	until(t, "the deleted account is gone", func() bool { _, err := dial(t, addr, "late", "changed"); return err != nil })
+	a.DeleteAccount(0, "anonymous")
+	until(t, "nobody comes in", func() bool { _, err := dial(t, addr, "anonymous", "x"); return err != nil })
+	if st := a.Share(); st.Phase != Running || st.AccountsErr != "" {
+		t.Errorf("%s %q", st.Phase, st.AccountsErr)
+	}
+}
+
+func TestTheSimpleChoiceChangesWhileTheServerRuns(t *testing.T) {
+	a := start(t)
+	addr := a.share.startOver(t, t.TempDir(), nil)
+	visitor, err := dial(t, addr, "anonymous", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.ChangeSettings(func(s *Settings) { s.Share.Access, s.Share.User = AccessUser, "guest" })
+	until(t, "it is said that there is no password yet", func() bool { return strings.Contains(a.Share().AccountsErr, "password") })
+	if err := visitor.NoOp(); err != nil {
+		t.Errorf("until then the former ones hold: %v", err)
+	}
+	done := make(chan error, 1)
+	a.SetSharePassword("secret", func(err error) { done <- err })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the user comes in", func() bool { _, err := dial(t, addr, "guest", "secret"); return err == nil })
+	st := a.Share()
+	if st.AccountsErr != "" || st.Access != AccessUser || !strings.Contains(st.Addresses[0].URL, "guest@") {
+		t.Errorf("%+v", st)
+	}
+	if err := visitor.NoOp(); err == nil {
+		t.Error("anonymous is still there")
 	}
 }
 

@@ -171,6 +171,9 @@ func (a *App) ChangeSettings(change func(*Settings)) error {
 	next := a.settings.clone()
 	change(&next)
 	next.mend()
+	if !a.closed && !next.Share.sameAccounts(a.settings.Share) {
+		a.tasks.Go(a.share.followAccounts) // the running server's, too
+	}
 	a.settings = next
 	a.changed()
 	if a.dir == "" {

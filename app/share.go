@@ -44,6 +44,7 @@ type Share struct {
 	Shortage    PortShortage
 	Write       bool
 	Access      Access
+	AccountsErr string // why the running server keeps other accounts than the settings have now
 }
 
 // Address is where the local server can be reached.
@@ -76,9 +77,9 @@ type share struct {
 	server *localserver.Server
 	people int                // at the last look
 	hurry  context.CancelFunc // ends the grace of a stop under way
-	// ports and started belong to server: what its records say of its ports, and the accounts that it has.
-	ports   *portWatch
-	started []Account
+	// ports and has belong to server: what its records say of its ports, and the settings that its accounts are from.
+	ports *portWatch
+	has   ShareSettings
 
 	check selfCheck
 }
@@ -196,9 +197,8 @@ func (s *share) start(ctx context.Context) (*localserver.Server, Share, error) {
 	if err := server.Start(ctx); err != nil {
 		return nil, Share{}, err
 	}
-	people, _ := set.people()
 	s.mu.Lock()
-	s.ports, s.started = ports, people
+	s.ports, s.has = ports, set
 	s.mu.Unlock()
 	return server, Share{
 		Phase: Running, Folder: cmp.Or(cfg.Root, cfg.Accounts[0].Root), Addr: server.Addr(), Addresses: set.addresses(server.Addr()),

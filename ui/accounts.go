@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -176,11 +177,11 @@ func (a *accounts) read() {
 		a.note.SetSpans(kit.Span{Text: app.Sentence(err), Color: kit.ColorBad})
 	case over >= 0 && set.TLS == localserver.TLSOff:
 		a.note.SetSpans(kit.Span{Text: connlog.Printable(a.list[over].Name) + " may sign in over TLS only, but TLS is switched off on the Share screen.", Color: kit.ColorWarn})
-	case a.w.app.AccountsWait():
-		a.note.SetSpans(kit.Span{Text: "Sharing goes on with the accounts that it was started with. ", Color: kit.ColorWarn},
-			kit.Span{Text: "Changes apply when you stop it and start it again; until then an account that you deleted can still sign in.", Color: kit.ColorMuted})
+	case a.w.app.Share().AccountsErr != "":
+		a.note.SetSpans(kit.Span{Text: app.Sentence(errors.New(a.w.app.Share().AccountsErr)), Color: kit.ColorBad},
+			kit.Span{Text: " Until then sharing goes on with the accounts that it had.", Color: kit.ColorMuted})
 	case a.w.app.Share().Phase != app.Stopped:
-		a.note.SetSpans(kit.Span{Text: "Sharing is on: what you change here applies at its next start.", Color: kit.ColorMuted})
+		a.note.SetSpans(kit.Span{Text: "Sharing is on: changes apply at once. Who has to sign in again because of one may finish the file under way.", Color: kit.ColorMuted})
 	default:
 		a.note.SetSpans(kit.Span{Text: "Each account sees its own folder, or the shared one, and does there what its rights allow.", Color: kit.ColorMuted})
 	}
@@ -248,7 +249,7 @@ func (a *accounts) remove(row int) {
 	name := a.list[row].Name
 	text := connlog.Printable(name) + " can't sign in any more."
 	if a.w.app.Share().Phase != app.Stopped {
-		text = connlog.Printable(name) + " can't sign in any more from the next start of sharing on."
+		text += " Whoever is here with it may finish the file under way."
 	}
 	kit.Confirm(a.w, "Delete this account?", text+" Files stay where they are.", "Delete", true, func() {
 		a.w.app.DeleteAccount(row, name)

@@ -253,3 +253,21 @@ func TestLocalNetworksAreEditedAndSaidInWords(t *testing.T) {
 		t.Error("the default list is kept as one of its own: this computer's networks are no longer followed")
 	}
 }
+
+func TestWhoMayComeInChangesWhileSharing(t *testing.T) {
+	w, queue := shareWindow(t)
+	w.app.ChangeSettings(func(s *app.Settings) { s.Share.Port = 0 })
+	w.app.StartShare()
+	queue.Await(t, "sharing", func() bool { w.refresh(); return w.share.state.Phase == app.Running })
+	if w.share.access.Disabled() || w.share.rights.Disabled() || !w.share.folder.Disabled() || !w.share.port.Disabled() {
+		t.Error("who may come in can't be changed while sharing, or what can't change can be")
+	}
+	w.share.access.SetSelected(accessUser) // with a password that is made
+	queue.Await(t, "the server has the user", func() bool { w.refresh(); return w.share.state.Access == app.AccessUser })
+	w.share.access.SetSelected(accessList)
+	if text := problemOf(w); !strings.Contains(text, "at once") {
+		t.Errorf("the dialog says %q", text)
+	}
+	w.app.DeleteAccount(0, "guest")
+	queue.Await(t, "the server has nobody", func() bool { w.refresh(); return len(w.share.state.Addresses) > 0 && !strings.Contains(w.share.state.Addresses[0].URL, "guest") })
+}

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image/png"
 	"slices"
@@ -553,17 +554,25 @@ func (s *share) showIP() {
 	}
 }
 
+func (s *share) enable(w fyne.Disableable, on bool) {
+	enable(w, on)
+	if f, ok := w.(fyne.Focusable); ok && !on && s.w.Canvas().Focused() == f {
+		s.w.focusOn(s.toggle) // a disabled field keeps the keys to itself
+	}
+}
+
 // refresh brings the screen in line with the application.
 func (s *share) refresh() {
 	st := s.w.app.Share()
 	before := s.state.Phase
+	keeps := s.state.AccountsErr
 	s.state = st
-	stopped := st.Phase == app.Stopped
-	for _, w := range []fyne.Disableable{s.folder, s.choose, s.access, s.rights, s.user, s.password, s.generate, s.port, s.tls} {
-		enable(w, stopped)
-		if f, ok := w.(fyne.Focusable); ok && !stopped && s.w.Canvas().Focused() == f {
-			s.w.focusOn(s.toggle) // a disabled field keeps the keys to itself
-		}
+	stopped, running := st.Phase == app.Stopped, st.Phase == app.Running
+	for _, w := range []fyne.Disableable{s.folder, s.choose, s.port, s.tls} {
+		s.enable(w, stopped)
+	}
+	for _, w := range []fyne.Disableable{s.access, s.rights, s.user, s.password, s.generate} {
+		s.enable(w, stopped || running) // the running server takes over who may come in
 	}
 	if before != st.Phase {
 		switch st.Phase {
@@ -592,8 +601,11 @@ func (s *share) refresh() {
 	if st.Err != "" && st.Err != s.err.String() {
 		s.problem(app.Sentence(fmt.Errorf("%s", st.Err)))
 	}
-	if st.Phase == app.Running && before != app.Running {
+	if st.Phase == app.Running && (before != app.Running || keeps != st.AccountsErr) {
 		s.problem("")
+		if st.AccountsErr != "" {
+			s.problem(app.Sentence(errors.New(st.AccountsErr)) + " Until then those come in who could before.")
+		}
 	}
 	s.showAddresses(st)
 	s.self.refresh()
