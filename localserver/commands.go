@@ -174,7 +174,7 @@ func (s *session) execute(line string, worker bool) {
 		s.replyf(501, "Usage: %s.", row.help)
 	default:
 		switch c.Verb {
-		case "RETR", "STOR", "APPE", "PASV", "EPSV", "PORT", "EPRT", "TYPE", "MODE", "STRU", "ALLO", "PBSZ", "PROT":
+		case "RETR", "STOR", "APPE", "STOU", "PASV", "EPSV", "PORT", "EPRT", "TYPE", "MODE", "STRU", "ALLO", "PBSZ", "PROT":
 			s.rest = rest
 		case "RNTO":
 			s.renameFrom, s.renameName = from, fromName
@@ -239,6 +239,8 @@ func (s *session) cmdOPTS(c wire.Command) {
 		s.reply(200, "Names are UTF-8.")
 	case what == "UTF8" || what == "UTF-8":
 		s.reply(504, "Names are always UTF-8.")
+	case what == "MLST" && value != "" && (!strings.HasSuffix(value, ";") || strings.ContainsAny(value, " \t")):
+		s.reply(501, "Usage: OPTS MLST fact;fact;") // each ends with a semicolon (RFC 3659 section 7.8)
 	case what == "MLST":
 		s.facts = parseFactSet(value)
 		if opts := s.facts.chosen(); opts != "" {

@@ -243,6 +243,18 @@ func (s *session) cmdSITE(c wire.Command) {
 	what, arg, _ := strings.Cut(c.Arg, " ")
 	switch strings.ToUpper(what) {
 	case "HELP":
+		switch of := strings.ToUpper(strings.TrimSpace(arg)); of {
+		case "HELP":
+			s.reply(214, "Syntax: SITE HELP [command]")
+			return
+		case "CHMOD":
+			s.reply(214, "Syntax: SITE CHMOD mode path")
+			return
+		case "":
+		default:
+			s.reply(502, "There is no such SITE command.")
+			return
+		}
 		s.replyLines(214, "SITE commands:", " HELP", " CHMOD mode path", "End")
 	case "CHMOD":
 		mode, path, _ := strings.Cut(arg, " ")
