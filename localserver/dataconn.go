@@ -60,7 +60,7 @@ type dataConn struct {
 	tlsText string
 	note    string // goes into the record of a transfer that came whole
 	bytes   atomic.Int64
-	rate    atomic.Int64 // bytes per second, lately
+	speed   speed
 }
 
 func (d *dataConn) record(r connlog.Record) {
@@ -370,7 +370,7 @@ func (p *pipe) moved(n int64) {
 	total := p.d.bytes.Add(n)
 	p.d.s.moved.Add(n)
 	if now := time.Now(); now.Sub(p.lastTick) >= progressEvery {
-		p.d.rate.Store(int64(float64(total-p.lastBytes) / now.Sub(p.lastTick).Seconds()))
+		p.d.speed.count(total-p.lastBytes, now.Sub(p.lastTick), now)
 		p.lastTick, p.lastBytes = now, total
 		p.d.record(connlog.Record{Event: connlog.DataProgress, From: p.d.from, Bytes: total, Command: p.d.cmd})
 	}

@@ -540,7 +540,7 @@ func (s *session) info() SessionInfo {
 	if s.doing.command != "" {
 		i.IdleSince = time.Time{}
 		if s.data != nil {
-			i.Bytes, i.Rate = s.data.bytes.Load(), s.data.rate.Load()
+			i.Bytes, i.Rate = s.data.bytes.Load(), s.data.speed.read(time.Now())
 		}
 	}
 	return i
