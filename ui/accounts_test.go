@@ -269,5 +269,8 @@ func TestWhoMayComeInChangesWhileSharing(t *testing.T) {
 		t.Errorf("the dialog says %q", text)
 	}
 	w.app.DeleteAccount(0, "guest")
-	queue.Await(t, "the server has nobody", func() bool { w.refresh(); return len(w.share.state.Addresses) > 0 && !strings.Contains(w.share.state.Addresses[0].URL, "guest") })
+	queue.Await(t, "the server has nobody", func() bool {
+		w.refresh()
+		return len(w.share.state.Addresses) > 0 && !strings.Contains(w.share.state.Addresses[0].URL, "guest")
+	})
 }
