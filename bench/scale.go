@@ -114,11 +114,17 @@ func width(values []float64) float64 {
 	return 0
 }
 
+// listed is how many entries the folders have that are listed.
+var listed = []struct {
+	entries int
+	words   string
+}{{1000, "1,000"}, {10_000, "10,000"}, {100_000, "100,000"}, {1_000_000, "1,000,000"}}
+
 const (
 	manyPorts   = 500
 	smallFiles  = 10_000
-	entries     = 100_000
-	entryName   = "file with number %06d.txt"
+	kept        = 100_000 // the largest folder that stays for the next round
+	entryName   = "file with number %07d.txt"
 	idleOurs    = 5000
 	idleOfPeers = 200 // those that have a process or two for each session
 )
@@ -132,10 +138,16 @@ func measures(kind string, secure bool) []measure {
 	}
 	if !secure {
 		for _, verb := range []string{"LIST", "MLSD"} {
-			all = append(all,
-				measure{name: verb + " of 100,000, first byte", unit: "ms", rounds: 5, run: listing(verb, 0)},
-				measure{name: verb + " of 100,000, whole", unit: "ms", rounds: 5, run: listing(verb, 1)},
-				measure{name: verb + " of 100,000, memory more", unit: "MB", rounds: 1, run: listing(verb, 2)})
+			for _, n := range listed {
+				of, rounds := verb+" of "+n.words, 5
+				if n.entries > kept {
+					rounds = 1 // a minute or two for the slowest
+				}
+				all = append(all,
+					measure{name: of + ", first byte", unit: "ms", rounds: rounds, run: listing(verb, n.entries, 0)},
+					measure{name: of + ", whole", unit: "ms", rounds: rounds, run: listing(verb, n.entries, 1)},
+					measure{name: of + ", memory more", unit: "MB", rounds: 1, run: listing(verb, n.entries, 2)})
+			}
 		}
 	}
 	for _, n := range []int{1, 10, 100} {
@@ -272,16 +284,23 @@ func smallDownloads(ctx context.Context, _ *bench, s scaled) (float64, error) {
 	return took.Seconds() * 1000, err
 }
 
-// listing measures a listing of the folder "many": the time to its first byte (0), to its end (1), or the memory that
+// listing measures a listing of a folder with entries: the time to its first byte (0), to its end (1), or the memory that
 // the server takes for it (2).
-func listing(verb string, what int) func(context.Context, *bench, scaled) (float64, error) {
+func listing(verb string, entries, what int) func(context.Context, *bench, scaled) (float64, error) {
 	return func(ctx context.Context, _ *bench, s scaled) (float64, error) {
+		name := "many" + strconv.Itoa(entries)
+		if err := fillFolder(filepath.Join(s.root, name), entries); err != nil {
+			return 0, err
+		}
+		if entries > kept {
+			defer os.RemoveAll(filepath.Join(s.root, name)) // a file system in memory has no room for one of each server
+		}
 		l, err := connect(ctx, s.place)
 		if err != nil {
 			return 0, err
 		}
 		defer l.close()
-		if err := l.cmd("CWD many", 250); err != nil {
+		if err := l.cmd("CWD "+name, 250); err != nil {
 			return 0, err
 		}
 		d, err := l.open(ctx)
@@ -319,7 +338,7 @@ func listing(verb string, what int) func(context.Context, *bench, scaled) (float
 		took := time.Since(begin)
 		close(stop)
 		peak := <-most
-		if err == nil && n < entries*int64(len(entryName)) {
+		if err == nil && n < int64(entries*len(entryName)) {
 			err = fmt.Errorf("a listing of %d bytes", n)
 		}
 		return []float64{first.Sub(begin).Seconds() * 1000, took.Seconds() * 1000, float64(max(0, peak-before)) / mega}[what], err
@@ -446,19 +465,23 @@ func (b *bench) scaleFolder(name string, secure peers.TLS) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	many := filepath.Join(dir, "many")
-	if err := errors.Join(randomFile(filepath.Join(dir, "kibi"), 1<<10), randomFile(filepath.Join(dir, "mebi"), 1<<20), os.Mkdir(many, 0o755)); err != nil {
-		return "", err
+	return dir, errors.Join(randomFile(filepath.Join(dir, "kibi"), 1<<10), randomFile(filepath.Join(dir, "mebi"), 1<<20))
+}
+
+// fillFolder makes a folder of empty files, unless it is there.
+func fillFolder(dir string, entries int) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		if errors.Is(err, os.ErrExist) {
+			return nil
+		}
+		return err
 	}
 	for i := range entries {
-		if secure != peers.Off {
-			break // listings are measured in clear
-		}
-		if err := os.WriteFile(filepath.Join(many, fmt.Sprintf(entryName, i)), nil, 0o644); err != nil {
-			return "", err
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf(entryName, i)), nil, 0o644); err != nil {
+			return err
 		}
 	}
-	return dir, nil
+	return nil
 }
 
 // serveEngine is Portside's engine without the limits that keep one address from taking all sessions: ROOT TLS PORT,
