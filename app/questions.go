@@ -52,33 +52,44 @@ func (a *App) Question() *Question {
 	return a.questions.now
 }
 
-// ask waits for the person's answer.
-func (a *App) ask(ctx context.Context, q Question) (Reply, error) {
+// ask waits for the person's answer. With a check the question stands while that looks at the answer, and is asked again when
+// it finds a problem: a question that went away meanwhile would let the next try go to whatever is below it.
+func (a *App) ask(ctx context.Context, q Question, check func(Reply) (problem string, err error)) (Reply, error) {
 	select {
 	case a.questions.turn <- struct{}{}:
 	case <-ctx.Done():
 		return Reply{}, context.Cause(ctx)
 	}
 	defer func() { <-a.questions.turn }()
-	answer := make(chan Reply, 1)
-	q.Answer = func(r Reply) {
-		select {
-		case answer <- r:
-		default: // answered already
-		}
-	}
 	show := func(q *Question) {
 		a.questions.mu.Lock()
 		a.questions.now = q
 		a.questions.mu.Unlock()
 		a.changed()
 	}
-	show(&q)
 	defer show(nil)
-	select {
-	case r := <-answer:
-		return r, nil
-	case <-ctx.Done():
-		return Reply{}, context.Cause(ctx)
+	for {
+		answer := make(chan Reply, 1)
+		one := q
+		one.Answer = func(r Reply) {
+			select {
+			case answer <- r:
+			default: // answered already
+			}
+		}
+		show(&one)
+		select {
+		case r := <-answer:
+			if check == nil || !r.OK {
+				return r, nil
+			}
+			problem, err := check(r)
+			if err != nil || problem == "" {
+				return r, err
+			}
+			q.Problem = problem
+		case <-ctx.Done():
+			return Reply{}, context.Cause(ctx)
+		}
 	}
 }

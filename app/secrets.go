@@ -83,24 +83,20 @@ func (a *App) secretStore(ctx context.Context, make bool) (secrets.Store, error)
 	if !exists {
 		q.Kind = AskNewMaster
 	}
-	for {
-		r, err := a.ask(ctx, q)
-		if err != nil {
-			return nil, err
+	r, err := a.ask(ctx, q, func(r Reply) (string, error) {
+		err := s.vault.Unlock(r.Password)
+		if errors.Is(err, secrets.ErrPassword) {
+			return "That is not the master password.", nil
 		}
-		if !r.OK {
-			return nil, errNotUnlocked
-		}
-		err = s.vault.Unlock(r.Password)
-		switch {
-		case err == nil:
-			return s.vault, nil
-		case errors.Is(err, secrets.ErrPassword):
-			q.Problem = "That is not the master password."
-		default:
-			return nil, err
-		}
+		return "", err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case !r.OK:
+		return nil, errNotUnlocked
 	}
+	return s.vault, nil
 }
 
 func secretKey(id string) string { return "site/" + id }

@@ -284,7 +284,7 @@ func (a *App) signIn(ctx context.Context, s *openSite) (sites.Secret, error) {
 			q.Problem = Sentence(fmt.Errorf("the password that is kept can't be read: %w", err))
 		}
 	}
-	r, err := a.ask(ctx, q)
+	r, err := a.ask(ctx, q, nil)
 	if err != nil {
 		return sites.Secret{}, err
 	}
@@ -337,7 +337,7 @@ func (r *remote) inClear(key string, t client.Target) func(context.Context, neti
 		if allowed || peer.Addr().IsLoopback() || r.app.Settings().Sites[key].InClear {
 			return nil
 		}
-		reply, err := r.app.ask(ctx, Question{Kind: AskClear, Site: t.Host, Host: t.Host, User: t.User})
+		reply, err := r.app.ask(ctx, Question{Kind: AskClear, Site: t.Host, Host: t.Host, User: t.User}, nil)
 		switch {
 		case err != nil:
 			return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -170,4 +172,40 @@ func TestNothingGoesInClearWithoutConsent(t *testing.T) {
 		t.Fatalf("anonymous: %v, asked %d times", err, asked)
 	}
 	s.Close()
+}
+
+// A server that knows nothing of character sets: names are bytes to it.
+func TestNamesInAnotherCharacterSetReachARealServerInActiveMode(t *testing.T) {
+	addr, root := vsftpd(t, "127.0.0.1", "", "")
+	if err := os.WriteFile(filepath.Join(root, "up", "\xe4rger.txt"), []byte("latin"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var low uint16
+	for range 20 { // a range that is free now
+		if l := closedPort(t); l < 65000 {
+			low = l
+			break
+		}
+	}
+	ports := PortRange{Min: low, Max: low + 20}
+	s, b := dial(t, Options{Target: Target{Host: "127.0.0.1", Port: addr.Port(), TLS: TLSNone}, Mode: ModeActive, ActivePorts: ports, Charset: "windows-1252"})
+	entries, err := s.List(context.Background(), "/up")
+	if err != nil || len(entries) != 1 || entries[0].Name != "ärger.txt" {
+		t.Fatalf("%v %+v", err, entries)
+	}
+	var got strings.Builder
+	if _, err := s.Get(context.Background(), "/up/ärger.txt", 0, &got); err != nil || got.String() != "latin" {
+		t.Fatalf("%v %q", err, got.String())
+	}
+	if _, err := s.Put(context.Background(), "/up/5 €.txt", 0, strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "up", "5 \x80.txt")); err != nil {
+		t.Error(err)
+	}
+	for _, r := range b.find(connlog.DataOpened) {
+		if p := r.To.Port(); p < ports.Min || p > ports.Max {
+			t.Errorf("the server was told port %d", p)
+		}
+	}
 }

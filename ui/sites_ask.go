@@ -102,8 +102,13 @@ func (a *asker) master(q *app.Question) {
 				d.Refresh()
 				return false
 			}
+			// It stays until it is known to be right: what is typed meanwhile must not go to the screen below.
+			problem.SetSpans(kit.Span{Text: "Opening…", Color: kit.ColorMuted})
+			d.SetEnabled(ok, false)
+			d.SetEnabled("Cancel", false)
+			d.Refresh()
 			q.Answer(app.Reply{OK: true, Password: password.Text})
-			return true
+			return false
 		}},
 	}
 	if !fresh {

@@ -23,7 +23,6 @@ func (c *connect) connectSite(id string) {
 	book, _ := c.w.app.Sites()
 	n, _ := book.Find(id)
 	c.remote.forget()
-	c.welcome = true
 	if err := c.w.app.ConnectSite(id); err != nil {
 		c.note(app.Sentence(err), kit.ColorBad)
 		return
@@ -41,6 +40,7 @@ func (c *connect) connectSite(id string) {
 			}
 		}
 	}
+	c.welcome = true // last: what is typed into the bar takes it back
 }
 
 // How many entries the menu of the address bar shows of each kind; the manager has them all.
