@@ -334,10 +334,10 @@ func (s *share) followAccounts() {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	s.mu.Lock()
-	server, has := s.server, s.has
+	server, has, failed := s.server, s.has, s.state.AccountsErr != ""
 	s.mu.Unlock()
 	set := s.app.Settings().Share
-	if server == nil || set.sameAccounts(has) {
+	if server == nil || set.sameAccounts(has) && !failed {
 		return
 	}
 	root, list, err := set.accounts()

@@ -272,6 +272,9 @@ func TestTheSimpleChoiceChangesWhileTheServerRuns(t *testing.T) {
 	if err := visitor.NoOp(); err != nil {
 		t.Errorf("until then the former ones hold: %v", err)
 	}
+	a.ChangeSettings(func(s *Settings) { s.Share.Access = AccessAnonymous })
+	until(t, "back to what the server has, nothing is wrong any more", func() bool { return a.Share().AccountsErr == "" })
+	a.ChangeSettings(func(s *Settings) { s.Share.Access = AccessUser })
 	done := make(chan error, 1)
 	a.SetSharePassword("secret", func(err error) { done <- err })
 	if err := <-done; err != nil {
