@@ -98,6 +98,19 @@ type ConnectSettings struct {
 	ActiveMax int `json:"activePortMax,omitempty"`
 	// ActiveIP is the address announced in active mode; empty means the control connection's own.
 	ActiveIP string `json:"activeIP,omitempty"`
+	// HideHidden leaves out of both panes what has a name that begins with a dot.
+	HideHidden bool `json:"hideHidden,omitempty"`
+	// LocalPane and RemotePane are the panes' columns.
+	LocalPane  PaneSettings `json:"localPane,omitzero"`
+	RemotePane PaneSettings `json:"remotePane,omitzero"`
+	// Editor is the program that opens remote files, with arguments; empty: the system's choice.
+	Editor string `json:"editor,omitempty"`
+}
+
+// PaneSettings is how a pane looks.
+type PaneSettings struct {
+	Columns []string           `json:"columns,omitempty"` // beside the name: size, time, rights, owner; none: as at first
+	Widths  map[string]float32 `json:"widths,omitempty"`  // in Fyne's units, by column
 }
 
 // Site is what Portside has learnt of a server.
@@ -191,6 +204,13 @@ func (s *Settings) mend() {
 	s.Connect.DownLimit, s.Connect.UpLimit = max(s.Connect.DownLimit, 0), max(s.Connect.UpLimit, 0)
 	if !s.Connect.Overwrite.known() {
 		s.Connect.Overwrite = OverwriteAsk
+	}
+	for _, p := range []*PaneSettings{&s.Connect.LocalPane, &s.Connect.RemotePane} {
+		for id, w := range p.Widths {
+			if !(w >= 20 && w <= 2000) {
+				delete(p.Widths, id)
+			}
+		}
 	}
 	if s.Sites == nil {
 		s.Sites = map[string]Site{}

@@ -510,7 +510,11 @@ func (a *App) SetSpeedLimits(down, up int) {
 
 // Download copies entries of the remote folder shown into a local folder.
 func (a *App) Download(entries []client.Entry, into string) {
-	dir := a.Remote().Folder.Path
+	a.DownloadFrom(a.Remote().Folder.Path, entries, into)
+}
+
+// DownloadFrom copies entries of a remote folder into a local folder.
+func (a *App) DownloadFrom(dir string, entries []client.Entry, into string) {
 	orders := make([]transfer.Order, len(entries))
 	for i, e := range entries {
 		orders[i] = transfer.Order{Item: transfer.Item{Direction: transfer.Download, Local: filepath.Join(into, e.Name), Remote: path.Join(dir, e.Name)}}
@@ -531,11 +535,13 @@ func (a *App) Upload(entries []client.Entry, from string) {
 }
 
 // UploadPaths copies files and folders of this computer into the remote folder shown.
-func (a *App) UploadPaths(paths []string) {
+func (a *App) UploadPaths(paths []string) { a.UploadPathsTo(paths, a.Remote().Folder.Path) }
+
+// UploadPathsTo copies files and folders of this computer into a remote folder.
+func (a *App) UploadPathsTo(paths []string, dir string) {
 	if len(paths) == 0 {
 		return
 	}
-	dir := a.Remote().Folder.Path
 	orders := make([]transfer.Order, len(paths))
 	for i, p := range paths {
 		orders[i] = transfer.Order{Item: transfer.Item{Direction: transfer.Upload, Local: p, Remote: path.Join(dir, filepath.Base(p))}}

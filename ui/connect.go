@@ -33,6 +33,7 @@ type connect struct {
 
 	local, remote *pane
 	tls           *kit.Chip
+	tlsDrawn      string
 	line          *kit.FlowText // what is under way, or what failed
 	lineBox       *fyne.Container
 	examine       *kit.Button
@@ -49,6 +50,12 @@ type connect struct {
 	noted   kit.Span
 	welcome bool // give the keyboard to the server's files as soon as they are there
 	empty   string
+
+	clip     *clip
+	watching []func() bool
+	compared comparing
+	linked   *linkedFolders
+	tabs     tabStrip
 
 	question  *app.CertificateQuestion
 	asked     *kit.Dialog
@@ -97,8 +104,19 @@ func newConnect(w *Window) *connect {
 	c.siteChip.Tip = "The site that is connected to: its settings"
 	c.siteChip.Hide()
 	c.tls = kit.NewChip("", "", "")
-	c.local = newPane("LOCAL", true)
-	c.remote = newPane("REMOTE", false, c.siteChip, c.tls)
+	more := func(p **pane) *kit.Button {
+		b := kit.NewIconButton(kit.IconMore, "More (Alt+M)", nil)
+		b.Style = kit.Quiet
+		b.OnTapped = func() {
+			c.active = *p
+			c.moreMenu(fyne.CurrentApp().Driver().AbsolutePositionForObject(b).AddXY(0, b.Size().Height+2))
+		}
+		return b
+	}
+	c.local = newPane("LOCAL", true, more(&c.local))
+	plus := kit.NewIconButton(kit.IconPlus, "New tab for another server (Ctrl+N)", c.newTab)
+	plus.Style = kit.Quiet
+	c.remote = newPane("REMOTE", false, c.siteChip, c.tls, plus, more(&c.remote))
 	c.active = c.local
 	c.local.open, c.remote.open = w.app.OpenLocal, w.app.OpenRemote
 	c.local.copy, c.remote.copy = c.upload, c.download
@@ -108,7 +126,20 @@ func newConnect(w *Window) *connect {
 		p.key = func(ev *fyne.KeyEvent) bool { return w.registry.HandleKey(ev.Name, 0) }
 		p.menu = c.menu
 		p.table.OnSelectionChanged = w.refreshStatus
+		p.table.OnDrag = func(rows []int, at fyne.Position) { c.drag(p, rows, at) }
+		p.table.OnDrop = func(rows []int, at fyne.Position) { c.drop(p, rows, at) }
+		p.rows.hideHidden = set.HideHidden
+		p.cutOut = func(name string) bool { return c.clip.holds(p, c.w.app.Remote().Target, name) }
+		p.keepColumns = func() {
+			w.settings.change(func(s *app.Settings) {
+				s.Connect.LocalPane, s.Connect.RemotePane = c.local.rememberColumns(), c.remote.rememberColumns()
+			})
+		}
+		p.going = func(dir string) { c.follow(p, dir) }
+		p.changed = c.compareAgain
 	}
+	c.local.restoreColumns(set.LocalPane)
+	c.remote.restoreColumns(set.RemotePane)
 	c.local.table.SetEmpty(kit.Empty{Text: "This folder is empty."})
 
 	c.line = kit.NewFlowText()
@@ -129,7 +160,7 @@ func newConnect(w *Window) *connect {
 		least: []float32{180, 0, 84, 96, 0, 0, 0}, most: []float32{300, 0, 120, 128, 0, 0, 0},
 	}, c.address, c.sites, c.user, c.password, c.mode, c.button, c.sharing)
 	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, fields)))
-	panes := kit.NewSplit(c.local.object, c.remote.object)
+	panes := kit.VBox(0, c.tabs.box(), kit.Grow(kit.NewSplit(c.local.object, c.remote.object)))
 	c.split = kit.NewDrawer(kit.VBox(0, kit.Grow(panes), c.lineBox), nil, c.drawer, 0)
 	c.split.SetShare(drawerShare)
 	if d := w.app.Settings().Window.Drawer; d > 0 && d < 1 {
@@ -305,8 +336,10 @@ func (c *connect) refresh() {
 		c.say("", "")
 	}
 
-	c.local.show(l.Path, l.Entries, l.Stamp, c.typing(c.local))
-	c.remote.show(r.Folder.Path, r.Folder.Entries, r.Folder.Stamp, c.typing(c.remote))
+	c.showTabs()
+	c.local.show(l.Folder, c.typing(c.local))
+	c.remote.show(r.Folder, c.typing(c.remote))
+	c.callWatched()
 	c.remoteEmpty(r)
 	if c.welcome && r.Phase == app.Connected && r.Folder.Path != "" {
 		c.welcome = false
@@ -325,6 +358,10 @@ func (c *connect) refresh() {
 		c.tls.Show()
 	}
 	c.showSite(r)
+	if now := c.tls.Text() + c.siteChip.Text() + fmt.Sprint(c.tls.Visible(), c.siteChip.Visible()); now != c.tlsDrawn { // it takes room in the pane's bar
+		c.tlsDrawn = now
+		c.remote.bar.Refresh()
+	}
 	s := c.w.app.Share()
 	if s.Phase == app.Running {
 		c.sharing.Set("Sharing "+shorten(connlog.Printable(filepath.Base(s.Folder)), 16), kit.ColorGood, "")
@@ -414,12 +451,12 @@ func (c *connect) uploadPaths(paths []string) {
 
 func (c *connect) commands() []kit.Command {
 	on := func() bool { return c.w.screen == "connect" }
-	has := func() bool { return on() && len(c.active.selected()) > 0 }
+	has := func() bool { return on() && c.active.chosen() > 0 }
 	usable := func() bool {
 		return on() && (c.active == c.local || c.w.app.Remote().Phase == app.Connected)
 	}
-	one := func() bool { return usable() && len(c.active.selected()) == 1 }
-	return append([]kit.Command{
+	one := func() bool { return usable() && c.active.chosen() == 1 }
+	return slices.Concat([]kit.Command{
 		{ID: "connect.address", Title: "Address bar", Keys: []string{"Ctrl+L"}, Group: "Connection", Enabled: on, Run: c.toAddress},
 		{ID: "connect.connect", Title: "Connect or disconnect", Keys: []string{"Ctrl+K"}, Group: "Connection", Enabled: on, Run: c.connectOrNot},
 		{ID: "connect.try", Title: "Try it on this computer", Keys: []string{"Ctrl+T"}, Group: "Connection", Run: c.tryIt},
@@ -434,13 +471,13 @@ func (c *connect) commands() []kit.Command {
 			Run: func() { c.syncing = newSync(c.w, c.local.path, c.remote.path) }},
 		{ID: "pane.refresh", Title: "Refresh", Keys: []string{"F5", "Ctrl+R"}, Group: "Files", Icon: kit.IconRefresh, Enabled: usable, Run: func() { c.active.open(c.active.path) }},
 		{ID: "pane.folder", Title: "New folder…", Keys: []string{"F7"}, Group: "Files", Icon: kit.IconFolderNew, Enabled: usable, Run: c.newFolder},
-		{ID: "pane.rename", Title: "Rename…", Keys: []string{"F2"}, Group: "Files", Icon: kit.IconEdit, Enabled: one, Run: c.rename},
+		{ID: "pane.rename", Title: "Rename", Keys: []string{"F2"}, Group: "Files", Icon: kit.IconEdit, Enabled: one, Run: c.rename},
 		{ID: "pane.delete", Title: "Delete…", Keys: []string{"Delete"}, Group: "Files", Icon: kit.IconDelete, Enabled: func() bool { return usable() && has() }, Run: c.remove},
 		{ID: "pane.back", Title: "Back", Keys: []string{"Alt+Left"}, Group: "Files", Enabled: on, Run: func() { c.active.goBack() }},
 		{ID: "pane.forward", Title: "Forward", Keys: []string{"Alt+Right"}, Group: "Files", Enabled: on, Run: func() { c.active.goForward() }},
-		{ID: "drawer.find", Title: "Find in channels", Keys: []string{"Ctrl+F"}, Group: "View", Enabled: on, Run: c.find},
+		{ID: "drawer.find", Title: "Find in channels", Keys: []string{"F3"}, Group: "View", Enabled: on, Run: c.find},
 		{ID: "drawer.fold", Title: "Fold or open the drawer", Keys: []string{"Ctrl+J"}, Group: "View", Enabled: on, Run: c.split.Toggle},
-	}, c.transfers.commands()...)
+	}, c.transfers.commands(), c.fileCommands(), c.tabCommands(), c.compareCommands())
 }
 
 // toAddress gives the keyboard to the address bar, ready to be typed over.
@@ -456,7 +493,14 @@ func (c *connect) find() {
 }
 
 func (c *connect) menu(at fyne.Position) {
-	kit.ShowMenu(c.active.table, c.w.registry.Menu("pane.copy", "-", "pane.refresh", "pane.folder", "pane.rename", "pane.delete"), at)
+	kit.ShowMenu(c.active.table, c.w.registry.Menu("pane.copy", "-", "pane.cut", "pane.take", "pane.paste", "-",
+		"pane.rename", "pane.delete", "pane.rights", "pane.url", "-", "pane.folder", "pane.refresh", "pane.filter", "pane.hidden", "-", "pane.properties"), at)
+}
+
+// moreMenu offers what is seldom needed, for the active pane.
+func (c *connect) moreMenu(at fyne.Position) {
+	kit.ShowMenu(c.active.table, c.w.registry.Menu("pane.filter", "pane.hidden", "pane.columns", "-",
+		"compare.size", "compare.time", "compare.different", "compare.linked", "-", "pane.raw"), at)
 }
 
 func (c *connect) newFolder() {
@@ -471,22 +515,6 @@ func (c *connect) newFolder() {
 	})
 }
 
-func (c *connect) rename() {
-	p := c.active
-	from := p.selected()[0].Name
-	kit.Prompt(c.w, kit.PromptOptions{Title: "Rename " + connlog.Printable(from), Label: "New name", Text: from, OK: "Rename", Stem: true, Validate: goodName}, func(to string) {
-		if to == from {
-			return
-		}
-		p.want = to
-		if p == c.local {
-			c.w.app.RenameLocal(from, to)
-		} else {
-			c.w.app.RenameRemote(from, to)
-		}
-	})
-}
-
 // goodName checks a typed name of a file or folder.
 func goodName(name string) error {
 	switch {
@@ -496,42 +524,6 @@ func goodName(name string) error {
 		return fmt.Errorf("a name can't hold a slash or a line end")
 	}
 	return nil
-}
-
-func (c *connect) remove() {
-	p := c.active
-	entries := p.selected()
-	if len(entries) == 0 {
-		return
-	}
-	folders := 0
-	for _, e := range entries {
-		if e.Type == client.Folder {
-			folders++
-		}
-	}
-	where := "on this computer"
-	if p == c.remote {
-		where = "on the server"
-	}
-	text := fmt.Sprintf("%s %s will be deleted for good.", capital(count(len(entries), "entry", "entries")), where)
-	if len(entries) == 1 {
-		text = fmt.Sprintf("%s will be deleted %s, for good.", connlog.Printable(entries[0].Name), where)
-	}
-	if folders > 0 {
-		text += " Folders are deleted with all that is in them."
-	}
-	kit.Confirm(c.w, "Delete", text, "Delete", true, func() {
-		if p == c.remote {
-			c.w.app.DeleteRemote(entries, 0)
-			return
-		}
-		names := make([]string, len(entries))
-		for i, e := range entries {
-			names[i] = e.Name
-		}
-		c.w.app.DeleteLocal(names)
-	})
 }
 
 func count(n int, one, many string) string {
@@ -672,15 +664,9 @@ func (c *connect) status() (left, right []string) {
 	default:
 		left = append(left, "Not connected")
 	}
-	if entries := c.active.selected(); len(c.active.table.Selected()) > 0 && len(entries) > 0 {
-		var sum int64
-		for _, e := range entries {
-			sum += e.Size
-		}
-		text := fmt.Sprintf("%d selected", len(entries))
-		if sum > 0 {
-			text += ", " + connlog.Bytes(sum)
-		}
+	if text := c.active.selection(); text != "" {
+		left = append(left, text)
+	} else if text := c.active.summary(); text != "" {
 		left = append(left, text)
 	}
 	return left, c.transfers.status()

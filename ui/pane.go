@@ -1,14 +1,13 @@
 package ui
 
 import (
-	"cmp"
+	"fmt"
 	"path"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"fyne.io/fyne/v2"
 
+	"portside/app"
 	"portside/client"
 	"portside/connlog"
 	"portside/ui/kit"
@@ -26,36 +25,34 @@ type pane struct {
 	tab     func()
 	key     func(*fyne.KeyEvent) bool
 	local   bool
+	going   func(dir string)       // told before another folder is opened by the person
+	changed func()                 // told when another listing is there, before it is drawn
+	cutOut  func(name string) bool // says which entries were cut
 
 	object  fyne.CanvasObject
+	bar     *fyne.Container
 	address *kit.Entry
 	back    *kit.Button
 	forward *kit.Button
 	up      *kit.Button
 	table   *kit.Table
 
+	off         map[string]bool // columns that are not shown
+	shown       []string        // the columns' names
+	compared    bool            // the column of a comparison is there
+	keepColumns func()
+	filterBar   *fyne.Container
+	filter      *kit.Entry
+	filterCount *kit.Label
+
 	path       string
 	stamp      uint64
-	rows       []row // the parent first, where there is one
+	loading    bool // what is shown is a part yet
+	rows       listing
 	want       string
 	arrive     bool     // give the files the keyboard when the folder that was typed is there
 	past, next []string // folders to go back and forward to
 }
-
-// row is an entry with what sorting needs, made once.
-type row struct {
-	client.Entry
-	parent bool
-	fold   string // the name for comparing
-}
-
-// paneColumns are the columns in their order.
-const (
-	columnName = iota
-	columnSize
-	columnTime
-	columnRights
-)
 
 func newPane(title string, local bool, extra ...fyne.CanvasObject) *pane {
 	p := &pane{title: title, local: local}
@@ -74,23 +71,13 @@ func newPane(title string, local bool, extra ...fyne.CanvasObject) *pane {
 		b.Style = kit.Quiet
 	}
 
-	columns := []kit.Column{
-		{ID: "name", Title: "Name", Flex: true, Min: 120, Sortable: true},
-		{ID: "size", Title: "Size", Width: 80, Align: fyne.TextAlignTrailing, Sortable: true},
-		{ID: "time", Title: "Modified", Width: 126, Sortable: true},
-	}
-	if !local {
-		columns = append(columns, kit.Column{ID: "rights", Title: "Rights", Width: 84, Sortable: true})
-	}
-	t := kit.NewTable(columns...)
+	p.rows.by = byName
+	p.off = map[string]bool{"owner": true, "rights": local}
+	t := kit.NewTable(p.columns()...)
 	t.Label = title
-	t.Length = func() int { return len(p.rows) }
-	t.Key = func(i int) string {
-		if p.rows[i].parent {
-			return ".."
-		}
-		return "/" + p.rows[i].Name
-	}
+	t.Length = p.rows.Len
+	t.Key = func(i int) string { return p.rows.at(i).Name } // ".." is no entry's name
+	t.Fold = p.rows.folded
 	t.Cell = p.cell
 	t.OnActivated = p.activate
 	t.OnSort = func(int, bool) { p.sort() }
@@ -103,14 +90,18 @@ func newPane(title string, local bool, extra ...fyne.CanvasObject) *pane {
 	}
 	t.OnTab = func(bool) { p.tab() }
 	t.OnKey = func(ev *fyne.KeyEvent) bool { return p.key(ev) }
-	t.SetSort(columnName, false)
+	t.OnHeaderMenu = func(at fyne.Position) { kit.ShowMenu(t, p.columnMenu(), at) }
+	t.OnResized = p.columnsChanged
+	t.SetSort(0, false)
 	p.table = t
+	p.makeFilter()
 
 	bar := append([]fyne.CanvasObject{
 		kit.FixedWidth(54, caption(title)), p.back, p.forward, p.up, kit.Grow(p.address), refresh,
 	}, extra...)
-	top := kit.FixedHeight(kit.PaneBar, kit.Surface(kit.Pad(3, 8, 3, 10, kit.HBox(2, bar...))))
-	p.object = kit.VBox(0, top, kit.Grow(t))
+	p.bar = kit.HBox(2, bar...)
+	top := kit.FixedHeight(kit.PaneBar, kit.Surface(kit.Pad(3, 8, 3, 10, p.bar)))
+	p.object = kit.VBox(0, top, p.filterBar, kit.Grow(t))
 	p.buttons()
 	return p
 }
@@ -123,128 +114,115 @@ func caption(text string) *kit.Label {
 }
 
 // show takes a new listing; the same stamp again does nothing.
-func (p *pane) show(dir string, entries []client.Entry, stamp uint64, typing bool) {
-	if stamp == p.stamp {
+func (p *pane) show(f app.Folder, typing bool) {
+	if f.Stamp == p.stamp {
 		return
 	}
-	p.stamp = stamp
-	other := dir != p.path
-	p.path = dir
+	other, more := f.Path != p.path, f.Path == p.path && p.loading
+	p.stamp, p.path, p.loading = f.Stamp, f.Path, f.Loading
 	if !typing {
-		p.address.SetText(dir)
+		p.address.SetText(f.Path)
 	}
-	p.rows = p.rows[:0]
-	if dir != "" && p.parent(dir) != dir {
-		p.rows = append(p.rows, row{parent: true, Entry: client.Entry{Name: "..", Type: client.Folder}})
+	if other {
+		p.rows.filter = ""
+		p.showFilter(false)
 	}
-	for _, e := range entries {
-		p.rows = append(p.rows, row{Entry: e, fold: strings.ToLower(e.Name)})
+	p.rows.set(f.Entries, f.Path != "" && p.parent(f.Path) != f.Path, more)
+	if p.changed != nil {
+		p.changed()
 	}
-	p.order()
 	if other {
 		p.table.SetSelected(nil)
 		p.table.ScrollTo(0)
 	}
 	p.table.Refresh()
 	switch {
-	case p.want != "":
-		p.cursorTo(p.want)
-	case other && len(p.rows) > 0:
+	case p.want != "" && p.cursorTo(p.want), p.want != "" && p.loading: // it may come yet
+	case other && p.rows.Len() > 0:
 		p.table.SetCursor(0)
 	}
-	p.want = ""
+	if !p.loading {
+		p.want = ""
+	}
 	if p.arrive {
 		p.arrive = false
 		kit.FocusOn(p.table)
-		p.address.SetText(dir)
+		p.address.SetText(f.Path)
 	}
+	p.countFiltered()
 	p.buttons()
 }
 
-func (p *pane) cursorTo(name string) {
-	for i, r := range p.rows {
-		if r.Name == name && !r.parent {
-			p.table.SetCursor(i)
-			p.table.ScrollTo(i)
-			return
-		}
+func (p *pane) cursorTo(name string) bool {
+	row := p.rows.find(name)
+	if row >= 0 {
+		p.table.SetCursor(row)
+		p.table.ScrollTo(row)
 	}
+	return row >= 0
 }
 
+// sort takes the table's order.
 func (p *pane) sort() {
-	p.order()
-	p.table.Refresh()
-}
-
-// order sorts: the parent first, folders before files, then by the chosen column and by name.
-func (p *pane) order() {
 	col, desc := p.table.Sort()
-	slices.SortStableFunc(p.rows, func(a, b row) int {
-		if a.parent != b.parent {
-			return first(a.parent)
-		}
-		if af, bf := a.Type == client.Folder, b.Type == client.Folder; af != bf {
-			return first(af)
-		}
-		c := 0
-		switch col {
-		case columnSize:
-			c = cmp.Compare(a.Size, b.Size)
-		case columnTime:
-			c = a.Time.Compare(b.Time)
-		case columnRights:
-			c = strings.Compare(a.Rights, b.Rights)
-		}
-		if c == 0 {
-			c = cmp.Or(strings.Compare(a.fold, b.fold), strings.Compare(a.Name, b.Name))
-		}
-		if desc {
-			return -c
-		}
-		return c
-	})
+	if columns := p.table.Columns(); col >= 0 && col < len(columns) {
+		p.rows.by, p.rows.desc = order(columns[col].ID), desc
+	}
+	p.arrange()
 }
 
-func first(yes bool) int {
-	if yes {
-		return -1
-	}
-	return 1
+// arrange filters and sorts anew.
+func (p *pane) arrange() {
+	p.rows.arrange()
+	p.table.Refresh()
+	p.countFiltered()
 }
 
 func (p *pane) cell(i, col int) kit.Cell {
-	if i >= len(p.rows) {
+	if i >= p.rows.Len() || col >= len(p.shown) {
 		return kit.Cell{}
 	}
-	r := p.rows[i]
-	switch col {
-	case columnName:
+	e, parent := p.rows.at(i), p.rows.isParent(i)
+	switch p.shown[col] {
+	case string(byName):
 		icon, color := kit.IconFile, kit.ColorMuted
 		switch {
-		case r.parent:
+		case parent:
 			icon = kit.IconUp
-		case r.Type == client.Folder:
+		case e.Type == client.Folder:
 			icon, color = kit.IconFolder, kit.ColorClient
-			if r.Target != "" {
+			if e.Target != "" {
 				icon = kit.IconFolderLink
 			}
-		case r.Type == client.Link:
+		case e.Type == client.Link:
 			icon = kit.IconLink
 		}
 		// A name from a server may hold what would act on the line; it is shown with escapes and used as it is.
-		return kit.Cell{Text: connlog.Printable(r.Name), Icon: kit.IconColored(icon, color)}
-	case columnSize:
-		if r.Type == client.Folder {
+		c := kit.Cell{Text: connlog.Printable(e.Name), Icon: kit.IconColored(icon, color)}
+		if cut := p.cutOut; cut != nil && !parent && cut(e.Name) {
+			c.Color = kit.ColorMuted
+		}
+		if m := p.mark(i); m != unmarked {
+			c.Color = markColors[m]
+		}
+		return c
+	case columnCompared:
+		m := p.mark(i)
+		return kit.Cell{Text: markWords[m], Color: markColors[m]}
+	case string(bySize):
+		if e.Type == client.Folder {
 			return kit.Cell{}
 		}
-		return kit.Cell{Text: connlog.Bytes(r.Size)}
-	case columnTime:
-		if r.Time.IsZero() {
+		return kit.Cell{Text: connlog.Bytes(e.Size)}
+	case string(byTime):
+		if e.Time.IsZero() {
 			return kit.Cell{}
 		}
-		return kit.Cell{Text: r.Time.Local().Format("2006-01-02 15:04")}
-	case columnRights:
-		return kit.Cell{Text: r.Rights}
+		return kit.Cell{Text: e.Time.Local().Format("2006-01-02 15:04")}
+	case string(byRights):
+		return kit.Cell{Text: e.Rights}
+	case string(byOwner):
+		return kit.Cell{Text: connlog.Printable(e.Owner)}
 	}
 	return kit.Cell{}
 }
@@ -255,29 +233,46 @@ func (p *pane) selected() []client.Entry {
 	if len(rows) == 0 && p.table.Cursor() >= 0 {
 		rows = []int{p.table.Cursor()}
 	}
-	var out []client.Entry
+	return p.entries(rows)
+}
+
+// entries are those of rows, without the parent.
+func (p *pane) entries(rows []int) []client.Entry {
+	out := make([]client.Entry, 0, len(rows))
 	for _, i := range rows {
-		if i < len(p.rows) && !p.rows[i].parent {
-			out = append(out, p.rows[i].Entry)
+		if i < p.rows.Len() && !p.rows.isParent(i) {
+			out = append(out, *p.rows.at(i))
 		}
 	}
 	return out
 }
 
+// chosen is how many entries [pane.selected] would return at least: 0, 1, or more. It costs little, however many there are.
+func (p *pane) chosen() int {
+	n := p.table.SelectedCount()
+	if n > 2 {
+		return n - 1 // the parent may be one of them
+	}
+	return len(p.selected())
+}
+
 func (p *pane) activate(i int) {
-	switch r := p.rows[i]; {
-	case r.parent:
+	switch e := *p.rows.at(i); {
+	case p.rows.isParent(i):
 		p.goUp()
-	case r.Type == client.Folder:
-		p.goTo(p.join(r.Name))
-	case r.Type == client.Link && !p.local:
-		p.goTo(p.join(r.Name)) // it may be a folder; when it is not, the server says so
+	case e.Type == client.Folder:
+		p.goTo(p.join(e.Name))
+	case e.Type == client.Link && !p.local:
+		p.goTo(p.join(e.Name)) // it may be a folder; when it is not, the server says so
 	default:
-		p.copy([]client.Entry{r.Entry})
+		p.copy([]client.Entry{e})
 	}
 }
 
 func (p *pane) goTo(dir string) {
+	if p.going != nil {
+		p.going(dir)
+	}
 	if p.path != "" {
 		p.past = append(p.past, p.path)
 		p.next = nil
@@ -303,6 +298,9 @@ func (p *pane) travel(from, to []string) (newFrom, newTo []string) {
 		return from, to
 	}
 	dir := from[len(from)-1]
+	if p.going != nil {
+		p.going(dir)
+	}
 	p.open(dir)
 	return from[:len(from)-1], append(to, p.path)
 }
@@ -344,4 +342,34 @@ func (p *pane) join(name string) string {
 		return filepath.Join(p.path, name)
 	}
 	return path.Join(p.path, name)
+}
+
+// typePath gives the path the keyboard, ready to be typed over.
+func (p *pane) typePath() {
+	kit.FocusOn(p.address)
+	p.address.SelectText()
+}
+
+// selection says how much is selected.
+func (p *pane) selection() string {
+	n := p.table.SelectedCount()
+	if n == 0 {
+		return ""
+	}
+	var sum int64
+	n = 0
+	for _, i := range p.table.Selected() {
+		if !p.rows.isParent(i) {
+			n++
+			sum += p.rows.at(i).Size
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d selected", n)
+	if sum > 0 {
+		text += ", " + connlog.Bytes(sum)
+	}
+	return text
 }

@@ -276,7 +276,7 @@ func (w *Window) closing() {
 	}
 }
 
-func (w *Window) dropped(_ fyne.Position, uris []fyne.URI) {
+func (w *Window) dropped(at fyne.Position, uris []fyne.URI) {
 	var paths []string
 	for _, u := range uris {
 		if u.Scheme() == "file" {
@@ -291,7 +291,7 @@ func (w *Window) dropped(_ fyne.Position, uris []fyne.URI) {
 		return
 	}
 	w.show("connect")
-	w.connect.uploadPaths(paths)
+	w.connect.dropPaths(paths, at)
 }
 
 // saveLog asks where and writes the log there. The writing is the application's task: a log can be large and a disk

@@ -71,7 +71,7 @@ func TestTheDrawerFoldsToItsTabsAndOpensForWhatIsAskedOfIt(t *testing.T) {
 func TestTryItConnectsInBothModesAndGivesTheKeyboardToTheFiles(t *testing.T) {
 	w, core, queue := testWindow(t, 1280, 800)
 	w.registry.Run("connect.try")
-	queue.Await(t, "the sample folder", func() bool { return len(w.connect.remote.rows) > 0 })
+	queue.Await(t, "the sample folder", func() bool { return w.connect.remote.rows.Len() > 0 })
 	if w.Canvas().Focused() != fyne.Focusable(w.connect.remote.table) {
 		t.Errorf("the focus is on %T", w.Canvas().Focused())
 	}

@@ -48,10 +48,11 @@ func (l *Layers) CreateRenderer() fyne.WidgetRenderer {
 	}
 }
 
-// floats are the toast and the tooltip of a window or of a dialog.
+// floats are the toast, the tooltip and what is dragged, of a window or of a dialog.
 type floats struct {
 	post     Post
 	toast    *float
+	ghost    *float // what is dragged
 	tip      *float
 	tipOwner fyne.CanvasObject
 	tipTimer *time.Timer
@@ -65,10 +66,10 @@ type floatHost interface{ hosts() *floats }
 func (f *floats) hosts() *floats { return f }
 
 func newFloats(post Post) *floats {
-	return &floats{post: post, toast: newFloat(TextSize, 12, 8), tip: newFloat(CaptionSize, 8, 4)}
+	return &floats{post: post, toast: newFloat(TextSize, 12, 8), ghost: newFloat(CaptionSize, 8, 4), tip: newFloat(CaptionSize, 8, 4)}
 }
 
-func (f *floats) objects() []fyne.CanvasObject { return []fyne.CanvasObject{f.toast, f.tip} }
+func (f *floats) objects() []fyne.CanvasObject { return []fyne.CanvasObject{f.toast, f.ghost, f.tip} }
 
 func (f *floats) stop() {
 	f.stopped = true

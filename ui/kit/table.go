@@ -84,11 +84,16 @@ type Table struct {
 	OnFocus func(focused bool)
 	// OnResized tells that the person changed column widths.
 	OnResized func()
-	// OnDrag and OnDrop follow a drag that began on a selected row, in absolute positions.
+	// OnDrag and OnDrop follow a drag that began on a selected row, in absolute positions. A drag that Escape ends is
+	// dropped without rows.
 	OnDrag func(rows []int, at fyne.Position)
 	OnDrop func(rows []int, at fyne.Position)
 	// Single allows one selected row at most.
 	Single bool
+	// Fold returns a row's text in lower case for typing to find. Nil: the text of TypeColumn.
+	Fold func(row int) string
+	// OnHeaderMenu asks for a menu about the columns, at an absolute position.
+	OnHeaderMenu func(at fyne.Position)
 	// TypeColumn is the column that typing searches; 0 unless told.
 	TypeColumn int
 	// HideHeader leaves the header out. Set it before the table is shown.
@@ -117,6 +122,9 @@ type Table struct {
 	lastDownID string
 	collapse   string // key of the row to be left alone in the selection when the button comes up without a drag
 	dragging   bool
+	dropped    bool // the drag has ended, though the button is down yet
+	drop       int  // the row that takes what is dragged; -1: none
+	editing    *tableEdit
 	armed      string  // key of the row that the second click of a double click went down on
 	travel     float32 // how far the mouse went with its button down
 	dragAt     fyne.Position
@@ -139,7 +147,7 @@ const typeAheadPause = time.Second
 // NewTable returns a table with the given columns and no model yet.
 func NewTable(columns ...Column) *Table {
 	t := &Table{
-		selected: map[string]struct{}{}, cursor: -1, anchor: -1, sortCol: -1, hover: -1,
+		selected: map[string]struct{}{}, cursor: -1, anchor: -1, sortCol: -1, hover: -1, drop: -1,
 		now: time.Now, mods: modifiers, ellipsis: newEllipsisCache(),
 	}
 	t.header = &tableHeader{t: t, grip: -1, over: -1}
@@ -215,6 +223,7 @@ func (t *Table) Refresh() {
 	t.header.Refresh()
 	t.body.update(true)
 	t.updateBar()
+	t.placeEdit()
 	t.BaseWidget.Refresh()
 	if changed && t.OnSelectionChanged != nil {
 		t.OnSelectionChanged()
@@ -503,11 +512,11 @@ func (t *Table) tapped() {
 
 func (t *Table) dragged(ev *fyne.DragEvent) {
 	t.travel += max(ev.Dragged.DX, -ev.Dragged.DX) + max(ev.Dragged.DY, -ev.Dragged.DY)
-	if t.armed != "" && t.travel < 8 { // a hand that shakes
+	if t.travel < dragStart { // a hand that shakes
 		return
 	}
 	t.armed = ""
-	if t.OnDrag == nil || len(t.selected) == 0 {
+	if t.OnDrag == nil || len(t.selected) == 0 || t.dropped {
 		return
 	}
 	t.dragging, t.dragAt = true, ev.AbsolutePosition
@@ -518,7 +527,7 @@ func (t *Table) dragEnd() {
 	if t.dragging && t.OnDrop != nil {
 		t.OnDrop(t.Selected(), t.dragAt)
 	}
-	t.dragging, t.collapse = false, ""
+	t.dragging, t.dropped, t.collapse = false, false, ""
 	t.tapped()
 }
 
@@ -577,6 +586,7 @@ func (t *Table) scrollTo(offset float32) {
 	t.offset = offset
 	t.body.update(false)
 	t.updateBar()
+	t.placeEdit()
 }
 
 func (t *Table) updateBar() {
@@ -610,6 +620,9 @@ func (t *Table) TypedKey(ev *fyne.KeyEvent) {
 	mods := t.mods()
 	if !writes(ev.Name) {
 		t.endWord()
+	}
+	if ev.Name == fyne.KeyEscape && t.cancelDrag() {
+		return
 	}
 	if ev.Name == fyne.KeyF10 && mods&fyne.KeyModifierShift != 0 && t.OnMenu != nil {
 		t.menuAtCursor()
@@ -723,11 +736,18 @@ func (t *Table) TypedRune(r rune) {
 	n := t.length()
 	for i := range n {
 		row := (max(from, 0) + i) % n
-		if strings.HasPrefix(strings.ToLower(t.Cell(row, t.TypeColumn).Text), t.typed) {
+		if strings.HasPrefix(t.folded(row), t.typed) {
 			t.moveCursor(row, 0)
 			return
 		}
 	}
+}
+
+func (t *Table) folded(row int) string {
+	if t.Fold != nil {
+		return t.Fold(row)
+	}
+	return strings.ToLower(t.Cell(row, t.TypeColumn).Text)
 }
 
 // TypedShortcut is called by Fyne for keys with Ctrl, Alt or Super.
@@ -826,13 +846,18 @@ func (r *tableRenderer) Layout(size fyne.Size) {
 	r.t.offset = clamp(r.t.offset, 0, r.t.maxOffset())
 	r.t.body.update(false)
 	r.t.updateBar()
+	r.t.placeEdit()
 }
 
 func (r *tableRenderer) MinSize() fyne.Size { return fyne.NewSize(120, 3*RowHeight) }
 func (r *tableRenderer) Refresh()           { canvas.Refresh(r.t) }
 func (r *tableRenderer) Destroy()           {}
 func (r *tableRenderer) Objects() []fyne.CanvasObject {
-	return []fyne.CanvasObject{r.t.header, r.t.body, r.t.bar}
+	objects := []fyne.CanvasObject{r.t.header, r.t.body, r.t.bar}
+	if r.t.editing != nil {
+		objects = append(objects, r.t.editing.entry)
+	}
+	return objects
 }
 
 func clamp(v, lo, hi float32) float32 { return max(lo, min(v, hi)) }

@@ -243,6 +243,8 @@ func (b *tableBody) paintBack(r *tableRow) {
 	t := b.t
 	var c color.Color = colorTransparent
 	switch {
+	case r.row == t.drop && t.drop >= 0:
+		c = Color(ColorRowSelected)
 	case t.isSelected(r.row) && t.focused:
 		c = Color(ColorRowSelected)
 	case t.isSelected(r.row):
@@ -269,6 +271,13 @@ func (b *tableBody) fill(r *tableRow) (added bool) {
 	for col, c := range r.cells {
 		if col >= len(t.columns) {
 			c.text.Hide()
+			if c.icon != nil {
+				c.icon.Hide()
+			}
+			if c.track != nil {
+				c.track.Hide()
+				c.bar.Hide()
+			}
 			continue
 		}
 		var cell Cell
@@ -441,6 +450,13 @@ func (h *tableHeader) Tapped(ev *fyne.PointEvent) {
 		h.t.SortBy(h.columnAt(ev.Position.X))
 	}
 	FocusOn(h.t)
+}
+
+// TappedSecondary is called by Fyne.
+func (h *tableHeader) TappedSecondary(ev *fyne.PointEvent) {
+	if h.t.OnHeaderMenu != nil {
+		h.t.OnHeaderMenu(ev.AbsolutePosition)
+	}
 }
 
 // Dragged moves a boundary: what one neighbour wins the other loses, so the line stays under the mouse.

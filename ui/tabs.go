@@ -1,0 +1,201 @@
+package ui
+
+import (
+	"fmt"
+
+	"fyne.io/fyne/v2"
+
+	"portside/app"
+	"portside/connlog"
+	"portside/ui/kit"
+)
+
+// tabStrip is the row of site tabs. It is there as soon as there are two.
+type tabStrip struct {
+	row     *fyne.Container
+	outer   *fyne.Container
+	drawn   string // what the row shows
+	current app.TabID
+	kept    map[app.TabID]tabState
+}
+
+// tabState is what the screen keeps of a tab that is not shown.
+type tabState struct {
+	address, user, password string
+	mode                    int
+	local                   string
+	past, next              []string // of the remote pane
+	localPast, localNext    []string
+	cursor                  string
+	linked                  *linkedFolders
+}
+
+func (s *tabStrip) box() fyne.CanvasObject {
+	s.row = kit.HBox(2)
+	s.kept = map[app.TabID]tabState{}
+	s.outer = kit.FixedHeight(kit.PaneBar, kit.Surface(kit.Pad(3, 8, 3, 8, s.row)))
+	s.outer.Hide()
+	return s.outer
+}
+
+// tabTitle is what a tab is called.
+func tabTitle(t app.Tab) string {
+	if t.Target.Host == "" {
+		return "New tab"
+	}
+	return connlog.Printable(shorten(t.Target.Host, 24))
+}
+
+// showTabs brings the row, and what the screen keeps for each tab, in line with the application.
+func (c *connect) showTabs() {
+	s := &c.tabs
+	all, current := c.w.app.Tabs()
+	if s.current != current {
+		c.changeTab(all, current)
+	}
+	drawn := fmt.Sprint(current)
+	for _, t := range all {
+		drawn += fmt.Sprint("|", t.ID, tabTitle(t), t.Phase, t.Busy, t.Asks, t.Failed)
+	}
+	if drawn == s.drawn {
+		return
+	}
+	s.drawn = drawn
+	s.row.RemoveAll()
+	for _, t := range all {
+		b := kit.NewButton(tabTitle(t), func() { c.selectTab(t.ID) })
+		b.Style = kit.Quiet
+		b.Icon = kit.IconServer
+		state := "Not connected"
+		switch {
+		case t.Asks:
+			b.Icon, state = kit.IconWarning, "Asks about a certificate"
+		case t.Busy:
+			b.Icon, state = kit.IconClock, "Busy"
+		case t.Failed:
+			b.Icon, state = kit.IconCross, "Failed"
+		case t.Phase == app.Connected:
+			state = "Connected"
+		case t.Phase == app.Connecting:
+			state = "Connecting"
+		}
+		b.Tip = state
+		b.SetOn(t.ID == current)
+		end := kit.NewIconButton(kit.IconClose, "Close "+tabTitle(t), func() { c.closeTab(t.ID) })
+		end.Style = kit.Quiet
+		s.row.Add(kit.HBox(0, b, end))
+	}
+	plus := kit.NewIconButton(kit.IconPlus, "New tab (Ctrl+N)", c.newTab)
+	plus.Style = kit.Quiet
+	s.row.Add(plus)
+	if len(all) > 1 {
+		s.outer.Show()
+	} else {
+		s.outer.Hide()
+	}
+	c.object.Refresh()
+}
+
+// changeTab puts away what the screen shows of one tab and takes out what it kept of another.
+func (c *connect) changeTab(all []app.Tab, current app.TabID) {
+	s := &c.tabs
+	if s.current != 0 {
+		st := tabState{
+			address: c.address.Text, user: c.user.Text, password: c.password.Text, mode: c.mode.Selected, local: c.local.path,
+			past: c.remote.past, next: c.remote.next, localPast: c.local.past, localNext: c.local.next, linked: c.linked,
+		}
+		if row := c.remote.table.Cursor(); row >= 0 {
+			st.cursor = c.remote.rows.at(row).Name
+		}
+		s.kept[s.current] = st
+	}
+	there := map[app.TabID]bool{}
+	for _, t := range all {
+		there[t.ID] = true
+	}
+	for id := range s.kept {
+		if !there[id] {
+			delete(s.kept, id)
+		}
+	}
+	first := s.current == 0
+	s.current = current
+	if first {
+		return
+	}
+	st, known := s.kept[current]
+	if !known {
+		st.mode, st.local = c.mode.Selected, c.local.path
+	}
+	c.address.SetText(st.address)
+	c.user.SetText(st.user)
+	c.password.SetText(st.password)
+	c.mode.ShowSelected(st.mode)
+	c.linked = st.linked
+	c.noted = kit.Span{}
+	c.remote.past, c.remote.next, c.remote.want = st.past, st.next, st.cursor
+	if known {
+		c.local.past, c.local.next = st.localPast, st.localNext
+	}
+	if st.local != "" && st.local != c.local.path {
+		c.w.app.OpenLocal(st.local)
+	}
+}
+
+func (c *connect) newTab() {
+	c.w.show("connect")
+	c.w.app.NewTab()
+	c.refresh()
+	c.w.focusOn(c.address)
+}
+
+func (c *connect) selectTab(id app.TabID) {
+	c.w.app.SelectTab(id)
+	c.refresh()
+	c.w.refreshStatus()
+	c.focus()
+}
+
+func (c *connect) closeTab(id app.TabID) {
+	c.w.app.CloseTab(id)
+	c.refresh()
+	c.w.refreshStatus()
+	c.focus()
+}
+
+// stepTab goes to the next tab or the one before, round the ends.
+func (c *connect) stepTab(by int) {
+	all, current := c.w.app.Tabs()
+	for i, t := range all {
+		if t.ID == current {
+			c.selectTab(all[(i+by+len(all))%len(all)].ID)
+			return
+		}
+	}
+}
+
+func (c *connect) shiftTab(by int) {
+	all, current := c.w.app.Tabs()
+	for i, t := range all {
+		if t.ID == current {
+			c.w.app.MoveTab(current, i+by)
+		}
+	}
+	c.refresh()
+}
+
+func (c *connect) tabCommands() []kit.Command {
+	on := func() bool { return c.w.screen == "connect" }
+	several := func() bool {
+		all, _ := c.w.app.Tabs()
+		return on() && len(all) > 1
+	}
+	return []kit.Command{
+		{ID: "tab.new", Title: "New tab", Keys: []string{"Ctrl+N"}, Group: "Tabs", Icon: kit.IconPlus, Run: c.newTab},
+		{ID: "tab.close", Title: "Close tab", Keys: []string{"Ctrl+W"}, Group: "Tabs", Enabled: several, Run: func() { c.closeTab(c.tabs.current) }},
+		{ID: "tab.next", Title: "Next tab", Keys: []string{"Alt+PgDn"}, Group: "Tabs", Enabled: several, Run: func() { c.stepTab(1) }},
+		{ID: "tab.previous", Title: "Previous tab", Keys: []string{"Alt+PgUp"}, Group: "Tabs", Enabled: several, Run: func() { c.stepTab(-1) }},
+		{ID: "tab.left", Title: "Move tab left", Keys: []string{"Alt+Shift+PgUp"}, Group: "Tabs", Enabled: several, Run: func() { c.shiftTab(-1) }},
+		{ID: "tab.right", Title: "Move tab right", Keys: []string{"Alt+Shift+PgDn"}, Group: "Tabs", Enabled: several, Run: func() { c.shiftTab(1) }},
+	}
+}
