@@ -38,10 +38,12 @@ type App struct {
 	notices  []Notice
 	nextID   uint64
 
-	share *share
-	tabs  *tabs
-	queue *transfers
-	local local
+	share  *share
+	tabs   *tabs
+	queue  *transfers
+	local  local
+	edits  edits
+	search search
 
 	book      *siteBook
 	safe      *safe

@@ -44,6 +44,9 @@ func tree(t *testing.T, dir string) string {
 	t.Helper()
 	var out []string
 	err := filepath.Walk(dir, func(name string, _ os.FileInfo, err error) error {
+		if os.IsNotExist(err) {
+			return nil // it goes away just now
+		}
 		if rel, _ := filepath.Rel(dir, name); rel != "." {
 			out = append(out, filepath.ToSlash(rel))
 		}

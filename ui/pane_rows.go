@@ -2,10 +2,10 @@ package ui
 
 import (
 	"cmp"
-	"path"
 	"slices"
 	"strings"
 
+	"portside/app"
 	"portside/client"
 )
 
@@ -25,6 +25,7 @@ const (
 type listing struct {
 	entries []client.Entry // the application's, not to be changed
 	fold    []string       // their names for comparing
+	rank    []int32        // their places by name, made when another column is sorted by
 	parent  bool           // the first row is the folder above
 	view    []int32        // the numbers of the entries shown, in order
 
@@ -103,7 +104,7 @@ func (l *listing) set(entries []client.Entry, parent, more bool) {
 	n := len(l.entries)
 	more = more && n > 0 && len(entries) >= n && l.marks == nil &&
 		entries[0].Name == l.entries[0].Name && entries[n-1].Name == l.entries[n-1].Name
-	l.entries, l.parent = entries, parent
+	l.entries, l.parent, l.rank = entries, parent, nil
 	if !more {
 		n = 0
 		l.fold = make([]string, 0, len(entries))
@@ -130,7 +131,10 @@ func (l *listing) arrange() {
 
 // shown returns the numbers of the entries from number n on that are to be seen, and counts them.
 func (l *listing) shown(n int) []int32 {
-	match := matcher(l.filter)
+	var match func(string) bool
+	if strings.TrimSpace(l.filter) != "" {
+		match = app.NameMatcher(l.filter)
+	}
 	view := make([]int32, 0, len(l.entries)-n)
 	for i := n; i < len(l.entries); i++ {
 		e := &l.entries[i]
@@ -151,23 +155,6 @@ func (l *listing) shown(n int) []int32 {
 		view = append(view, int32(i))
 	}
 	return view
-}
-
-// matcher reads a filter: a part of the name, or a pattern with * and ? for the whole name; capitals don't matter.
-// Nil: everything passes.
-func matcher(filter string) func(folded string) bool {
-	filter = strings.ToLower(strings.TrimSpace(filter))
-	if filter == "" {
-		return nil
-	}
-	if strings.ContainsAny(filter, "*?") {
-		pattern := strings.NewReplacer(`\`, `\\`, "[", `\[`).Replace(filter)
-		return func(name string) bool {
-			ok, err := path.Match(pattern, name)
-			return ok && err == nil
-		}
-	}
-	return func(name string) bool { return strings.Contains(name, filter) }
 }
 
 // compare returns the order of two entries by number: folders before files, then the chosen column, then the name.
@@ -192,7 +179,11 @@ func (l *listing) compare() func(a, b int32) int {
 		if column != nil {
 			c = column(a, b)
 		}
-		if c == 0 {
+		switch {
+		case c != 0:
+		case l.rank != nil:
+			c = cmp.Compare(l.rank[a], l.rank[b])
+		default:
 			c = l.byName(a, b)
 		}
 		if l.desc {
@@ -214,6 +205,7 @@ func (l *listing) byName(a, b int32) int {
 
 func (l *listing) sort(view []int32) {
 	if l.by != byName {
+		l.makeRank()
 		slices.SortFunc(view, l.compare())
 		return
 	}
@@ -236,6 +228,22 @@ func (l *listing) sort(view []int32) {
 	}
 	slices.SortFunc(view[:n], turn)
 	slices.SortFunc(view[n:], turn)
+}
+
+// makeRank sorts all entries by name once, so that what is equal in another column costs no look at the names.
+func (l *listing) makeRank() {
+	if l.rank != nil {
+		return
+	}
+	all := make([]int32, len(l.entries))
+	for i := range all {
+		all[i] = int32(i)
+	}
+	slices.SortFunc(all, l.byName)
+	l.rank = make([]int32, len(all))
+	for place, i := range all {
+		l.rank[i] = int32(place)
+	}
 }
 
 // merge joins two sorted views.
