@@ -56,6 +56,8 @@ type connect struct {
 	compared comparing
 	linked   *linkedFolders
 	tabs     tabStrip
+	search   *searchPanel
+	edits    *editList
 
 	question  *app.CertificateQuestion
 	asked     *kit.Dialog
@@ -149,6 +151,7 @@ func newConnect(w *Window) *connect {
 	c.lineBox = kit.Pad(2, 8, 2, 10, kit.HBox(kit.Gap, kit.Grow(kit.Pad(4, 0, 4, 0, c.line)), container.NewCenter(c.examine), container.NewCenter(c.cancel)))
 
 	c.transfers = newTransferList(w)
+	c.search, c.edits = newSearchPanel(c), newEditList(c)
 	c.drawer = channels.NewDrawer(channels.Options{
 		Side: connlog.Client, Log: w.app.Log, Post: w.post, Actions: c.actions, Save: w.saveLog, Compare: w.compareLogs,
 		Fold: func() { c.split.Toggle() }, Unfold: func() { c.split.SetFolded(false) },
@@ -340,6 +343,8 @@ func (c *connect) refresh() {
 	c.local.show(l.Folder, c.typing(c.local))
 	c.remote.show(r.Folder, c.typing(c.remote))
 	c.callWatched()
+	c.search.refresh()
+	c.edits.refresh()
 	c.remoteEmpty(r)
 	if c.welcome && r.Phase == app.Connected && r.Folder.Path != "" {
 		c.welcome = false
@@ -477,7 +482,7 @@ func (c *connect) commands() []kit.Command {
 		{ID: "pane.forward", Title: "Forward", Keys: []string{"Alt+Right"}, Group: "Files", Enabled: on, Run: func() { c.active.goForward() }},
 		{ID: "drawer.find", Title: "Find in channels", Keys: []string{"F3"}, Group: "View", Enabled: on, Run: c.find},
 		{ID: "drawer.fold", Title: "Fold or open the drawer", Keys: []string{"Ctrl+J"}, Group: "View", Enabled: on, Run: c.split.Toggle},
-	}, c.transfers.commands(), c.fileCommands(), c.tabCommands(), c.compareCommands())
+	}, c.transfers.commands(), c.fileCommands(), c.tabCommands(), c.compareCommands(), c.editCommands(), c.searchCommands())
 }
 
 // toAddress gives the keyboard to the address bar, ready to be typed over.
@@ -493,14 +498,14 @@ func (c *connect) find() {
 }
 
 func (c *connect) menu(at fyne.Position) {
-	kit.ShowMenu(c.active.table, c.w.registry.Menu("pane.copy", "-", "pane.cut", "pane.take", "pane.paste", "-",
+	kit.ShowMenu(c.active.table, c.w.registry.Menu("pane.copy", "pane.edit", "-", "pane.cut", "pane.take", "pane.paste", "-",
 		"pane.rename", "pane.delete", "pane.rights", "pane.url", "-", "pane.folder", "pane.refresh", "pane.filter", "pane.hidden", "-", "pane.properties"), at)
 }
 
 // moreMenu offers what is seldom needed, for the active pane.
 func (c *connect) moreMenu(at fyne.Position) {
 	kit.ShowMenu(c.active.table, c.w.registry.Menu("pane.filter", "pane.hidden", "pane.columns", "-",
-		"compare.size", "compare.time", "compare.different", "compare.linked", "-", "pane.raw"), at)
+		"compare.size", "compare.time", "compare.different", "compare.linked", "-", "search.open", "edit.list", "pane.raw"), at)
 }
 
 func (c *connect) newFolder() {
@@ -667,6 +672,9 @@ func (c *connect) status() (left, right []string) {
 	if text := c.active.selection(); text != "" {
 		left = append(left, text)
 	} else if text := c.active.summary(); text != "" {
+		left = append(left, text)
+	}
+	if text := c.edits.status(); text != "" {
 		left = append(left, text)
 	}
 	return left, c.transfers.status()

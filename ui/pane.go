@@ -32,6 +32,7 @@ type pane struct {
 	object  fyne.CanvasObject
 	bar     *fyne.Container
 	address *kit.Entry
+	crumbs  *crumbBar
 	back    *kit.Button
 	forward *kit.Button
 	up      *kit.Button
@@ -97,7 +98,7 @@ func newPane(title string, local bool, extra ...fyne.CanvasObject) *pane {
 	p.makeFilter()
 
 	bar := append([]fyne.CanvasObject{
-		kit.FixedWidth(54, caption(title)), p.back, p.forward, p.up, kit.Grow(p.address), refresh,
+		kit.FixedWidth(54, caption(title)), p.back, p.forward, p.up, kit.Grow(p.makeCrumbs()), refresh,
 	}, extra...)
 	p.bar = kit.HBox(2, bar...)
 	top := kit.FixedHeight(kit.PaneBar, kit.Surface(kit.Pad(3, 8, 3, 10, p.bar)))
@@ -126,6 +127,9 @@ func (p *pane) show(f app.Folder, typing bool) {
 	if other {
 		p.rows.filter = ""
 		p.showFilter(false)
+	}
+	if other {
+		p.crumbs.show(f.Path, p.local)
 	}
 	p.rows.set(f.Entries, f.Path != "" && p.parent(f.Path) != f.Path, more)
 	if p.changed != nil {
@@ -342,12 +346,6 @@ func (p *pane) join(name string) string {
 		return filepath.Join(p.path, name)
 	}
 	return path.Join(p.path, name)
-}
-
-// typePath gives the path the keyboard, ready to be typed over.
-func (p *pane) typePath() {
-	kit.FocusOn(p.address)
-	p.address.SelectText()
 }
 
 // selection says how much is selected.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -46,7 +47,8 @@ type Window struct {
 	screen string
 	asked  *kit.Dialog // whether to quit
 	asker  *asker
-	colors map[string]string // the theme in which each screen was shown last
+	opener func(*url.URL) error // opens a file with the system's program
+	colors map[string]string    // the theme in which each screen was shown last
 
 	connect  *connect
 	share    *share
@@ -70,7 +72,7 @@ type screen interface {
 // New returns Portside's window over core, not yet shown. Close it after its loop has ended.
 func New(driver fyne.App, core *app.App, o Options) *Window {
 	ctx, stop := context.WithCancel(context.Background())
-	w := &Window{app: core, driver: driver, post: o.Post, stop: stop, registry: kit.NewRegistry(), colors: map[string]string{}}
+	w := &Window{app: core, driver: driver, post: o.Post, stop: stop, registry: kit.NewRegistry(), opener: driver.OpenURL, colors: map[string]string{}}
 	driver.Settings().SetTheme(kit.NewTheme(w.variant))
 	w.Window = driver.NewWindow("Portside")
 	w.SetMaster()
@@ -264,7 +266,15 @@ func (w *Window) closing() {
 	quit := func() { w.driver.Quit() }
 	people := len(w.app.Share().Sessions)
 	moving := w.app.TransfersRunning()
+	unsaved := 0
+	for _, e := range w.app.Edits() {
+		if e.Unsaved() {
+			unsaved++
+		}
+	}
 	switch {
+	case unsaved > 0:
+		w.asked = kit.Confirm(w, "Quit Portside?", capital(count(unsaved, "open file has", "open files have"))+" changes that are not on the server. They stay on this computer, but are not uploaded any more.", "Quit", true, quit)
 	case moving > 0:
 		w.asked = kit.Confirm(w, "Quit Portside?", capital(count(moving, "transfer is", "transfers are"))+" left. Quitting stops them; the next time they can go on where they stopped.", "Quit", true, quit)
 	case people > 0:
