@@ -103,8 +103,6 @@ type ConnectSettings struct {
 	// LocalPane and RemotePane are the panes' columns.
 	LocalPane  PaneSettings `json:"localPane,omitzero"`
 	RemotePane PaneSettings `json:"remotePane,omitzero"`
-	// Editor is the program that opens remote files, with arguments; empty: the system's choice.
-	Editor string `json:"editor,omitempty"`
 }
 
 // PaneSettings is how a pane looks.

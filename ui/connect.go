@@ -138,7 +138,7 @@ func newConnect(w *Window) *connect {
 			})
 		}
 		p.going = func(dir string) { c.follow(p, dir) }
-		p.changed = c.compareAgain
+		p.changed, p.arranged = c.compareAgain, w.refreshStatus
 	}
 	c.local.restoreColumns(set.LocalPane)
 	c.remote.restoreColumns(set.RemotePane)

@@ -18,16 +18,17 @@ import (
 type pane struct {
 	title string
 	// open lists a folder; copy moves entries to the other side; menu shows the context menu.
-	open    func(dir string)
-	copy    func([]client.Entry)
-	menu    func(at fyne.Position)
-	focused func()
-	tab     func()
-	key     func(*fyne.KeyEvent) bool
-	local   bool
-	going   func(dir string)       // told before another folder is opened by the person
-	changed func()                 // told when another listing is there, before it is drawn
-	cutOut  func(name string) bool // says which entries were cut
+	open     func(dir string)
+	copy     func([]client.Entry)
+	menu     func(at fyne.Position)
+	focused  func()
+	tab      func()
+	key      func(*fyne.KeyEvent) bool
+	local    bool
+	going    func(dir string)       // told before another folder is opened by the person
+	changed  func()                 // told when another listing is there, before it is drawn
+	arranged func()                 // told when other entries are shown
+	cutOut   func(name string) bool // says which entries were cut
 
 	object  fyne.CanvasObject
 	bar     *fyne.Container
@@ -180,6 +181,9 @@ func (p *pane) arrange() {
 	p.rows.arrange()
 	p.table.Refresh()
 	p.countFiltered()
+	if p.arranged != nil {
+		p.arranged()
+	}
 }
 
 func (p *pane) cell(i, col int) kit.Cell {

@@ -227,6 +227,9 @@ func (s *searchPanel) refresh() {
 	if s.state.Stamp != s.shown {
 		s.shown = s.state.Stamp
 		s.table.Refresh()
+		if s.table.Cursor() < 0 && len(s.state.Hits) > 0 {
+			s.table.SetCursor(0)
+		}
 		s.buttons()
 	}
 	if s.state.Stamp == 0 {
