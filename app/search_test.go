@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
-
 )
 
 func FuzzNamesFitPatternsAsPathMatchHasIt(f *testing.F) {

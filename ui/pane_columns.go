@@ -16,7 +16,7 @@ const columnCompared = "compared"
 func paneColumns() []kit.Column {
 	return []kit.Column{
 		{ID: string(byName), Title: "Name", Flex: true, Min: 120, Sortable: true},
-		{ID: columnCompared, Title: "Compared", Width: 76},
+		{ID: columnCompared, Title: "Compared", Width: 76, Min: 70},
 		{ID: string(bySize), Title: "Size", Width: 80, Align: fyne.TextAlignTrailing, Sortable: true},
 		{ID: string(byTime), Title: "Modified", Width: 126, Sortable: true},
 		{ID: string(byRights), Title: "Rights", Width: 84, Sortable: true},
