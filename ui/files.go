@@ -221,11 +221,11 @@ func (c *connect) drag(p *pane, rows []int, at fyne.Position) {
 // folder's, or -1 for the one that the pane shows.
 func (c *connect) dropTarget(from *pane, rows []int, at fyne.Position) (to *pane, dir string, row int) {
 	for _, p := range []*pane{c.local, c.remote} {
-		over, inside := p.table.RowAt(at)
-		if !inside || p.path == "" || !c.usable(p) {
+		over, _ := p.table.RowAt(at)
+		if over < 0 || p.path == "" || !c.usable(p) {
 			continue
 		}
-		if over >= 0 && p.rows.at(over).Type == client.Folder {
+		if over < p.rows.Len() && p.rows.at(over).Type == client.Folder {
 			for _, r := range rows {
 				if p == from && r == over {
 					return nil, "", -1

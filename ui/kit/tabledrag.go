@@ -8,22 +8,6 @@ import (
 // dragStart is how far the mouse goes with its button down before that is a drag.
 const dragStart float32 = 8
 
-// RowAt says whether an absolute position lies on the table's rows or the empty room below them, and on which row: -1 for
-// none.
-func (t *Table) RowAt(at fyne.Position) (row int, inside bool) {
-	c := canvasOf(t)
-	if c == nil || !t.Visible() {
-		return -1, false
-	}
-	pos := fyne.CurrentApp().Driver().AbsolutePositionForObject(t.body)
-	size := t.body.Size()
-	x, y := at.X-pos.X, at.Y-pos.Y
-	if x < 0 || y < 0 || x >= size.Width || y >= size.Height {
-		return -1, false
-	}
-	return t.rowAt(y), true
-}
-
 // MarkDrop shows a row as the one that takes what is dragged; -1: none.
 func (t *Table) MarkDrop(row int) {
 	if row == t.drop {
