@@ -142,6 +142,12 @@ func (p *planner) there(rel string, source bool) (map[string]client.Entry, error
 	if err != nil {
 		return nil, err
 	}
+	if rel == "" && len(entries) == 0 {
+		// Some servers list a folder that they don't have as an empty one: then everything would seem to be too much.
+		if err := p.isThere(); err != nil {
+			return nil, err
+		}
+	}
 	out := map[string]client.Entry{}
 	for _, e := range entries {
 		at := path.Join(rel, e.Name)
@@ -158,6 +164,21 @@ func (p *planner) there(rel string, source bool) (map[string]client.Entry, error
 		out[e.Name] = e
 	}
 	return out, nil
+}
+
+// isThere asks with CWD for the remote folder, and goes back.
+func (p *planner) isThere() error {
+	if p.plan.Remote == "" {
+		return nil
+	}
+	home, err := p.s.CurrentDir(p.ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.s.ChangeDir(p.ctx, p.plan.Remote); err != nil {
+		return err
+	}
+	return p.s.ChangeDir(p.ctx, home)
 }
 
 // folder compares a folder; exists: the destination has it.

@@ -102,3 +102,16 @@ func TestNothingIsDeletedWhenTheSourceCantBeRead(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// Some servers list a folder that they don't have as an empty one, which must not pass for a source of nothing.
+func TestASourceThatIsListedAsEmptyMustBeThere(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "empty"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "extra"), "x")
+	o := options(serve(t, root, nil), 1)
+	if p := plan(t, o, transfer.Mirror{Local: dir, Remote: "/empty", Delete: true}); p.Deletes() != 1 {
+		t.Errorf("%+v", p)
+	}
+}

@@ -1,0 +1,167 @@
+//go:build linux
+
+package interop
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"portside/client"
+	queue "portside/client/transfer"
+	"portside/connlog"
+	"portside/e2e/peers"
+)
+
+// signIn are the options for a session with a peer.
+func signIn(s *peers.Server, rec connlog.Recorder) client.Options {
+	return client.Options{Mode: client.ModePassive, Recorder: rec, Target: client.Target{Host: s.Host, Port: s.Port, TLS: client.TLSNone, User: s.User, Password: s.Password}}
+}
+
+func peerQueue(t *testing.T, dial func(context.Context) (*client.Session, error), segments int, items ...queue.Item) queue.QueueSnapshot {
+	t.Helper()
+	q, err := queue.OpenQueue(queue.QueueOptions{File: filepath.Join(t.TempDir(), "queue.db"),
+		Dial: func(ctx context.Context, _ queue.Site) (*client.Session, error) { return dial(ctx) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	if _, err := q.Add(queue.Batch{Site: queue.Site{URL: "ftp://peer/"}, Segments: segments}, queue.Orders(items...)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	if err := q.Wait(ctx); err != nil {
+		t.Fatalf("%v: %+v", err, q.Snapshot())
+	}
+	failed, err := q.List(queue.Failed, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range failed {
+		t.Errorf("%s %s: %s", f.Direction, f.Remote, f.Err)
+	}
+	return q.Snapshot()
+}
+
+func TestTheQueueMovesATreeBothWaysWithEveryServer(t *testing.T) {
+	for _, kind := range peers.Kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			s := peers.ForTest(t, peers.Config{Kind: kind})
+			src := makeTree(t, t.TempDir(), "tree")
+			down := filepath.Join(t.TempDir(), "got")
+			dial := func(ctx context.Context) (*client.Session, error) { return client.Dial(ctx, signIn(s, nil)) }
+			remote := path.Join(s.Base, "tree")
+			peerQueue(t, dial, 1, queue.Item{Direction: queue.Upload, Local: src, Remote: remote})
+			peerQueue(t, dial, 2, queue.Item{Local: down, Remote: remote})
+			if want, got := hashes(t, src), hashes(t, down); !maps.Equal(want, got) {
+				t.Errorf("%v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestAServerThatIsKilledUnderWayCostsNoFile(t *testing.T) {
+	for _, kind := range []peers.Kind{peers.Vsftpd, peers.PureFTPd, peers.Pyftpdlib} {
+		for _, d := range []queue.Direction{queue.Download, queue.Upload} {
+			t.Run(string(kind)+" "+d.String(), func(t *testing.T) {
+				t.Parallel()
+				c := peers.Config{Kind: kind, Root: t.TempDir()}
+				s := peers.ForTest(t, c)
+				c.Port = s.Port
+				served := filepath.Join(s.Root, "tree")
+				local := filepath.Join(t.TempDir(), "tree")
+				from, to := served, local
+				if d == queue.Upload {
+					from, to = local, served
+				}
+				makeTree(t, filepath.Dir(from), "tree")
+				_ = os.Chmod(from, 0o777)
+				killed := make(chan struct{}, 1)
+				rec := connlog.RecorderFunc(func(r connlog.Record) {
+					if r.Event == connlog.DataOpened {
+						select {
+						case killed <- struct{}{}:
+						default:
+						}
+					}
+				})
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					<-killed
+					s.Close()
+					time.Sleep(300 * time.Millisecond) // the port must be free
+					again, err := peers.Start(context.Background(), c)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					t.Cleanup(func() { again.Close() })
+				}()
+				dial := func(ctx context.Context) (*client.Session, error) { return client.Dial(ctx, signIn(s, rec)) }
+				peerQueue(t, dial, 1, queue.Item{Direction: d, Local: local, Remote: path.Join(s.Base, "tree")})
+				<-done
+				if want, got := hashes(t, from), hashes(t, to); !maps.Equal(want, got) {
+					t.Errorf("%v, want %v", got, want)
+				}
+			})
+		}
+	}
+}
+
+func TestAFolderIsMirroredWithEveryServer(t *testing.T) {
+	for _, kind := range peers.Kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			s := peers.ForTest(t, peers.Config{Kind: kind})
+			src := makeTree(t, t.TempDir(), "tree")
+			back := filepath.Join(t.TempDir(), "back")
+			dial := func(ctx context.Context) (*client.Session, error) { return client.Dial(ctx, signIn(s, nil)) }
+			run := func(m queue.Mirror) *queue.Plan {
+				t.Helper()
+				session, err := dial(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer session.Close()
+				p, err := queue.PlanMirror(t.Context(), session, m, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := p.Run(t.Context(), queue.Options{Dial: dial, Parallel: 3}, nil)
+				for _, f := range r.Failures {
+					t.Error(f)
+				}
+				if r.Err != nil {
+					t.Fatal(r.Err)
+				}
+				return p
+			}
+			remote := path.Join(s.Base, "tree")
+			up := queue.Mirror{Direction: queue.Upload, Local: src, Remote: remote, Delete: true}
+			run(up)
+			run(queue.Mirror{Local: back, Remote: remote, Delete: true})
+			if want, got := hashes(t, src), hashes(t, back); !maps.Equal(want, got) {
+				t.Errorf("%v, want %v", got, want)
+			}
+			if err := os.RemoveAll(filepath.Join(src, "sub")); err != nil {
+				t.Fatal(err)
+			}
+			if p := run(up); p.Copies() != 0 || p.Deletes() == 0 {
+				t.Errorf("%d copies, %d deletes", p.Copies(), p.Deletes())
+			}
+			if p := run(queue.Mirror{Local: back, Remote: remote, Delete: true}); p.Copies() != 0 {
+				t.Errorf("%+v", p.Changes)
+			}
+			if want, got := hashes(t, src), hashes(t, back); !maps.Equal(want, got) {
+				t.Errorf("%v, want %v", got, want)
+			}
+		})
+	}
+}
