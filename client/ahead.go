@@ -171,8 +171,8 @@ func (s *Session) earlyRequest(command string) (*early, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.record(connlog.Record{Event: connlog.ActiveRequested, Command: lines[0]}) // before anybody can come: that changes its ends
 	d.serve(ln, d.accept+s.ctl.final)
-	d.record(connlog.Record{Event: connlog.ActiveRequested, Command: lines[0]})
 	return &early{mode: ModeActive, line: lines[0], command: command, d: d, answer: make(chan answer, 1)}, nil
 }
 

@@ -610,7 +610,8 @@ func (d *dataConn) conn() net.Conn {
 func (d *dataConn) ReadFrom(r io.Reader) (int64, error) {
 	err := d.ready(d.s.ctl.op)
 	if err == nil {
-		stop := context.AfterFunc(d.s.ctl.op, func() { d.stop(context.Cause(d.s.ctl.op)) })
+		op := d.s.ctl.op // the next operation's context is another
+		stop := context.AfterFunc(op, func() { d.stop(context.Cause(op)) })
 		if src, ok := r.(source); ok {
 			r = src.Reader // as the caller gave it
 		}

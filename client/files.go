@@ -143,7 +143,8 @@ func (s *Session) retrieve(command, path string, offset int64, read func(*dataCo
 			return err
 		}
 		d = s.ctl.data
-		stop := context.AfterFunc(s.ctl.op, func() { d.stop(context.Cause(s.ctl.op)) })
+		op := s.ctl.op // the next operation's context is another
+		stop := context.AfterFunc(op, func() { d.stop(context.Cause(op)) })
 		defer stop()
 		if err = d.ready(s.ctl.op); err == nil {
 			err = read(d)
