@@ -168,7 +168,7 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the transfer queue %s can't be opened: %w", o.File, err)
 	}
-	q := &Queue{o: o, st: st, asking: make(chan struct{}, 1), down: NewLimit(0), up: NewLimit(0),
+	q := &Queue{o: o, st: st, paused: true, asking: make(chan struct{}, 1), down: NewLimit(0), up: NewLimit(0),
 		sites: map[uint32]Site{}, lanes: map[uint32]*lane{}, batches: map[uint64]*batchRecord{}, roots: map[uint64]*openRoot{}, removed: map[uint64]bool{}}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	st.ready = func(err error) {
@@ -186,7 +186,9 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 		return nil, fmt.Errorf("the transfer queue %s can't be read: %w", o.File, err)
 	}
 	c := st.counts()
+	q.mu.Lock()
 	q.paused = c.Items[Waiting]+c.Items[Paused] > 0
+	q.mu.Unlock()
 	return q, nil
 }
 
