@@ -349,6 +349,9 @@ func (c *connect) refresh() {
 	if c.welcome && r.Phase == app.Connected && r.Folder.Path != "" {
 		c.welcome = false
 		c.w.focusOn(c.remote.table)
+		if s, _, _ := c.w.app.ConnectedSite(); s != nil && s.Linked && c.linked == nil {
+			c.link(c.local.path, c.remote.path)
+		}
 	}
 	switch {
 	case r.Phase != app.Connected:

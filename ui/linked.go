@@ -63,7 +63,12 @@ func (c *connect) toggleLink() {
 		c.unlink("Linked browsing has ended.")
 		return
 	}
-	c.linked = &linkedFolders{local: c.local.path, remote: c.remote.path}
+	c.link(c.local.path, c.remote.path)
+}
+
+// link begins linked browsing below two folders.
+func (c *connect) link(local, remote string) {
+	c.linked = &linkedFolders{local: local, remote: remote}
 	c.note("Linked browsing: what you open on one side below these folders is opened on the other side, too.", kit.ColorMuted)
 }
 

@@ -2,7 +2,6 @@ package ui
 
 import (
 	"path"
-	"strings"
 
 	"fyne.io/fyne/v2"
 
@@ -147,15 +146,20 @@ func (c *connect) openRecent(url string) {
 
 // openBookmark goes to a pair of folders.
 func (c *connect) openBookmark(b sites.Bookmark) {
+	c.linked = nil // it held for the folders that are left now
+	local, remote := c.local.path, c.remote.path
 	if b.Local != "" {
+		if full, err := kit.ExpandPath(b.Local, local); err == nil {
+			local = full
+		}
 		c.w.app.OpenLocal(b.Local)
 	}
 	if b.Remote != "" {
-		dir := b.Remote
-		if !strings.HasPrefix(dir, "/") {
-			dir = path.Join("/", dir)
-		}
-		c.w.app.OpenRemote(dir)
+		remote = path.Join("/", b.Remote)
+		c.w.app.OpenRemote(remote)
+	}
+	if b.Linked {
+		c.link(local, remote)
 	}
 }
 

@@ -388,3 +388,29 @@ func TestTheMenuOfTheAddressBarListsRecentOnesAndSites(t *testing.T) {
 		t.Error("it connects before there is a password")
 	}
 }
+
+func TestASiteAndABookmarkWithLinkedBrowsingBeginIt(t *testing.T) {
+	w, core, queue, local, _ := onServer(t, func(local, remote string) {
+		put(t, filepath.Join(local, "in/x"), "1")
+		put(t, filepath.Join(remote, "in/x"), "1")
+	})
+	c := w.connect
+	target := core.Remote().Target
+	site := sites.Site{
+		Host: target.Host, Port: target.Port, TLS: target.TLS, Login: sites.LoginAnonymous, LocalFolder: local, Linked: true,
+		Bookmarks: []sites.Bookmark{{Name: "in", Local: filepath.Join(local, "in"), Remote: "/in", Linked: true}},
+	}
+	node := sites.NewNode("here", &site)
+	if err := core.ChangeSites(func(b *sites.Book) error { return b.Add("", 0, node) }); err != nil {
+		t.Fatal(err)
+	}
+	id := node.ID
+	c.connectSite(id)
+	queue.Await(t, "the site's folders are linked", func() bool { return c.linked != nil && c.remote.path == "/" && core.Remote().Doing == "" })
+	c.remote.goTo("/in")
+	queue.Await(t, "this computer follows", func() bool { return c.local.path == filepath.Join(local, "in") })
+	c.openBookmark(site.Bookmarks[0])
+	if l := c.linked; l == nil || l.remote != "/in" || l.local != filepath.Join(local, "in") {
+		t.Errorf("the bookmark's folders are linked as %+v", l)
+	}
+}
