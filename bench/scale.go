@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -63,8 +64,12 @@ func scale(ctx context.Context, out io.Writer, o options, work string) error {
 					if m.more {
 						ratio = 1 / ratio
 					}
-					fmt.Fprintf(out, "%-44s %-10s %10.2f %-9s %6.2f %4.0f%%  %s\n", m.name, s.name, middle(values[i]), m.unit, ratio, 100*width(values[i]),
-						verdict(ratio >= 0.995))
+					shown := fmt.Sprintf("%.2f", ratio)
+					if math.IsNaN(ratio) || math.IsInf(ratio, 0) { // against 0: too little memory to be measured
+						shown = "–"
+					}
+					fmt.Fprintf(out, "%-44s %-10s %10.2f %-9s %6s %4.0f%%  %s\n", m.name, s.name, middle(values[i]), m.unit, shown, 100*width(values[i]),
+						verdict(shown == "–" || ratio >= 0.995))
 				}
 			}
 		}
