@@ -68,9 +68,8 @@ func TestAFileThatChangesUnderWayIsNeverMixed(t *testing.T) {
 			q.SetSpeed(2<<20, 2<<20)
 			add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil))}, transfer.Item{Direction: d, Local: filepath.Join(dir, "f"), Remote: "/f"})
 			until(t, q, func(s transfer.QueueSnapshot) bool { return len(s.Current) == 1 && s.Current[0].Moved > 1<<20 })
-			var want []byte
 			// In the same length, and in the same file.
-			want = bytes.Repeat([]byte("new!"), 3<<18)
+			want := bytes.Repeat([]byte("new!"), 3<<18)
 			f, err := os.OpenFile(filepath.Join(from, "f"), os.O_WRONLY, 0)
 			if err != nil {
 				t.Fatal(err)

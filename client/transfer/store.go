@@ -108,7 +108,6 @@ var (
 	bucketMeta    = []byte("meta")
 	bucketOrder   = [states][]byte{[]byte("waiting"), []byte("active"), []byte("paused"), []byte("failed"), []byte("done")}
 	keyTotals     = []byte("totals")
-	keyPaused     = []byte("paused")
 )
 
 // totals are how many items there are, kept with them in one transaction.
