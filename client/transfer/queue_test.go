@@ -210,7 +210,8 @@ func TestNothingIsLostOrDoneTwiceWhenTheProgramIsKilled(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- c.Wait() }()
 		var err error
-		kill := time.NewTimer(time.Duration(40+run*17%90) * time.Millisecond)
+		// Later and later, so that the program gets somewhere on a slow machine, too.
+		kill := time.NewTimer(time.Duration(40+run*17%90+run*run/4) * time.Millisecond)
 		select {
 		case err = <-ended:
 		case <-kill.C:
