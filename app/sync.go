@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"portside/client"
 	"portside/client/transfer"
+	"portside/connlog"
 )
 
 // SyncPhase is how far a synchronization has come.
@@ -38,6 +40,8 @@ type syncing struct {
 	ref    string
 	round  int // grows with each comparison: an older one's outcome is dropped
 	cancel context.CancelFunc
+
+	deleting atomic.Int64 // plans that are at their last step
 }
 
 // Sync returns how far the synchronization is.
@@ -94,7 +98,8 @@ func (a *App) CompareFolders(m transfer.Mirror) {
 	}
 }
 
-// CancelSync ends a comparison, or the deleting and making of folders, and forgets the plan.
+// CancelSync ends a comparison, or the making of folders, and forgets the plan. What is in the transfer queue stays there; to
+// keep all that would be deleted after it, take something of it out of the queue.
 func (a *App) CancelSync() {
 	y := &a.sync
 	y.mu.Lock()
@@ -108,8 +113,10 @@ func (a *App) CancelSync() {
 	a.changed()
 }
 
-// RunSync does what the plan says: makes room and folders, puts the files into the transfer queue, and deletes at the end
-// of its own steps what the source does not have.
+// RunSync does what the plan says: makes room and folders, puts the files into the transfer queue, and deletes what the
+// source does not have once all of them are copied. When one of them is not, nothing is deleted: it may be all that is left
+// of something. A notice says how it ended, as the screen may show something else by then. What was not deleted when the
+// application ends stays.
 func (a *App) RunSync() {
 	y := &a.sync
 	ctx, cancel := context.WithCancel(a.ctx)
@@ -119,51 +126,142 @@ func (a *App) RunSync() {
 		cancel()
 		return
 	}
-	plan, opts, ref, round := y.state.Plan, y.opts, y.ref, y.round
+	r := &syncRun{app: a, plan: y.state.Plan, opts: y.opts, ref: y.ref, round: y.round, queued: make(chan struct{})}
 	y.state.Phase, y.cancel = SyncRunning, cancel
 	y.mu.Unlock()
 	a.changed()
 	ok := a.run(func(context.Context) {
 		defer cancel()
-		failures, err := a.runSync(ctx, plan, opts, ref)
-		y.mu.Lock()
-		if y.round == round {
-			y.state.Phase = SyncDone
-			y.state.Result = fmt.Sprintf("%d files are in the transfer queue.", plan.Copies())
-			switch {
-			case err != nil:
-				y.state.Phase, y.state.Err = SyncFailed, Sentence(err)
-			case len(failures) > 0:
-				y.state.Phase, y.state.Err = SyncFailed, fmt.Sprintf("%d steps failed. The first: %s", len(failures), Sentence(failures[0]))
-			}
-		}
-		y.mu.Unlock()
-		a.RefreshLocal()
-		a.RefreshSite(opts.Target)
+		defer close(r.queued)
+		result, err := r.begin(ctx)
+		r.show(result, err)
 	})
 	if !ok {
 		cancel()
 	}
 }
 
-func (a *App) runSync(ctx context.Context, plan *transfer.Plan, opts client.Options, ref string) ([]transfer.Failure, error) {
-	s, err := client.Dial(ctx, opts)
+// syncRun is a plan being carried out.
+type syncRun struct {
+	app    *App
+	plan   *transfer.Plan
+	opts   client.Options
+	ref    string
+	round  int
+	queued chan struct{} // closed when the screen was told what is in the queue
+}
+
+// show puts an outcome on the screen, unless that shows something else by now.
+func (r *syncRun) show(result string, err error) {
+	y := &r.app.sync
+	y.mu.Lock()
+	if y.round == r.round {
+		y.state.Phase, y.state.Result = SyncDone, result
+		if err != nil {
+			y.state.Phase, y.state.Err = SyncFailed, Sentence(err)
+		}
+	}
+	y.mu.Unlock()
+	r.app.RefreshLocal()
+	r.app.RefreshSite(r.opts.Target)
+	r.app.changed()
+}
+
+// begin does all but the deleting; that, too, when there is nothing to copy.
+func (r *syncRun) begin(ctx context.Context) (string, error) {
+	s, err := client.Dial(ctx, r.opts)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer s.Close()
-	failures := plan.Prepare(ctx, s)
+	failures := r.plan.Prepare(ctx, s)
 	if ctx.Err() != nil {
-		return failures, context.Cause(ctx)
+		return "", context.Cause(ctx)
 	}
-	if plan.Copies() > 0 {
-		a.enqueueFor(opts, ref, transfer.Batch{Title: "Synchronize " + plan.Remote, Policy: transfer.Overwrite}, plan.Orders())
+	copies, cleans := r.plan.Copies(), r.plan.Cleans()
+	if copies > 0 {
+		b := transfer.Batch{Title: "Synchronize " + r.plan.Remote, Policy: transfer.Overwrite}
+		if cleans > 0 && len(failures) == 0 {
+			b.Ended = r.copied
+		}
+		r.app.enqueueFor(r.opts, r.ref, b, r.plan.Orders())
 	}
-	if plan.Delete && len(failures) > 0 {
-		return failures, errors.Join(errors.New("nothing was deleted, because of what failed before"), failures[0])
+	switch {
+	case len(failures) > 0 && cleans > 0:
+		return "", fmt.Errorf("nothing was deleted, because of what failed before: %w", failures[0])
+	case len(failures) > 0:
+		return "", failedSteps(failures)
+	case copies > 0 && cleans > 0:
+		return fmt.Sprintf("%s in the transfer queue. When all is copied, %s deleted; if anything is not, nothing is.", filesAre(copies), entriesAre(cleans)), nil
+	case copies > 0:
+		return filesAre(copies) + " in the transfer queue.", nil
 	}
-	if plan.Delete {
-		failures = append(failures, plan.Clean(ctx, s)...)
+	if failures = r.plan.Clean(ctx, s); len(failures) > 0 {
+		return "", failedSteps(failures)
 	}
-	return failures, nil
+	return "The folders are alike now.", nil
+}
+
+// copied goes on when the files are copied, or when one of them can't be.
+func (r *syncRun) copied(all bool) {
+	a := r.app
+	a.sync.deleting.Add(1)
+	ok := a.run(func(ctx context.Context) {
+		defer a.sync.deleting.Add(-1)
+		select {
+		case <-r.queued:
+		case <-ctx.Done():
+			return
+		}
+		err := errors.New("nothing was deleted, because not every file was copied: compare again to see what is left to do")
+		if all {
+			err = r.clean(ctx)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		result := "The folders are alike now."
+		r.show(result, err)
+		if err != nil {
+			a.notify(fmt.Sprintf("Synchronize %s: %s", connlog.Printable(r.plan.Remote), Sentence(err)), true)
+		} else {
+			a.notify(fmt.Sprintf("Synchronize %s: all is copied, and %s deleted.", connlog.Printable(r.plan.Remote), entriesAre(r.plan.Cleans())), false)
+		}
+	})
+	if !ok {
+		a.sync.deleting.Add(-1)
+	}
+}
+
+func (r *syncRun) clean(ctx context.Context) error {
+	s, err := client.Dial(ctx, r.opts)
+	if err != nil {
+		return fmt.Errorf("nothing was deleted: %w", err)
+	}
+	defer s.Close()
+	if failures := r.plan.Clean(ctx, s); len(failures) > 0 {
+		return failedSteps(failures)
+	}
+	return nil
+}
+
+func failedSteps(failures []transfer.Failure) error {
+	if len(failures) == 1 {
+		return failures[0]
+	}
+	return fmt.Errorf("%d steps failed. The first: %w", len(failures), failures[0])
+}
+
+func filesAre(n int) string {
+	if n == 1 {
+		return "1 file is"
+	}
+	return fmt.Sprintf("%d files are", n)
+}
+
+func entriesAre(n int) string {
+	if n == 1 {
+		return "1 file or folder is"
+	}
+	return fmt.Sprintf("%d files and folders are", n)
 }

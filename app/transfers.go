@@ -452,9 +452,10 @@ func (a *App) ShowTransfers(state transfer.State) {
 	a.queue.changed()
 }
 
-// TransfersRunning returns how many files and folders are to be moved, unless the queue is paused.
+// TransfersRunning returns how many files and folders are to be moved, unless the queue is paused, and how many
+// synchronizations are deleting what is to go after that.
 func (a *App) TransfersRunning() int {
-	n := int(a.queue.adding.Load())
+	n := int(a.queue.adding.Load() + a.sync.deleting.Load())
 	if queue := a.queue.get(); queue != nil && !queue.Paused() {
 		s := queue.Snapshot()
 		n += s.Items[transfer.Waiting] + s.Items[transfer.Active]
@@ -600,6 +601,9 @@ func (a *App) enqueueFor(opts client.Options, ref string, b transfer.Batch, orde
 		queue, err := q.open()
 		if err == nil {
 			_, err = queue.Add(b, orders)
+		}
+		if err != nil && b.Ended != nil {
+			b.Ended(false)
 		}
 		if err != nil && !errors.Is(err, context.Canceled) {
 			a.notify(Sentence(err), true)

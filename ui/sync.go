@@ -102,7 +102,11 @@ func (s *syncDialog) run() bool {
 		if p.Direction == transfer.Upload {
 			where = "on the server"
 		}
-		kit.Confirm(s.w, "Delete?", fmt.Sprintf("%s %s will be deleted for good.", capital(count(n, "file or folder", "files and folders")), where), "Synchronize", true, s.w.app.RunSync)
+		last := ""
+		if p.Copies() > 0 && p.Cleans() > 0 {
+			last = " What the other side does not have goes last, and only when all is copied."
+		}
+		kit.Confirm(s.w, "Delete?", fmt.Sprintf("%s %s will be deleted for good.%s", capital(count(n, "file or folder", "files and folders")), where, last), "Synchronize", true, s.w.app.RunSync)
 		return false
 	}
 	s.w.app.RunSync()
@@ -129,7 +133,10 @@ func (s *syncDialog) refresh() {
 			text += fmt.Sprintf(" %s left out, the first: %v.", count(n, "entry is", "entries are"), p.Skipped[0])
 		}
 	case app.SyncRunning:
-		text = "Making folders and deleting…"
+		text = "Making folders…"
+		if now.Plan.Copies() == 0 {
+			text = "Making folders and deleting…"
+		}
 	case app.SyncDone:
 		text, color = now.Result, kit.ColorGood
 	case app.SyncFailed:

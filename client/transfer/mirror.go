@@ -346,6 +346,19 @@ func (p *Plan) Deletes() int {
 	return n
 }
 
+// Cleans is how many of them [Plan.Clean] deletes; the others make room and go before the copying.
+func (p *Plan) Cleans() int {
+	n := 0
+	for _, c := range p.Changes {
+		if c.cleans() {
+			n++
+		}
+	}
+	return n
+}
+
+func (c Change) cleans() bool { return !c.first && (c.Kind == Delete || c.Kind == DeleteFolder) }
+
 // Copies is how many files are copied.
 func (p *Plan) Copies() int {
 	n := 0
@@ -378,7 +391,7 @@ func (p *Plan) Prepare(ctx context.Context, s *client.Session) []Failure {
 
 // Clean deletes what the source does not have. Call it after the copying.
 func (p *Plan) Clean(ctx context.Context, s *client.Session) []Failure {
-	return p.steps(ctx, s, func(c Change) bool { return !c.first && (c.Kind == Delete || c.Kind == DeleteFolder) })
+	return p.steps(ctx, s, Change.cleans)
 }
 
 func (p *Plan) steps(ctx context.Context, s *client.Session, which func(Change) bool) []Failure {

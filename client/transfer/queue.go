@@ -85,6 +85,10 @@ type Batch struct {
 	Resume   bool // go on with parts that an unknown earlier run left
 	Segments int  // see [Options.Segments]
 	Priority Priority
+	// Ended, if set, is called once, in a goroutine of its own: with true when every file was moved, with false as soon as
+	// one has failed, was passed over or was taken out. It is never called when the queue is closed before that. What the
+	// items are must be known: a folder among them counts as one that was passed over.
+	Ended func(all bool)
 }
 
 // Queue moves files and folders to and from several sites, and keeps what is to do on disk. After the program has ended,
@@ -116,8 +120,9 @@ type Queue struct {
 	meter   meter
 	problem string
 	removed map[uint64]bool // batches that were taken out
-	adds    int             // batches that are on their way in
-	goodbye int             // grows when idle sessions are to end
+	watched map[uint64]*watch
+	adds    int // batches that are on their way in
+	goodbye int // grows when idle sessions are to end
 }
 
 // openRoot is a local folder held open.
@@ -169,7 +174,7 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 		return nil, fmt.Errorf("the transfer queue %s can't be opened: %w", o.File, err)
 	}
 	q := &Queue{o: o, st: st, paused: true, asking: make(chan struct{}, 1), down: NewLimit(0), up: NewLimit(0),
-		sites: map[uint32]Site{}, lanes: map[uint32]*lane{}, batches: map[uint64]*batchRecord{}, roots: map[uint64]*openRoot{}, removed: map[uint64]bool{}}
+		sites: map[uint32]Site{}, lanes: map[uint32]*lane{}, batches: map[uint64]*batchRecord{}, roots: map[uint64]*openRoot{}, removed: map[uint64]bool{}, watched: map[uint64]*watch{}}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	st.ready = func(err error) {
 		if err != nil {
@@ -257,6 +262,9 @@ func (q *Queue) forget(tx *bolt.Tx) error {
 	}
 	clear(q.batches)
 	clear(q.removed)
+	for batch := range q.watched {
+		q.missed(batch)
+	}
 	return nil
 }
 
@@ -339,6 +347,8 @@ func (q *Queue) Add(b Batch, orders iter.Seq[Order]) (uint64, error) {
 	}()
 	var batch uint64
 	var site uint32
+	added, whole := 0, false
+	defer func() { q.watchEnds(batch, added, whole) }()
 	err := q.st.do(func(tx *bolt.Tx) error {
 		var err error
 		if site, err = q.siteID(tx, b.Site); err != nil {
@@ -347,6 +357,7 @@ func (q *Queue) Add(b Batch, orders iter.Seq[Order]) (uint64, error) {
 		if batch, err = tx.Bucket(bucketBatches).NextSequence(); err != nil {
 			return err
 		}
+		q.watch(batch, b.Ended)
 		return put(tx, bucketBatches, batch, batchRecord{Site: site, Title: b.Title, Policy: b.Policy, Resume: b.Resume,
 			Segments: b.Segments, Priority: b.Priority})
 	})
@@ -371,6 +382,7 @@ func (q *Queue) Add(b Batch, orders iter.Seq[Order]) (uint64, error) {
 	}
 	portion := make([]Order, 0, 64)
 	for it := range orders {
+		added++
 		if portion = append(portion, it); len(portion) == addPortion {
 			if err := flush(portion); err != nil {
 				return batch, err
@@ -384,6 +396,7 @@ func (q *Queue) Add(b Batch, orders iter.Seq[Order]) (uint64, error) {
 			return batch, err
 		}
 	}
+	whole = true
 	q.kick()
 	return batch, nil
 }
@@ -539,6 +552,9 @@ func (l *lane) claim() error {
 				return err
 			}
 			if root == nil || batch == nil {
+				l.q.mu.Lock()
+				l.q.missed(r.Batch)
+				l.q.mu.Unlock()
 				if err := l.q.st.remove(tx, r); err != nil {
 					return err
 				}
@@ -951,6 +967,7 @@ func (q *Queue) putBack(l *lane, t *task, cause error) {
 		q.post(t, func(tx *bolt.Tx, r *record) error { return q.st.update(tx, r, t.keep) })
 		return
 	case errors.Is(cause, errRemove):
+		q.missed(t.batch)
 		q.post(t, func(tx *bolt.Tx, r *record) error { return q.st.remove(tx, r) })
 		return
 	case errors.Is(cause, errPause):
@@ -1040,11 +1057,13 @@ func (w *laneWorker) finish(t *task, err error) {
 		return // its record was changed together with what was found
 	case err == nil:
 		q.done++
+		q.moved(t.batch)
 		q.post(t, func(tx *bolt.Tx, r *record) error {
 			return q.st.finish(tx, r, Done, func(r *record) { t.keep(r); r.Moved, r.Size, r.Err, r.Begun = t.moved, t.moved, "", false })
 		})
 	case errors.As(err, &skip):
 		q.done++
+		q.missed(t.batch)
 		q.post(t, func(tx *bolt.Tx, r *record) error {
 			return q.st.finish(tx, r, Done, func(r *record) { r.Err = skip.why })
 		})
@@ -1059,6 +1078,7 @@ func (w *laneWorker) finish(t *task, err error) {
 		return
 	default:
 		q.failed++
+		q.missed(t.batch)
 		q.post(t, func(tx *bolt.Tx, r *record) error {
 			return q.st.finish(tx, r, Failed, func(r *record) { t.keep(r); r.Err = err.Error(); r.Recovered = r.Recovered || t.begun })
 		})
@@ -1103,6 +1123,11 @@ func (w *laneWorker) passing(err error) bool {
 // add puts what was found into the queue, and takes the folder or the name that it was found by out, in one transaction.
 func (w *laneWorker) add(from *task, more ...*task) {
 	w.replaced = true
+	if from.known || more[0].folder {
+		w.q.mu.Lock()
+		w.q.missed(from.batch)
+		w.q.mu.Unlock()
+	}
 	if !from.known {
 		n := more[0]
 		w.q.st.post(func(tx *bolt.Tx) error {

@@ -375,6 +375,9 @@ func (q *Queue) takeOut(tx *bolt.Tx, r *record) error {
 	if err := q.st.remove(tx, r); err != nil || !open {
 		return err
 	}
+	q.mu.Lock()
+	q.missed(r.Batch)
+	q.mu.Unlock()
 	return change(tx, bucketBatches, r.Batch, func(b *batchRecord) { b.Left-- })
 }
 
@@ -390,6 +393,7 @@ func (q *Queue) RemoveBatch(batch uint64) {
 		}
 		q.release(l)
 	}
+	q.missed(batch)
 	q.removed[batch] = true // what is claimed at this moment goes when it is taken
 	if q.closed {
 		return
