@@ -425,7 +425,7 @@ func (m *siteManager) addSite(s *sites.Site, password string) {
 	n := sites.NewNode(name, s)
 	m.add(n)
 	m.fields.password.SetText(password)
-	kit.FocusOn(m.fields.host)
+	kit.FocusBeside(m.tree, m.fields.host) // with the first site the fields were not drawn yet
 }
 
 func (m *siteManager) newFolder() {

@@ -1,6 +1,8 @@
 package kit
 
 import (
+	"slices"
+
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/theme"
@@ -83,11 +85,40 @@ func (d *Dialog) Close() {
 		return
 	}
 	d.closed = true
-	d.canvas.Overlays().Remove(d.overlay)
+	d.leave()
 	d.overlay.stop()
-	d.canvas.SetOnTypedKey(d.keys)
 	if d.OnClosed != nil {
 		d.OnClosed()
+	}
+}
+
+// leave takes the dialog off the canvas. Fyne takes everything above away with it, so the dialogs there are put back with
+// their focus: one may have come for another reason, and nobody would see what it asks.
+func (d *Dialog) leave() {
+	stack := d.canvas.Overlays()
+	var above []*dialogOverlay
+	if at := slices.Index(stack.List(), fyne.CanvasObject(d.overlay)); at >= 0 {
+		for _, o := range stack.List()[at+1:] {
+			if o, ok := o.(*dialogOverlay); ok {
+				above = append(above, o)
+			}
+		}
+	}
+	if len(above) == 0 {
+		stack.Remove(d.overlay)
+		d.canvas.SetOnTypedKey(d.keys)
+		return
+	}
+	above[0].d.keys = d.keys // not those of the dialog that is gone
+	focused := d.canvas.Focused()
+	d.canvas.Unfocus()
+	stack.Remove(d.overlay)
+	for _, o := range above {
+		stack.Add(o)
+		o.Resize(d.canvas.Size())
+	}
+	if focused != nil {
+		d.canvas.Focus(focused)
 	}
 }
 

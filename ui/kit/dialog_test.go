@@ -92,6 +92,54 @@ func TestTabGoesRoundInsideADialog(t *testing.T) {
 	}
 }
 
+func TestADialogThatClosesLeavesTheOnesAboveIt(t *testing.T) {
+	w := newWindow(t)
+	behind := 0
+	w.Canvas().SetOnTypedKey(func(*fyne.KeyEvent) { behind++ })
+	below := kit.Confirm(w, "Below?", "First.", "Yes", false, func() {})
+	entry, answers := kit.NewEntry(), 0
+	above := &kit.Dialog{Title: "Above", Content: entry, Focus: entry, Buttons: []kit.DialogButton{
+		{Text: "OK", Default: true, Run: func() bool { answers++; return false }}, {Text: "Cancel", Cancel: true},
+	}}
+	above.Show(w)
+	third := kit.Confirm(w, "On top?", "Third.", "Yes", false, func() { answers += 10 })
+	below.Close()
+	if n := len(w.Canvas().Overlays().List()); n != 2 || !above.Open() || !third.Open() {
+		t.Fatalf("%d dialogs stand, open: %v and %v", n, above.Open(), third.Open())
+	}
+	uitest.Key(w, fyne.KeyReturn)
+	if answers != 10 || third.Open() {
+		t.Errorf("Enter was not heard by the dialog on top: %d", answers)
+	}
+	w.Canvas().Focus(entry)
+	uitest.Type(w, "y")
+	uitest.Key(w, fyne.KeyReturn)
+	if answers != 11 || entry.Text != "y" {
+		t.Errorf("the dialog above does not hear its keys: %d, %q", answers, entry.Text)
+	}
+	uitest.Key(w, fyne.KeyEscape)
+	if above.Open() || behind != 0 {
+		t.Errorf("Escape left it open %v, the window behind got %d keys", above.Open(), behind)
+	}
+	if uitest.Key(w, fyne.KeyF5); behind != 1 {
+		t.Error("after the dialogs the window does not get its keys again")
+	}
+}
+
+func TestAQuestionKeepsTheKeyboardWhenTheOneBelowGoes(t *testing.T) {
+	w := newWindow(t)
+	below := kit.Confirm(w, "Below?", "First.", "Yes", false, func() {})
+	entry := kit.NewEntry()
+	above := &kit.Dialog{Title: "Above", Content: entry, Focus: entry}
+	above.Show(w)
+	uitest.Type(w, "a")
+	below.Close()
+	if uitest.Type(w, "b"); entry.Text != "ab" {
+		t.Errorf("typed a and b, and there is %q", entry.Text)
+	}
+	above.Close()
+}
+
 func TestPromptTakesOnlyWhatIsValid(t *testing.T) {
 	w := newWindow(t)
 	got := ""
