@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/driver/desktop"
 	homedir "github.com/mitchellh/go-homedir"
 
 	"portside/ui/kit"
@@ -138,6 +139,37 @@ func TestAQuestionKeepsTheKeyboardWhenTheOneBelowGoes(t *testing.T) {
 		t.Errorf("typed a and b, and there is %q", entry.Text)
 	}
 	above.Close()
+}
+
+func TestTabLeadsFromAPasswordToTheNextFieldAndAKeyShowsIt(t *testing.T) {
+	w := newWindow(t)
+	password, again, accepted := kit.NewPasswordEntry(), kit.NewPasswordEntry(), false
+	d := &kit.Dialog{Title: "Password", Content: kit.VBox(8, password, again), Focus: password, Buttons: []kit.DialogButton{
+		{Text: "OK", Default: true, Run: func() bool { accepted = true; return false }},
+	}}
+	d.Show(w)
+	defer d.Close()
+	uitest.Type(w, "a")
+	w.Canvas().FocusNext()
+	uitest.Type(w, "b")
+	uitest.Key(w, fyne.KeyReturn)
+	if password.Text != "a" || again.Text != "b" || !accepted || !password.Password || !again.Password {
+		t.Errorf("typed %q and %q, accepted %v, hidden %v and %v", password.Text, again.Text, accepted, password.Password, again.Password)
+	}
+	w.Canvas().FocusPrevious()
+	if w.Canvas().Focused() != fyne.Focusable(password) {
+		t.Errorf("Shift+Tab went to %T", w.Canvas().Focused())
+	}
+	for _, hidden := range []bool{false, true} {
+		password.TypedShortcut(&desktop.CustomShortcut{KeyName: fyne.KeyV, Modifier: fyne.KeyModifierAlt})
+		if password.Password != hidden || again.Password != true {
+			t.Errorf("Alt+V: hidden %v, the other %v", password.Password, again.Password)
+		}
+	}
+	password.ActionItem.(fyne.Tappable).Tapped(nil)
+	if password.Password {
+		t.Error("a click on the eye does not show the password")
+	}
 }
 
 func TestPromptTakesOnlyWhatIsValid(t *testing.T) {

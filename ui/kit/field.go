@@ -40,24 +40,74 @@ func NewEntry() *Entry {
 	return e
 }
 
-// NewPasswordEntry returns an entry that hides what is typed, with a button that shows it.
+// NewPasswordEntry returns an entry that hides what is typed, with an eye that shows it.
 func NewPasswordEntry() *Entry {
 	e := NewEntry()
 	e.Password = true
-	reveal := NewIconButton(IconEye, "Show the password", nil)
-	reveal.Style = Quiet
-	reveal.OnTapped = func() {
-		e.Password = !e.Password
-		reveal.Icon, reveal.Tip = IconEye, "Show the password"
-		if !e.Password {
-			reveal.Icon, reveal.Tip = IconEyeOff, "Hide the password"
-		}
-		reveal.Refresh()
-		e.Refresh()
-	}
-	e.ActionItem = reveal
+	e.ActionItem = newEye(e)
 	return e
 }
+
+// showPassword shows or hides what is typed into a [NewPasswordEntry], as a click on its eye.
+var showPassword = &desktop.CustomShortcut{KeyName: fyne.KeyV, Modifier: fyne.KeyModifierAlt}
+
+// eye shows the password of its field. It can't have the focus: Tab has to lead from a password to the next field, where an
+// Enter does not show it to everyone around. The key works in the field.
+type eye struct {
+	IconImage
+	hoverable
+	of    *Entry
+	click clickFocus
+}
+
+var (
+	_ fyne.Tappable      = (*eye)(nil)
+	_ desktop.Mouseable  = (*eye)(nil)
+	_ desktop.Hoverable  = (*eye)(nil)
+	_ desktop.Cursorable = (*eye)(nil)
+)
+
+func newEye(of *Entry) *eye {
+	i := &eye{of: of}
+	i.Side, i.Color, i.over = 16, ColorMuted, i
+	i.ExtendBaseWidget(i)
+	i.tell()
+	return i
+}
+
+func (i *eye) tell() {
+	i.Icon, i.Tip = IconEye, "Show the password (Alt+V)"
+	if !i.of.Password {
+		i.Icon, i.Tip = IconEyeOff, "Hide the password (Alt+V)"
+	}
+}
+
+// Tapped is called by Fyne.
+func (i *eye) Tapped(*fyne.PointEvent) {
+	i.click.restore(i)
+	i.of.Password = !i.of.Password
+	i.tell()
+	i.Refresh()
+	i.of.Refresh()
+}
+
+// MinSize is called by Fyne.
+func (i *eye) MinSize() fyne.Size { return fyne.NewSize(28, InputHeight) }
+
+// MouseDown is called by Fyne.
+func (i *eye) MouseDown(*desktop.MouseEvent) { i.click.down(i) }
+
+// MouseUp is called by Fyne.
+func (i *eye) MouseUp(*desktop.MouseEvent) {}
+
+// Cursor is called by Fyne.
+func (i *eye) Cursor() desktop.Cursor { return desktop.DefaultCursor }
+
+// AccessibilityLabel is called by Fyne.
+func (i *eye) AccessibilityLabel() string { return i.Tip }
+
+// AccessibilityRole is called by Fyne.
+func (i *eye) AccessibilityRole() fyne.AccessibleRole { return fyne.AccessibleRoleButton }
 
 // MinSize is called by Fyne.
 func (e *Entry) MinSize() fyne.Size {
@@ -128,6 +178,10 @@ func (e *Entry) TypedKey(ev *fyne.KeyEvent) {
 // TypedShortcut is called by Fyne.
 func (e *Entry) TypedShortcut(s fyne.Shortcut) {
 	if c, ok := s.(*desktop.CustomShortcut); ok {
+		if i, ok := e.ActionItem.(*eye); ok && *c == *showPassword {
+			i.Tapped(nil)
+			return
+		}
 		editing := []fyne.KeyName{fyne.KeyLeft, fyne.KeyRight, fyne.KeyBackspace, fyne.KeyDelete}
 		if !slices.Contains(editing, c.KeyName) || c.Modifier&fyne.KeyModifierAlt != 0 {
 			passShortcut(e, s)
