@@ -147,7 +147,11 @@ func (m *siteManager) addRows(nodes, in []*sites.Node) {
 
 func (m *siteManager) cell(row, _ int) kit.Cell {
 	r := m.rows[row]
-	c := kit.Cell{Text: connlog.Printable(r.node.Name), Indent: float32(r.depth) * 16}
+	name := r.node.Name
+	if r.node.ID == m.filled {
+		name = m.fields.listed(r.node)
+	}
+	c := kit.Cell{Text: connlog.Printable(name), Indent: float32(r.depth) * 16}
 	switch {
 	case !r.node.Folder():
 		color := kit.ColorMuted

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -67,6 +68,7 @@ func newSiteFields(w *Window, m *siteManager) *siteFields {
 		e := kit.NewEntry()
 		e.SetPlaceHolder(hint)
 		e.SelectOnFocus = true
+		e.OnChanged = func(string) { f.changed() }
 		return e
 	}
 	f.name, f.host, f.port = entry("as it is listed"), entry("name, address or a pasted URL"), entry("21")
@@ -165,11 +167,32 @@ func newSiteFields(w *Window, m *siteManager) *siteFields {
 	return f
 }
 
+// changed is told of each letter: what was found wrong before may be right now, and the list shows the name as it is typed.
+func (f *siteFields) changed() {
+	if f.filling {
+		return
+	}
+	if strings.TrimSpace(f.manager.note.String()) != "" {
+		f.manager.say("", "")
+	}
+	f.manager.tree.Refresh()
+}
+
+// listed is the name that n, which the fields show, has once they are taken over.
+func (f *siteFields) listed(n *sites.Node) string {
+	text := f.name.Text
+	if n.Folder() {
+		text = f.folderName.Text
+	}
+	return cmp.Or(strings.TrimSpace(text), n.Name)
+}
+
 // pasted fills the fields from a URL that was put into the host's field.
 func (f *siteFields) pasted(text string) {
 	if f.filling {
 		return
 	}
+	f.changed()
 	s, password, ok := app.SiteFromURL(text)
 	if !ok {
 		return

@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,7 +177,16 @@ func TestWhatCantBeASiteIsSaidAndNotLost(t *testing.T) {
 			t.Errorf("%q was taken", text)
 		}
 		field.SetText(before)
+		if said := strings.TrimSpace(m.note.String()); said != "" {
+			t.Errorf("%q was taken out again, and still it says: %s", text, said)
+		}
 	}
+	m.fields.name.SetText("Alpha One")
+	row := slices.IndexFunc(m.rows, func(r treeRow) bool { return r.node.ID == alpha.ID })
+	if shown := m.cell(row, 0).Text; shown != "Alpha One" {
+		t.Errorf("the list shows %q while its name is typed", shown)
+	}
+	m.fields.name.SetText("Alpha")
 	m.fields.offset.SetText("-3:30")
 	m.fields.down.SetText("512")
 	m.fields.color.ShowSelected(3)
