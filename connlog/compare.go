@@ -144,14 +144,14 @@ func together(c, s *Channel) []Span {
 	switch {
 	case opened(c) && opened(s):
 		if c.State == Failed && s.State == Closed || s.State == Failed && c.State == Closed {
-			return spans(Plain, "**Proved:** the channel stood at both ends, and only one end saw it break. What was lost was lost at the end.%s", moved)
+			return spans(Plain, "**Proved:** the channel was open at both ends, and only one end saw it break. What was lost was lost at the end.%s", moved)
 		}
 		if c.Kind == Data && c.State == Closed && s.State == Closed && c.Bytes != s.Bytes {
 			return spans(Bad, "The ends don't agree: the client counted %s, the server %s.%s", Bytes(c.Bytes), Bytes(s.Bytes), moved)
 		}
 		return spans(Good, "Both ends agree: %s opened it, and nothing stopped it.%s", "the "+string(c.Initiator), moved)
 	case c.Kind == Control:
-		return spans(Plain, "The ends don't agree on whether the control channel stood.")
+		return spans(Plain, "The ends don't agree on whether the control channel was open.")
 	case len(s.Strangers) > 0 && c.Mode == Passive:
 		return spans(Plain, "**Proved:** the client's connection arrived, but from another address (%s) than its control channel's, so the server turned it away. The client's network uses more than one public address.", addrText(s.Strangers[0]))
 	case c.Mode == Passive && c.State == Failed && c.Reason == ReasonTimeout:

@@ -32,6 +32,7 @@ func (e Explanation) String() string {
 // Label returns the channel in one line, as it stands over its arrow: "Data · active · the server opened it ·
 // 18.4 MiB download".
 func (c Channel) Label() string {
+	c = c.meant()
 	parts := []string{capital(string(c.Kind))}
 	if c.Mode != "" {
 		parts = append(parts, string(c.Mode))
@@ -100,9 +101,18 @@ func (c Channel) closed() string {
 	return "closed"
 }
 
+// meant takes "425 Can't open data connection" (RFC 959) for what it says: somebody tried, and the connection never came.
+func (c Channel) meant() Channel {
+	if c.Kind == Data && c.State == Failed && c.Opened.IsZero() && c.Reason == ReasonRejected && moves(c.Command) && strings.HasPrefix(c.Reply, "425") {
+		c.Reason = ReasonTimeout
+	}
+	return c
+}
+
 // Explain puts the channel into words for the side whose record it is: who opened it, from where to where, why, what
 // the firewalls at both ends saw, what it carried, how it ended, and what can be changed when it didn't work.
 func (c Channel) Explain() Explanation {
+	c = c.meant()
 	e := Explanation{Title: c.title(), Dialogue: c.Dialogue}
 	if c.Kind == Control {
 		e.Paragraphs = c.explainControl()
@@ -196,9 +206,9 @@ func (c Channel) controlFailure(server string) [][]Span {
 	case ReasonUnknownHost:
 		return p("Nothing was opened: the name `%s` could not be found. Check how it is spelled; if it is right, this computer's name service (DNS) doesn't know it.", c.Host)
 	case ReasonRefused:
-		return p("You tried to open the control channel to %s and were turned away at once: no program accepts connections there, or a firewall rejects them. The computer itself answers, so the address leads somewhere. **Check the port**, and that the FTP server is running.", server)
+		return p("You tried to open the control channel to %s and were turned away at once: no program accepts connections there, or a firewall rejects them. Something at this address answers, so it leads somewhere. **Check the port**, and that the FTP server is running.", server)
 	case ReasonTimeout:
-		return p("You tried to open the control channel to %s and nothing answered. Silence means that something drops the connection: a firewall in front of the server that does not let the port in, a router there that doesn't forward it, your own network that does not let it out, or the computer is off.", server)
+		return p("You tried to open the control channel to %s and nothing answered. Silence means that a firewall in front of the server doesn't let the port in, that a router there doesn't forward it, that your own network doesn't let it out, or that the computer is off.", server)
 	case ReasonUnreachable:
 		return p("You tried to open the control channel to %s, and the network says that it can't be reached: %s.", server, quoted(c.Err))
 	case ReasonNotFTP:
@@ -252,7 +262,7 @@ func (c Channel) explainData() [][]Span {
 
 func privateNote(a netip.Addr) string {
 	if Private(a) {
-		return " The one in the reply is a private address, which means nothing outside the server's own network: the server's Passive IP isn't set."
+		return " The one in the reply is a private address, which means nothing outside the server's own network: the server's Passive IP, the address that it names to clients, isn't set."
 	}
 	return ""
 }
@@ -272,6 +282,8 @@ func (c Channel) how() []Span {
 	}
 	opened := !c.Opened.IsZero()
 	switch {
+	case c.Mode == Active && !opened && !moves(c.Command) && (c.Reason == ReasonRejected || c.Reason == ReasonPolicy):
+		return spans(Plain, "%s asked for active mode (`%s`).", capital(you(Client, c.Side)), offer)
 	case c.Mode == Passive && c.Side == Client && (c.Reason == ReasonRejected && !opened && !c.To.IsValid()):
 		return spans(Plain, "You asked for passive mode (`%s`).", offer)
 	case c.Mode == Passive && c.Side == Client && opened:
@@ -338,6 +350,9 @@ func (c Channel) dataFailure() [][]Span {
 	case ReasonNotTaken, ReasonQuit, ReasonKicked, ReasonStopping:
 		return [][]Span{spans(Plain, "The session ended before the channel was open.")}
 	}
+	if c.Reason == ReasonRejected && moves(c.Command) { // the mode was granted, so its own refusals don't fit
+		return [][]Span{spans(Plain, "%s refused the transfer: `%s`. So the data channel was not opened. Most likely that is about the file, the folder or the user's rights, not about a firewall.", capital(you(Server, c.Side)), quoted(c.Reply))}
+	}
 	switch {
 	case c.Mode == Passive && c.Side == Client:
 		return c.passiveFailureAtClient()
@@ -354,28 +369,28 @@ func (c Channel) broke() []Span {
 	sofar := Bytes(c.Bytes) + " of " + cargo(c.Command)
 	switch c.Reason {
 	case ReasonCancelled:
-		return spans(Plain, "The channel stood, and the transfer was cancelled after %s.", sofar)
+		return spans(Plain, "The channel was open, and the transfer was cancelled after %s.", sofar)
 	case ReasonStalled:
-		return spans(Plain, "The channel stood, and then nothing moved any more after %s. A router or firewall that loses the connection, or packets too large for a link on the way, look like this.", sofar)
+		return spans(Plain, "The channel was open, and after %s nothing moved any more. A router or firewall that loses the connection, or packets too large for a link on the way, look like this.", sofar)
 	case ReasonTLS:
-		return spans(Plain, "The channel stood, but its TLS handshake failed: %s. No firewall did that: both ends could talk. Some servers insist that the data channel resumes the control channel's TLS session.", c.Err)
+		return spans(Plain, "The channel was open, but its TLS handshake failed: %s. The firewalls let the connection through. Some servers insist that the data channel resumes the control channel's TLS session.", c.Err)
 	case ReasonLocal:
 		return spans(Plain, "The channel worked, and then this computer failed after %s: %s.", sofar, quoted(c.Err))
 	case ReasonStopping, ReasonKicked:
 		return spans(Plain, "The channel worked, and was ended with the session after %s.", sofar)
 	case ReasonRejected:
-		return spans(Plain, "The channel stood, and then the server said no: `%s`. No firewall did that.", quoted(c.Reply))
+		return spans(Plain, "The channel was open, and then %s said no: `%s`. No firewall did that.", you(Server, c.Side), quoted(c.Reply))
 	case ReasonTimeout:
-		return spans(Plain, "The channel stood, but nobody used it in time.")
+		return spans(Plain, "The channel was open, but nobody used it in time.")
 	}
 	who := "the other side"
 	if c.By != "" {
 		who = you(c.By, c.Side)
 	}
 	if c.Err == "" {
-		return spans(Plain, "The channel stood, and was cut by %s after %s.", who, sofar)
+		return spans(Plain, "The channel was open, and was cut by %s after %s.", who, sofar)
 	}
-	return spans(Plain, "The channel stood, and was cut by %s after %s: %s.", who, sofar, quoted(c.Err))
+	return spans(Plain, "The channel was open, and was cut by %s after %s: %s.", who, sofar, quoted(c.Err))
 }
 
 func (c Channel) passiveFailureAtClient() [][]Span {
@@ -386,12 +401,12 @@ func (c Channel) passiveFailureAtClient() [][]Span {
 	case ReasonTimeout, ReasonUnreachable:
 		what := "Nothing answered"
 		if c.Reason == ReasonUnreachable {
-			what = "The network said that it can't be reached"
+			what = "The network said that this port can't be reached"
 		}
 		out := [][]Span{
-			spans(Plain, what+". The control channel to the same server works, so the server is up and your network lets FTP out. To your firewall this dial was **outbound**; to the server's it was **inbound**."),
-			spans(Plain, "**The server's side has to change:** its firewall must let its passive ports in (TCP %s is one of them), and a router in front of it must forward them. If other FTP servers fail in the same way, your own network may not let such ports out.", p),
-			spans(Muted, "Until then active mode may work: the server then opens the data channel, and your firewall must let that in."),
+			spans(Plain, what+". The control channel to the same server works, so the server is up and can be reached. To your firewall this dial was **outbound**; to the server's it was **inbound**."),
+			spans(Plain, "**The server's side has to change:** its firewall must let in the ports that it names in passive mode (TCP %s is one of them), and a router in front of it must forward them. If other FTP servers fail in the same way, your own network may not let such ports out.", p),
+			spans(Muted, "Until then active mode may work: the server opens the data channel, and your firewall must let that in."),
 		}
 		if Private(c.To.Addr()) && c.Server.IsValid() && !Private(c.Server.Addr()) {
 			out = append(out, spans(Plain, "The server told you a private address, %s, which only its own network can reach: its **Passive IP** must be set to its public address.", ipText(c.To)))
@@ -400,7 +415,7 @@ func (c Channel) passiveFailureAtClient() [][]Span {
 	case ReasonRefused:
 		return [][]Span{
 			spans(Plain, "You were turned away at once: nobody accepts at %s. A firewall on the server's side rejects the port, its router sends it to another computer, or the server gave up waiting.", addr(c.To)),
-			spans(Plain, "**The server's side has to change:** let its passive ports in (TCP %s is one of them), and forward them to the server where a router is in front of it.", p),
+			spans(Plain, "**The server's side has to change:** let in the ports that it names in passive mode (TCP %s is one of them), and forward them to the server where a router is in front of it.", p),
 		}
 	}
 	return [][]Span{spans(Plain, "The data channel could not be opened: %s.", quoted(c.Err))}
@@ -424,9 +439,9 @@ func (c Channel) passiveFailureAtServer() [][]Span {
 				spans(Plain, "**Your side has to change:** set your Passive IP to your public address or host name, and forward TCP port %s (the whole passive range) in your router.", p),
 			}
 		}
-		near := "**Your firewall or router** most likely doesn't let TCP port %s in: open your whole passive range there. If clients from other places get through, it is this client's own network that doesn't let the port out."
+		near := "**Your firewall or router** most likely doesn't let TCP port %s in: open your whole passive range there, the ports that you offer for data channels. If clients from other places get through, this client's own network doesn't let the port out."
 		if c.Client.IsValid() && Private(c.Client.Addr()) {
-			near = "The client is on a network of your own, so no router of yours has to forward anything: either **this computer's firewall** doesn't let TCP port %s in (open your whole passive range), or the client changed its mind."
+			near = "The client is on a network of your own, so no router of yours has to forward anything: either **this computer's firewall** doesn't let TCP port %s in (open your whole passive range, the ports that you offer for data channels), or the client changed its mind."
 		}
 		return [][]Span{
 			spans(Plain, "**The client never came.** Its dial would have been **inbound** to your firewall."),
@@ -451,12 +466,12 @@ func (c Channel) activeFailureAtClient() [][]Span {
 		}
 		return append(out, spans(Plain, "**Use passive mode.**"))
 	case ReasonTimeout:
-		out := [][]Span{spans(Plain, "**The server's connection never arrived.** To your firewall it would have been **inbound**, and most firewalls and every home router stop that.")}
+		out := [][]Span{spans(Plain, "**The server's connection never arrived.** To your firewall it would have been **inbound**, and most firewalls and home routers stop that.")}
 		if c.Reply != "" {
 			out = append(out, spans(Plain, "The server says: `%s`.", quoted(c.Reply)))
 		}
 		if Private(c.To.Addr()) && c.Server.IsValid() && !Private(c.Server.Addr()) {
-			out = append(out, spans(Plain, "You told it to come to %s, a private address behind your router: from outside nobody gets there.", ipText(c.To)))
+			out = append(out, spans(Plain, "You told it to come to %s, a private address behind your router: nobody gets there from outside.", ipText(c.To)))
 		}
 		return append(out, usePassive)
 	}
@@ -479,7 +494,7 @@ func (c Channel) activeFailureAtServer() [][]Span {
 		return [][]Span{spans(Plain, "You did not dial: `%s`. A server that dials any address it is told to can be used to attack others, so only the client's own address and ports from 1024 up are dialled.", quoted(joinNonEmpty(" ", c.Reply, c.Err)))}
 	case ReasonTimeout, ReasonUnreachable:
 		return [][]Span{
-			spans(Plain, "Nothing answered. To your firewall your dial was **outbound**; to the client's it was **inbound**, and most firewalls and every home router stop that."),
+			spans(Plain, "Nothing answered. To your firewall your dial was **outbound**; to the client's it was **inbound**, and most firewalls and home routers stop that."),
 			theirs,
 		}
 	case ReasonRefused:

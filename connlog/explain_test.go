@@ -101,9 +101,12 @@ func outcomes(mode Mode, side Side) []outcome {
 		{"Cut in the middle", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonReset, By: side.Other(), Bytes: 5 << 20, Err: "connection reset by peer"})}},
 		{"Stalled", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonStalled, Bytes: 5 << 20})}},
 		{"Cancelled", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonCancelled, By: Client, Bytes: 5 << 20})}},
-		{"TLS handshake failed", []Record{offer, opened, end(Record{Event: DataFailed, Reason: ReasonTLS, Bytes: 1, Err: "session was not resumed"})}},
-		{"A stranger came first", []Record{offer, opened, end(Record{Event: StrangerRefused, From: netip.MustParseAddrPort("198.51.100.66:4444")})}},
+		{"TLS handshake failed", []Record{offer, opened, end(Record{Event: DataFailed, Reason: ReasonTLS, Err: "session was not resumed"})}},
 	}
+	if side != offer.Initiator { // this side waits for the other one, so others can come
+		out = append(out, outcome{"A stranger came first", []Record{offer, opened, end(Record{Event: StrangerRefused, From: netip.MustParseAddrPort("198.51.100.66:4444")})}})
+	}
+	refused := Record{Event: DataFailed, Command: "STOR a.iso", Reason: ReasonRejected, By: Server, Reply: "550 Permission denied."}
 	switch {
 	case mode == Passive && side == Client:
 		private := offer
@@ -113,8 +116,9 @@ func outcomes(mode Mode, side Side) []outcome {
 			outcome{"No answer", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonTimeout})}},
 			outcome{"Turned away", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonRefused})}},
 			outcome{"Unreachable", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonUnreachable, Err: "no route to host"})}},
+			outcome{"The transfer was refused", []Record{offer, dial, opened, from(end(refused), opened)}},
 			outcome{"The reply named a private address", []Record{private, opened}},
-			outcome{"The server refused", []Record{end(Record{Event: PassiveRefused, Command: "EPSV", Reply: "425 No free port"})}},
+			outcome{"The server refused", []Record{unnamed(end(Record{Event: PassiveRefused, Command: "EPSV", Reply: "425 No free port"}))}},
 		)
 	case mode == Passive:
 		out = append(out,
@@ -124,23 +128,35 @@ func outcomes(mode Mode, side Side) []outcome {
 				end(Record{Event: PassiveOffered, Command: "PASV", To: netip.MustParseAddrPort("192.168.1.20:21107")}),
 				end(Record{Event: OfferExpired, Reason: ReasonTimeout, To: netip.MustParseAddrPort("192.168.1.20:21107")})}},
 			outcome{"Taken back", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonNotTaken})}},
-			outcome{"No port left", []Record{end(Record{Event: PortsExhausted, Command: "EPSV", Holders: []string{"s2 guest 192.168.1.44: 21100", "s3 guest 192.168.1.45: 21101"}})}},
+			outcome{"No port left", []Record{unnamed(end(Record{Event: PortsExhausted, Command: "EPSV", Holders: []string{"s2 guest 192.168.1.44: 21100", "s3 guest 192.168.1.45: 21101"}}))}},
 		)
 	case side == Client:
 		out = append(out,
 			outcome{"Never arrived", []Record{offer, end(Record{Event: DataFailed, Reason: ReasonTimeout, Reply: "425 Failed to establish connection."})}},
+			outcome{"The server could not connect", []Record{offer, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonRejected, By: Server, Reply: "425 Failed to establish connection."})}},
+			outcome{"The transfer was refused", []Record{offer, end(refused)}},
 			outcome{"The server refused", []Record{offer, end(Record{Event: ActiveRefused, Reply: "500 Illegal PORT command."})}},
 		)
 	default:
-		behind := offer
-		behind.To = netip.MustParseAddrPort("10.0.0.9:51002")
 		out = append(out,
 			outcome{"No answer", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonTimeout})}},
 			outcome{"Turned away", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonRefused})}},
-			outcome{"Refused by a rule", []Record{end(Record{Event: ActiveRefused, Command: "PORT 10,0,0,9,0,25", Reply: "504 Port 25 is not allowed.", Reason: ReasonPolicy})}},
+			outcome{"Refused by a rule", []Record{end(Record{Event: ActiveRefused, Command: "PORT 192,168,1,7,0,25", To: netip.MustParseAddrPort("192.168.1.7:25"), Reply: "504 Port 25 is not allowed.", Reason: ReasonPolicy})}},
 		)
 	}
 	return out
+}
+
+// unnamed is a record from before an address was named.
+func unnamed(r Record) Record {
+	r.To = netip.AddrPort{}
+	return r
+}
+
+// from is a record of a data channel that was open.
+func from(r, opened Record) Record {
+	r.From = opened.From
+	return r
 }
 
 func controlOutcomes(side Side) []outcome {

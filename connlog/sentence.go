@@ -85,7 +85,7 @@ func Sentence(r Record) string {
 		if r.Reason == ReasonNotTaken {
 			return "The offer of a data channel was taken back: nobody used it."
 		}
-		return "The data channel failed. " + flat(r.channel().dataFailure())
+		return "The data channel failed. " + flat(r.channel().meant().dataFailure())
 	case OfferExpired:
 		if r.Reason == ReasonNotTaken {
 			return fmt.Sprintf("The offer of port %s was taken back: nobody used it.", port(r.To))
@@ -94,7 +94,7 @@ func Sentence(r Record) string {
 		c.Reason = ReasonTimeout
 		return fmt.Sprintf("The offer of port %s has run out. ", port(r.To)) + flat(c.dataFailure())
 	case StrangerRefused:
-		return fmt.Sprintf("A connection from %s came to the data port %s and was closed: it isn't the other end of the control channel. The wait goes on.", addr(r.From), port(r.To))
+		return fmt.Sprintf("A connection from %s came to the data port %s and was closed: it didn't come from the other end of the control channel. The wait goes on.", addr(r.From), port(r.To))
 	case PortsExhausted:
 		s := "Every port of the passive range is taken, so no port could be offered."
 		if len(r.Holders) > 0 {
@@ -131,10 +131,14 @@ func (r Record) channel() Channel {
 	c := Channel{ChannelKey: ChannelKey{SessionKey{r.Side, r.Session}, r.Conn}, Kind: Data, Mode: r.Mode,
 		Initiator: r.Initiator, From: r.From, To: r.To, State: Failed, Bytes: r.Bytes, Reply: r.Reply, By: r.By,
 		Reason: r.Reason, Err: r.Err, Command: r.Command}
-	// A record alone doesn't say whether the connection stood; what stopped it does, nearly always.
+	// A record alone doesn't say whether the connection was open; what stopped it does, nearly always.
 	switch r.Reason {
 	case ReasonReset, ReasonStalled, ReasonTLS, ReasonLost:
 		c.Opened = r.Time
+	case ReasonRejected:
+		if r.From.IsValid() && r.Event == DataFailed { // who came is known, so somebody did
+			c.Opened = r.Time
+		}
 	default:
 		if r.Bytes > 0 {
 			c.Opened = r.Time

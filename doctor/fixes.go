@@ -241,7 +241,6 @@ var enableTLS = []Variant{
 var enableActive = []Variant{
 	{string(VSFTPD), "port_enable=YES\nconnect_from_port_20=YES", "/etc/vsftpd.conf"},
 	{string(SFTPGo), `"ftpd": { "disable_active_mode": false }`, "sftpgo.json"},
-	{string(PureFTPd), "Start it without -N's counterpart for active mode; see `man pure-ftpd`", ""},
 }
 
 var clientInbound = []Variant{
@@ -518,7 +517,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		return []Fix{e.advice(ServerSettings, "Check the user's home folder, its rights, and the server's rules for hidden files.")}
 	case RESTUnsupported:
 		return []Fix{
-			e.advice(ClientComputer, "Transfer the file from its begin."),
+			e.advice(ClientComputer, "Transfer the file from its beginning."),
 			e.advice(ServerSettings, "Allow REST at the server (ProFTPD: AllowRetrieveRestart on)."),
 		}
 	case Charset:

@@ -365,7 +365,7 @@ var Rules = []Rule{
 
 	// It works; what else was seen?
 	{RESTUnsupported, Proved, ServerSettings, "REST is refused", func(e *Evidence) bool { return e.Action == ActionResume && e.Rest.failed() }, true},
-	{RESTUnsupported, Proved, ServerSettings, "REST is taken, and the file comes from its begin", func(e *Evidence) bool { return e.Ignored }, true},
+	{RESTUnsupported, Proved, ServerSettings, "REST is taken, and the file comes from its beginning", func(e *Evidence) bool { return e.Ignored }, true},
 	{ServerSlowGreeting, Proved, ServerSettings, "the greeting takes 4 s or more", func(e *Evidence) bool {
 		return e.Greeting.Code/100 == 2 && e.GreetIn.Seconds() >= 4
 	}, true},

@@ -303,7 +303,7 @@ func (r *Run) active() {
 	case stop == AtServerFirewall:
 		r.Story = apart + "To the server's firewall that is outbound, and this one lets nothing out that the server itself opens."
 	case stop == AtClientFirewall:
-		r.Story = apart + "To the client's firewall that is inbound, and most firewalls and every home router stop that. Signing in works, and then every listing hangs."
+		r.Story = apart + "To the client's firewall that is inbound, and most firewalls and home routers stop that. Signing in works, and then every listing hangs."
 	case told != a.Announced.Addr():
 		r.Story = apart + "The FTP helper in the client's router read the command and let the server in. With TLS it couldn't read it."
 	case s.ClientFirewall || s.ClientNAT:

@@ -221,7 +221,7 @@ func (e *Evidence) sentence(rule Rule) string {
 	case ControlTimeout:
 		switch {
 		case e.Control == NotTried:
-			return "The examination ended before the control channel stood."
+			return "The examination ended before the control channel was open."
 		case rule.Side == ServerComputer:
 			return fmt.Sprintf("%s answers on another port, and not on port %s: a firewall on the server's computer drops it.", peer.Addr(), port)
 		case rule.Side == ClientNetwork && rule.Confidence == Proved:
@@ -325,11 +325,11 @@ func (e *Evidence) sentence(rule Rule) string {
 		if rule.Side == Nobody {
 			return fmt.Sprintf("The server insists that data channels resume the control channel's TLS session (%q). Portside does; programs that don't are refused.", e.Reuse)
 		}
-		return fmt.Sprintf("The server wants the data channel to resume the control channel's TLS session, and was not content: %q.", e.firstMove().Answer)
+		return fmt.Sprintf("The server wants the data channel to resume the control channel's TLS session, and refuses this one: %q.", e.firstMove().Answer)
 	case ClientMultiAddress:
 		m := e.firstMove()
 		if m.Answer.Code == 0 {
-			return "The server closes the data channel that it was asked for without a word: it seems to come from another public address than the control channel."
+			return "The server closes the data channel without a word: to the server it seems to come from another public address than the control channel."
 		}
 		return fmt.Sprintf("Your network uses more than one public address: the data channel reached the server from another one than the control channel, and the server refused it: %q.", m.Answer)
 	case ServerFirewallPassive:
@@ -370,7 +370,7 @@ func (e *Evidence) sentence(rule Rule) string {
 	case EPSVBroken:
 		return fmt.Sprintf("Passive mode works with PASV and not with EPSV: %s that EPSV named can't be reached. A load balancer or an old firewall does not follow EPSV.", dead)
 	case IPv6Unsupported:
-		return fmt.Sprintf("You are connected by IPv6, and the server can't open data channels there: %q.", firstOf(failing(e.Passive.EPSV.Answer), failing(e.EPRT.Answer)))
+		return fmt.Sprintf("You are connected by IPv6, and the server can't do data channels over IPv6: %q.", firstOf(failing(e.Passive.EPSV.Answer), failing(e.EPRT.Answer)))
 	case ALGBlindTLS:
 		return "The same session works in clear and not under TLS: a router on the way opens the data channels by reading FTP's commands, and TLS hides those."
 	case ALGTamper:
@@ -409,7 +409,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("The server does not do active mode: %q.", active.Answer)
 	case ControlIdleTimeout:
 		if e.LostText.Code == 421 {
-			return fmt.Sprintf("The server ended the session over a transfer, because nothing had been said on the control channel for long: %q.", e.LostText)
+			return fmt.Sprintf("The server ended the session over a transfer, because nothing had been said on the control channel for too long: %q.", e.LostText)
 		}
 		if e.Noop == Worked {
 			return fmt.Sprintf("All %s came, but not the reply that ends the transfer, though the control channel is alive.", connlog.Bytes(e.Transfer.Bytes))
@@ -439,7 +439,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("The listing comes through with zero bytes: the folder is empty for the user %s, or the server hides what is in it.", e.Target.User)
 	case RESTUnsupported:
 		if e.Ignored {
-			return "The server takes REST and sends the file from its begin all the same: transfers can't be resumed."
+			return "The server takes REST and sends the file from its beginning all the same: transfers can't be resumed."
 		}
 		return fmt.Sprintf("The server can't resume transfers: it answers REST with %q.", e.Rest)
 	case Charset:

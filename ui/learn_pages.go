@@ -45,7 +45,7 @@ var pagesOfLearn = []learnText{
 	}},
 	{id: "active", tab: "Active", title: "Active mode: the server dials back", setup: openActive, text: []string{
 		"The client waits at a port of its own and tells the server where: `PORT` or `EPRT`, with its address and that port. Then the server dials back and opens the data channel, usually from its port 20.",
-		"To the client's firewall that is inbound, and most firewalls and every home router stop that. Behind a router the client also names a private address, which means nothing outside.",
+		"To the client's firewall that is inbound, and most firewalls and home routers stop that. Behind a router the client also names a private address, which means nothing outside.",
 		"It is FTP's first way, older than firewalls. It still serves where both computers are in one network, or where the client can let the server in and the server's side can't open a [passive range](range).",
 	}},
 	{id: "firewalls", tab: "Firewalls", title: "Firewalls: who is inbound to whom", setup: closedActive, text: []string{
