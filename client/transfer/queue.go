@@ -703,6 +703,7 @@ type laneWorker struct {
 	stop   context.CancelCauseFunc
 	signed bool // it has a session
 
+	mode     client.Mode // that the session uses
 	rejects  []Failure
 	replaced bool // the task's record is another one by now
 	keeps    []*os.Root
@@ -878,13 +879,18 @@ func (q *Queue) settle() {
 // dial gets the worker a session. When it can't, the task goes back.
 func (w *laneWorker) dial(t *task) bool {
 	q, l := w.q, w.l
-	if w.s != nil && w.s.Err() == nil {
-		return true
-	}
-	w.hangUp()
 	q.mu.Lock()
 	site := l.site
 	q.mu.Unlock()
+	if w.s != nil && w.s.Err() == nil {
+		if w.mode != site.Mode { // the person has chosen another one since
+			w.mode = site.Mode
+			w.s.SetMode(site.Mode)
+		}
+		return true
+	}
+	w.hangUp()
+	w.mode = site.Mode
 	s, err := q.o.Dial(w.ctx, site)
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -543,3 +543,40 @@ func TestASecondProgramIsToldThatTheQueueIsInUse(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAModeChosenSinceHoldsForSessionsThatAreStillOpen(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(root, "f"), "hello")
+	var mu sync.Mutex
+	opened := map[connlog.Mode]int{}
+	rec := connlog.RecorderFunc(func(r connlog.Record) {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.Event == connlog.DataOpened {
+			opened[r.Mode]++
+		}
+	})
+	q := openQueue(t, transfer.QueueOptions{Dial: func(ctx context.Context, site transfer.Site) (*client.Session, error) {
+		target, err := client.ParseURL(site.URL)
+		if err != nil {
+			return nil, err
+		}
+		target.TLS = client.TLSNone
+		return client.Dial(ctx, client.Options{Target: target, Mode: site.Mode, Recorder: rec})
+	}})
+	site := siteAt(serve(t, root, nil))
+	for i, mode := range []client.Mode{client.ModePassive, client.ModeActive, client.ModePassive} {
+		mu.Lock()
+		clear(opened)
+		mu.Unlock()
+		site.Mode = mode
+		add(t, q, transfer.Batch{Site: site}, transfer.Item{Local: filepath.Join(dir, fmt.Sprint(i)), Remote: "/f"})
+		drained(t, q)
+		noFailures(t, q)
+		mu.Lock()
+		if n := len(opened); n != 1 || opened[connlog.Mode(mode)] == 0 {
+			t.Errorf("in %s mode data channels were opened as %v", mode, opened)
+		}
+		mu.Unlock()
+	}
+}
