@@ -75,7 +75,6 @@ func openSites(w *Window, id string) *siteManager {
 	t.OnMenu = func(_ []int, at fyne.Position) { kit.ShowMenu(t, m.menu(), at) }
 	t.OnDrag = func([]int, fyne.Position) {}
 	t.OnDrop = func(_ []int, at fyne.Position) { m.drop(at) }
-	t.SetEmpty(kit.Empty{Text: "No sites yet.", Hint: "Add one, or import those of another program."})
 
 	m.fields = newSiteFields(w, m)
 	m.tools = &toolRow{
@@ -117,7 +116,11 @@ func openSites(w *Window, id string) *siteManager {
 // show lists the tree again, or what the search finds, with a node chosen.
 func (m *siteManager) show(id string) {
 	m.rows = m.rows[:0]
+	empty := kit.Empty{Text: "No sites yet.", Hint: "Add one, or import those of another program."}
 	if text := strings.TrimSpace(m.search.Text); text != "" {
+		if m.book.Len() > 0 {
+			empty = kit.Empty{Text: "No site was found.", Hint: "The search looks at names, hosts, users, folders and notes."}
+		}
 		for _, n := range m.book.Search(text) {
 			_, in := m.book.Find(n.ID)
 			m.rows = append(m.rows, treeRow{node: n, in: in})
@@ -126,7 +129,7 @@ func (m *siteManager) show(id string) {
 		m.addRows(m.book.Nodes, nil)
 	}
 	at := slices.IndexFunc(m.rows, func(r treeRow) bool { return r.node.ID == id })
-	m.tree.Refresh()
+	m.tree.SetEmpty(empty)
 	if at < 0 && len(m.rows) > 0 {
 		at = 0
 	}

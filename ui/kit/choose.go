@@ -171,6 +171,9 @@ func newChooserDialog(w fyne.Window, post Post, title, button, start string) *ch
 		if e.dir {
 			return Cell{Text: e.name, Icon: folder}
 		}
+		if ch.name == nil {
+			return Cell{Text: e.name, Icon: file} // it can be chosen
+		}
 		return Cell{Text: e.name, Icon: file, Color: ColorMuted}
 	}
 	ch.table.OnActivated = func(row int) {
