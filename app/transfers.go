@@ -47,17 +47,19 @@ type TransfersEnded struct {
 
 // Sentence says it.
 func (e TransfersEnded) Sentence() string {
-	s := fmt.Sprintf("%d files were copied", e.Done)
-	if e.Done == 1 {
-		s = "1 file was copied"
+	files := func(n int) string {
+		if n == 1 {
+			return "1 file was"
+		}
+		return fmt.Sprintf("%d files were", n)
 	}
 	switch {
 	case e.Failed == 0:
-		return s + "."
-	case e.Failed == 1:
-		return s + ", 1 failed."
+		return files(e.Done) + " copied."
+	case e.Done == 0:
+		return files(e.Failed) + " not copied."
 	}
-	return fmt.Sprintf("%s, %d failed.", s, e.Failed)
+	return fmt.Sprintf("%s copied, %d failed.", files(e.Done), e.Failed)
 }
 
 // transfers is the queue and what the application adds to it: passwords, questions, and what a screen looks at.

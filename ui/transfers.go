@@ -482,7 +482,11 @@ func (l *transferList) ended(e *app.TransfersEnded) {
 	if e == nil {
 		return
 	}
-	kit.ShowToast(l.w.body, e.Sentence())
+	if e.Failed > 0 {
+		kit.ShowBadToast(l.w.body, e.Sentence())
+	} else {
+		kit.ShowToast(l.w.body, e.Sentence())
+	}
 	if e.After == app.AfterQuit {
 		l.w.closing()
 	}
