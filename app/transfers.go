@@ -54,6 +54,8 @@ func (e TransfersEnded) Sentence() string {
 		return fmt.Sprintf("%d files were", n)
 	}
 	switch {
+	case e.Done == 0 && e.Failed == 0:
+		return "Nothing was copied."
 	case e.Failed == 0:
 		return files(e.Done) + " copied."
 	case e.Done == 0:

@@ -4,6 +4,7 @@ import "testing"
 
 func TestTheEndOfTransfersIsSaidAsItWas(t *testing.T) {
 	for want, e := range map[string]TransfersEnded{
+		"Nothing was copied.":            {}, // all were skipped or cancelled
 		"1 file was copied.":             {Done: 1},
 		"12 files were copied.":          {Done: 12},
 		"1 file was not copied.":         {Failed: 1},
