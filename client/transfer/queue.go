@@ -702,6 +702,8 @@ type laneWorker struct {
 	task   *task
 	stop   context.CancelCauseFunc
 	signed bool // it has a session
+	// shown is what others may see of the task under way, as it was taken up or begun: the rest of it is the worker's.
+	shown QueueItem
 
 	mode     client.Mode // that the session uses
 	rejects  []Failure
@@ -771,7 +773,7 @@ func (w *laneWorker) next() *task {
 				t = l.take(now)
 			}
 			if t != nil {
-				w.task = t
+				w.task, w.shown = t, t.item(l.site)
 				w.ctx, w.stop = context.WithCancelCause(q.ctx)
 				q.mu.Unlock()
 				return t
@@ -1252,10 +1254,10 @@ func (w *laneWorker) claim(t *task, place string) error {
 	defer w.q.mu.Unlock()
 	for id, l := range w.q.lanes {
 		for o := range l.workers {
-			if o == w || o.task == nil || !o.task.known || o.task.folder || o.task.Direction != t.Direction {
+			if o == w || o.task == nil || o.shown.Named || o.shown.Folder || o.shown.Direction != t.Direction {
 				continue
 			}
-			if t.Direction == Download && samePlace(o.task.Local, place) || t.Direction == Upload && id == w.l.id && o.task.Remote == place {
+			if t.Direction == Download && samePlace(o.shown.Local, place) || t.Direction == Upload && id == w.l.id && o.shown.Remote == place {
 				return errors.New("another file of the queue has the same destination")
 			}
 		}
@@ -1265,6 +1267,9 @@ func (w *laneWorker) claim(t *task, place string) error {
 
 func (w *laneWorker) begin(t *task) error {
 	kept := *t
+	w.q.mu.Lock()
+	w.shown = kept.item(w.l.site)
+	w.q.mu.Unlock()
 	f := func(tx *bolt.Tx) error {
 		r, err := getRecord(tx, kept.id)
 		if err != nil || r == nil {

@@ -80,15 +80,14 @@ func (q *Queue) Snapshot() QueueSnapshot {
 			if w.signed {
 				state.Connections++
 			}
-			t := w.task
-			if t == nil {
+			if w.task == nil {
 				continue
 			}
-			it := t.item(l.site)
+			it := w.shown
 			it.State = Active
-			if w.signed && t.known && !t.folder {
+			if w.signed && !it.Named && !it.Folder {
 				it.Moved = w.moved()
-				bytes[t.Direction] += w.beside.Load() + w.s.Moved()
+				bytes[it.Direction] += w.beside.Load() + w.s.Moved()
 				under += it.Moved
 			}
 			s.Current = append(s.Current, it)
