@@ -55,8 +55,9 @@ type host interface {
 	keep(r *os.Root)
 	// proved says that a data connection has worked.
 	proved()
-	// spare is another session for the same server, for a segment. The caller closes it.
-	spare(ctx context.Context) (*client.Session, error)
+	// spare is another session for the same server, for a segment, as long as there may be another one. The caller
+	// calls release when it needs it no longer, which closes it.
+	spare(ctx context.Context) (s *client.Session, release func(), err error)
 	// can and cannot remember what the server refused.
 	can(what string) bool
 	cannot(what string)
@@ -74,6 +75,9 @@ type again struct{ error }
 func (a again) Unwrap() error { return a.error }
 
 var errChanged = errors.New("it was changed while it was copied")
+
+// errNoSpare: as many connections are in use as there may be.
+var errNoSpare = errors.New("no connection is free")
 
 func (m *mover) at(offset int64) {
 	m.offset.Store(offset)

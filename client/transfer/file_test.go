@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -69,6 +72,91 @@ func TestALargeFileComesInSegments(t *testing.T) {
 			onlyFiles(t, dir, "f")
 			_ = os.Remove(filepath.Join(dir, "f"))
 		})
+	}
+}
+
+// crowd counts the sessions that a server has at once.
+type crowd struct {
+	mu        sync.Mutex
+	now, most int
+	restarts  int
+	restarted map[string]bool // sessions
+}
+
+func (c *crowd) Record(r connlog.Record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case r.Event == connlog.ControlOpened:
+		c.now++
+		c.most = max(c.most, c.now)
+	case r.Event == connlog.ControlClosed:
+		c.now--
+	case r.Event == connlog.CommandSent && strings.HasPrefix(r.Command, "REST ") && r.Command != "REST 0":
+		c.restarts++
+		c.restarted[r.Session] = true
+	}
+}
+
+func TestSegmentsTakeNoMoreConnectionsThanTheSiteMayHave(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	want := random(t, filepath.Join(root, "f"), 12<<20)
+	for i := range 8 {
+		writeIn(t, filepath.Join(root, "small"), strconv.Itoa(i), strings.Repeat("x", 1<<18))
+	}
+	for name, c := range map[string]struct{ may, takes, most int }{
+		"as many as the site may have":  {may: 3, takes: 20, most: 3},
+		"fewer than the site may have":  {may: 6, takes: 2, most: 0},
+		"a connection that is kept":     {may: 4, takes: 20, most: 4},
+		"one that must not be exceeded": {may: 1, takes: 20, most: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := &crowd{restarted: map[string]bool{}}
+			server := start(t, root, func(s *localserver.Config) { s.Limits.MaxSessions, s.Recorder = c.takes, seen })
+			q := openQueue(t, transfer.QueueOptions{Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: c.may} }})
+			here := filepath.Join(dir, name)
+			// These leave sessions with nothing to do.
+			add(t, q, transfer.Batch{Site: siteAt(server.Addr())}, transfer.Item{Local: filepath.Join(here, "small"), Remote: "/small"})
+			drained(t, q)
+			q.SetSpeed(40<<20, 0) // so that each connection gets its share
+			add(t, q, transfer.Batch{Site: siteAt(server.Addr()), Segments: 8}, transfer.Item{Local: filepath.Join(here, "f"), Remote: "/f"})
+			drained(t, q)
+			noFailures(t, q)
+			if !bytes.Equal([]byte(content(t, filepath.Join(here, "f"))), want) {
+				t.Error("the file differs")
+			}
+			if s := q.Snapshot().Sites[0]; c.takes < c.may && !strings.Contains(s.Note, "The server takes 2 of 6 connections") {
+				t.Errorf("%+v", s)
+			}
+			seen.mu.Lock()
+			defer seen.mu.Unlock()
+			if c.takes > c.may && seen.most > c.most || seen.restarts < 7 {
+				t.Errorf("%d sessions at once, %d restarts", seen.most, seen.restarts)
+			}
+			if n := min(c.may, c.takes); len(seen.restarted) != n {
+				t.Errorf("segments came over %d connections, not %d", len(seen.restarted), n)
+			}
+		})
+	}
+}
+
+func TestSegmentsAndFilesShareTheConnectionsOfAJob(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	writeIn(t, filepath.Join(root, "m"), "f", strings.Repeat("x", 6<<20))
+	for i := range 30 {
+		writeIn(t, filepath.Join(root, "m"), fmt.Sprint(i), strings.Repeat("x", 1<<16))
+	}
+	seen := &crowd{restarted: map[string]bool{}}
+	o := options(serve(t, root, func(s *localserver.Config) { s.Recorder = seen }), 3)
+	o.Segments = 5
+	ok(t, transfer.Start(context.Background(), o, transfer.Item{Local: filepath.Join(dir, "m"), Remote: "/m"}).Wait())
+	if content(t, filepath.Join(dir, "m", "f")) != strings.Repeat("x", 6<<20) {
+		t.Error("the file differs")
+	}
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	if seen.most > 5 || seen.restarts < 4 {
+		t.Errorf("%d sessions at once, %d restarts", seen.most, seen.restarts)
 	}
 }
 
@@ -139,4 +227,12 @@ func TestASpeedLimitHolds(t *testing.T) {
 			t.Errorf("%v: %+v", d, r)
 		}
 	}
+}
+
+func writeIn(t *testing.T, dir, name, content string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, name), content)
 }

@@ -139,13 +139,16 @@ type lane struct {
 	site    Site
 	limit   int // what the server turned out to take; 0: not known
 	note    string
-	stopped bool // until the person resumes
-	proven  bool // somebody has signed in since it was begun
-	fails   int  // dials in a row
+	refusal error // why limit is what it is
+	stopped bool  // until the person resumes
+	proven  bool  // somebody has signed in since it was begun
+	fails   int   // dials in a row
 	until   time.Time
 	ready   []*task // claimed
 	later   []delayed
 	workers map[*laneWorker]bool
+	spares  int           // sessions for segments, with those that are being dialled
+	lent    int           // of them those that stand
 	claims  chan struct{} // one at a time
 	wake    chan struct{} // closed and replaced
 	refused map[string]bool
@@ -517,7 +520,7 @@ func (l *lane) startWorkers(n int) {
 	limits := l.limits()
 	setLimit(l.down, limits.Down)
 	setLimit(l.up, limits.Up)
-	for len(l.workers) < min(l.connections(), n) {
+	for len(l.workers) < n && len(l.workers)+l.spares < l.connections() {
 		w := &laneWorker{l: l, q: l.q}
 		w.h = w
 		l.workers[w] = true
@@ -828,13 +831,25 @@ func (w *laneWorker) next() *task {
 // tooMany says that the lane has one worker too many, and that w is the one to leave: those that have a session stay;
 // q.mu is held.
 func (l *lane) tooMany(w *laneWorker) bool {
-	signed := 0
-	for o := range l.workers {
-		if o.signed {
-			signed++
+	return l.signed() > l.connections() || !w.signed && len(l.workers)+l.spares > l.connections()
+}
+
+// signed is how many sessions the lane has; q.mu is held.
+func (l *lane) signed() int {
+	n := l.lent
+	for w := range l.workers {
+		if w.signed {
+			n++
 		}
 	}
-	return signed > l.connections() || !w.signed && len(l.workers) > l.connections()
+	return n
+}
+
+// fewer keeps in mind that the server takes no more sessions than it has, n; q.mu is held. A server says it with 421 or
+// 530, and some by closing the connection.
+func (l *lane) fewer(n int, err error) {
+	l.limit, l.refusal = n, err
+	l.note = fmt.Sprintf("The server takes %d of %d connections: %v", n, l.want(), err)
 }
 
 // take takes a claimed task, first one whose next try is due; q.mu is held.
@@ -902,6 +917,7 @@ func (w *laneWorker) dial(t *task) bool {
 		if l.limit == 0 {
 			l.note = ""
 		}
+		l.raise()
 		l.startWorkers(len(l.ready) + q.st.waitingOf(l.id) + 1)
 		return true
 	}
@@ -913,19 +929,12 @@ func (w *laneWorker) dial(t *task) bool {
 		return false
 	}
 	l.ready = slices.Insert(l.ready, 0, t)
-	others := 0
-	for o := range l.workers {
-		if o.signed {
-			others++
-		}
-	}
+	others := l.signed()
 	var e *client.Error
 	refused := errors.As(err, &e)
 	switch {
 	case others > 0:
-		// A server says it with 421 or 530, and some by closing the connection.
-		l.limit = others
-		l.note = fmt.Sprintf("The server takes %d of %d connections: %v", others, l.want(), err)
+		l.fewer(others, err)
 	case refused && e.Temporary() && l.fails < queueDials:
 		l.fails++
 		delay := min(q.o.retry<<(l.fails-1), longestRetry)
@@ -938,6 +947,13 @@ func (w *laneWorker) dial(t *task) bool {
 	}
 	q.o.Changed()
 	return false
+}
+
+// raise corrects the limit when a session was on its way in while another one was refused; q.mu is held.
+func (l *lane) raise() {
+	if n := l.signed(); l.limit > 0 && n > l.limit {
+		l.fewer(n, l.refusal)
+	}
 }
 
 // release gives what a lane has claimed back to the waiting ones; q.mu is held.
@@ -1287,12 +1303,57 @@ func (w *laneWorker) begin(t *task) error {
 func (w *laneWorker) keep(r *os.Root) { w.keeps = append(w.keeps, r) }
 func (w *laneWorker) proved()         {}
 
-// spare is a session for a segment, as long as the site may have another one.
-func (w *laneWorker) spare(ctx context.Context) (*client.Session, error) {
-	w.q.mu.Lock()
-	site := w.l.site
-	w.q.mu.Unlock()
-	return w.q.o.Dial(ctx, site)
+// spare is a session for a segment, as long as the site may have another one: that of a worker with nothing to do, else a
+// new one.
+func (w *laneWorker) spare(ctx context.Context) (*client.Session, func(), error) {
+	q, l := w.q, w.l
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := l.borrow()
+	if s == nil && len(l.workers)+l.spares >= l.connections() {
+		return nil, nil, errNoSpare
+	}
+	l.spares++
+	if s == nil {
+		site := l.site
+		q.mu.Unlock()
+		fresh, err := q.o.Dial(ctx, site)
+		q.mu.Lock()
+		if err != nil {
+			l.spares--
+			if ctx.Err() == nil {
+				l.fewer(l.signed(), err)
+				q.o.Changed()
+			}
+			return nil, nil, err
+		}
+		s = fresh
+	}
+	l.lent++
+	l.raise()
+	q.o.Changed()
+	return s, func() {
+		_ = s.Close()
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		l.spares--
+		l.lent--
+		q.kickLocked()
+		q.o.Changed()
+	}, nil
+}
+
+// borrow takes the session of a worker that has nothing to do; the worker leaves, or dials anew. q.mu is held.
+func (l *lane) borrow() *client.Session {
+	for w := range l.workers {
+		if w.task == nil && w.signed && w.s.Err() == nil && w.mode == l.site.Mode {
+			s := w.s
+			w.s, w.signed = nil, false
+			l.rouse()
+			return s
+		}
+	}
+	return nil
 }
 
 func (w *laneWorker) can(what string) bool {

@@ -356,7 +356,7 @@ func TestAServerThatTakesFewerConnectionsGetsFewerAndItIsSaid(t *testing.T) {
 	noFailures(t, q)
 	same(t, read(t, dir), want)
 	if said.Load() != nil {
-		if s := q.Snapshot().Sites[0]; !strings.Contains(s.Note, "of 8 connections") {
+		if s := q.Snapshot().Sites[0]; !strings.Contains(s.Note, "takes 2 of 8 connections") {
 			t.Errorf("%+v", s)
 		}
 	}

@@ -75,7 +75,7 @@ func (q *Queue) Snapshot() QueueSnapshot {
 	under := int64(0)
 	for _, id := range sortedKeys(q.lanes) {
 		l := q.lanes[id]
-		state := SiteState{Site: l.site, Limit: l.connections(), Note: l.note, Stopped: l.stopped, Rests: now.Before(l.until)}
+		state := SiteState{Site: l.site, Connections: l.lent, Limit: l.connections(), Note: l.note, Stopped: l.stopped, Rests: now.Before(l.until)}
 		for w := range l.workers {
 			if w.signed {
 				state.Connections++

@@ -128,11 +128,11 @@ func (m *mover) fillPieces(t *task, f *os.File, part string, offset int64, plan 
 	errs := make(chan error, len(plan))
 	for range len(todo) - 1 {
 		helpers.Go(func() {
-			s, err := m.h.spare(ctx)
+			s, release, err := m.h.spare(ctx)
 			if err != nil {
 				return // the others do it
 			}
-			defer s.Close()
+			defer release()
 			if err := work(s, true); err != nil {
 				errs <- err
 				cancel(err)

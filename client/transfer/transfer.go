@@ -80,7 +80,7 @@ type Conflict struct {
 type Options struct {
 	// Dial makes a session. It is called from several goroutines.
 	Dial func(ctx context.Context) (*client.Session, error)
-	// Parallel is how many sessions are used, 1 to 16.
+	// Parallel is how many sessions are used, 1 to 16; Segments of one file may make them more.
 	Parallel int
 	// Resume continues what an earlier run left: NAME.part on this side. It does not overwrite anything whole by itself.
 	Resume    bool
@@ -88,7 +88,12 @@ type Options struct {
 	// Ask decides when Overwrite is [Ask]; one question at a time. An error cancels the job.
 	Ask func(ctx context.Context, c Conflict) (Policy, error)
 	// Segments is over how many connections one large file is downloaded, 1 to [MaxSegments]; 0 and 1: over one. It takes
-	// a server that has REST, and files of at least a MiB a segment.
+	// a server that has REST, and files of at least a MiB a segment. No more than Segments or Parallel sessions, whichever
+	// is more, are used by all files together; what finds no session free comes over those that are there.
+	//
+	// Uploads have no segments: they would take several STOR with REST into one file at a time, which RFC 3659 section 5.3
+	// leaves open, and servers do differently: many cut the file off at the restart point, some hold it locked, some write
+	// to a file of their own until the transfer ends. The result may be damaged in a way that its size does not show.
 	Segments int
 	// NoHash leaves out comparing hashes where the server has a command for it (HASH, XSHA256, XSHA1, XMD5, XCRC).
 	NoHash bool
@@ -181,6 +186,7 @@ type Job struct {
 	worked   bool            // a data connection has worked
 	refused  map[string]bool // what the server can't do
 	targets  map[string]bool
+	spares   int // sessions for segments
 	roots    []*os.Root
 	samples  []sample
 	high     int64
@@ -310,7 +316,7 @@ func (j *Job) Snapshot() Snapshot {
 	now := time.Now()
 	s := Snapshot{Scanning: j.scanning > 0, Files: j.total, Done: j.result.Files, Failed: len(j.result.Failures),
 		SkippedFiles: len(j.result.Skipped), Bytes: j.bytes, BytesDone: j.moved, Elapsed: now.Sub(j.started),
-		Failures: slices.Clone(j.result.Failures)}
+		Failures: slices.Clone(j.result.Failures), Sessions: j.spares}
 	for _, w := range j.workers {
 		if w.s != nil {
 			s.Sessions++
@@ -394,6 +400,7 @@ func (w *worker) next() *task {
 		switch {
 		case j.ctx.Err() != nil || j.open == 0:
 			return nil
+		case w.s == nil && j.sessions() >= j.most(): // segments have them all
 		case len(w.line) > 0:
 			w.task, w.line = w.line[0], w.line[1:]
 			w.lineUp()
@@ -663,7 +670,63 @@ func (j *Job) proved() {
 	j.worked = true
 }
 
-func (j *Job) spare(ctx context.Context) (*client.Session, error) { return j.o.Dial(ctx) }
+// most is how many sessions there may be.
+func (j *Job) most() int { return max(j.o.Parallel, min(j.o.Segments, MaxSegments)) }
+
+// sessions is how many there are, or will be at once; j.mu is held.
+func (j *Job) sessions() int {
+	n := j.spares
+	for _, w := range j.workers {
+		if w.s != nil || w.task != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// spare is a session for a segment: that of a worker with nothing to do, else a new one, unless the server refused one.
+func (j *Job) spare(ctx context.Context) (*client.Session, func(), error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.borrow()
+	if s == nil && (j.sessions() >= j.most() || j.result.Fewer != nil) {
+		return nil, nil, errNoSpare
+	}
+	j.spares++
+	if s == nil {
+		j.mu.Unlock()
+		fresh, err := j.o.Dial(ctx)
+		j.mu.Lock()
+		if err != nil {
+			j.spares--
+			if ctx.Err() == nil {
+				j.result.Fewer = err
+			}
+			j.wake.Broadcast()
+			return nil, nil, err
+		}
+		s = fresh
+	}
+	return s, func() {
+		_ = s.Close()
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.spares--
+		j.wake.Broadcast()
+	}, nil
+}
+
+// borrow takes the session of a worker that has nothing to do; j.mu is held.
+func (j *Job) borrow() *client.Session {
+	for _, w := range j.workers {
+		if w.task == nil && len(w.line) == 0 && w.s != nil && w.s.Err() == nil {
+			s := w.s
+			w.s = nil
+			return s
+		}
+	}
+	return nil
+}
 
 func (j *Job) can(what string) bool {
 	j.mu.Lock()
