@@ -83,16 +83,17 @@ func (a *App) CountRemote(entries []client.Entry) *Count {
 		defer cancel()
 		defer context.AfterFunc(c.ctx, cancel)()
 		s, err := r.open(ctx)
+		var missed failures
 		if err == nil {
 			err = walk(ctx, s, dir, entries, func(_ string, e client.Entry, done bool) error {
 				if !done {
 					c.add(a, e)
 				}
 				return nil
-			})
+			}, &missed)
 		}
 		gone := c.ctx.Err() != nil
-		c.end(a, err)
+		c.end(a, cmp.Or(err, missed.first))
 		if gone {
 			return nil // it was asked for
 		}
@@ -108,8 +109,9 @@ func (a *App) CountRemote(entries []client.Entry) *Count {
 const maxDepth = 200
 
 // walk visits entries of a folder and all that is in them: a folder before its content with done false, and after it
-// with done true; what is no folder once, with done false. Links are never followed. An error from visit ends it.
-func walk(ctx context.Context, s *client.Session, dir string, entries []client.Entry, visit func(dir string, e client.Entry, done bool) error) error {
+// with done true; what is no folder once, with done false. Links are never followed. A folder that can't be listed goes to
+// missed and the walk goes on; an error from visit, and the end of the session, end it.
+func walk(ctx context.Context, s *client.Session, dir string, entries []client.Entry, visit func(dir string, e client.Entry, done bool) error, missed *failures) error {
 	if strings.Count(dir, "/") > maxDepth {
 		return fmt.Errorf("%s lies more than %d folders deep", dir, maxDepth)
 	}
@@ -124,10 +126,11 @@ func walk(ctx context.Context, s *client.Session, dir string, entries []client.E
 			continue
 		}
 		inner, err := s.List(ctx, path.Join(dir, e.Name))
-		if err != nil {
-			return err
+		if over := cmp.Or(ctx.Err(), s.Err()); over != nil {
+			return cmp.Or(err, over)
 		}
-		if err := walk(ctx, s, path.Join(dir, e.Name), inner, visit); err != nil {
+		missed.add(err)
+		if err := walk(ctx, s, path.Join(dir, e.Name), inner, visit, missed); err != nil {
 			return err
 		}
 		if err := visit(dir, e, true); err != nil {
@@ -219,6 +222,9 @@ func (a *App) DeleteRemote(entries []client.Entry, total int) {
 func deleteRemote(ctx context.Context, r *remote, s *client.Session, dir string, entries []client.Entry, total int) error {
 	var errs failures
 	gone := 0
+	// MLSD need not tell a link to a folder from a folder, and pyftpdlib's doesn't. What it leads to is not to be emptied, so
+	// DELE goes first: it takes a link away, and no folder.
+	_, hidesLinks := s.Features()["MLST"]
 	var drop func(dir string, e client.Entry) bool
 	drop = func(dir string, e client.Entry) bool {
 		full := path.Join(dir, e.Name)
@@ -232,6 +238,11 @@ func deleteRemote(ctx context.Context, r *remote, s *client.Session, dir string,
 		} else {
 			if strings.Count(full, "/") > maxDepth {
 				return errs.add(fmt.Errorf("%s lies more than %d folders deep", full, maxDepth))
+			}
+			if hidesLinks && s.Delete(ctx, full) == nil {
+				gone++
+				r.progress("Deleting", gone, total)
+				return false
 			}
 			inner, err := s.List(ctx, full)
 			if errs.add(err) {
@@ -311,7 +322,7 @@ func (a *App) ChangeRemoteRights(entries []client.Entry, want ModeChange) {
 					set(dir, e)
 				}
 				return s.Err()
-			})
+			}, &errs)
 		} else {
 			for _, e := range entries {
 				if set(dir, e); ctx.Err() != nil || s.Err() != nil {

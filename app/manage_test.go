@@ -102,6 +102,23 @@ func TestEachTabKeepsItsServerAndItsFolder(t *testing.T) {
 	}
 }
 
+func TestWhatIsAskedForOneAfterTheOtherIsDoneInThatOrder(t *testing.T) {
+	a, dir, _ := connected(t)
+	for i := range 40 {
+		name := fmt.Sprint("folder ", i)
+		a.MakeRemoteFolder(name)
+		a.OpenRemote("/" + name)
+		if r := idle(t, a); r.Err != "" || r.Folder.Path != "/"+name {
+			t.Fatalf("%s is shown: %s", r.Folder.Path, r.Err)
+		}
+		a.OpenRemote("/")
+		idle(t, a)
+	}
+	if got := strings.Count(tree(t, dir), "folder"); got != 40 {
+		t.Errorf("%d folders", got)
+	}
+}
+
 func TestTheCountBeforeADeleteCountsAllThatIsInFolders(t *testing.T) {
 	a, dir, _ := connected(t)
 	for i := range 7 {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,10 +93,8 @@ type remote struct {
 	app *App
 	id  TabID
 
-	// turn is held by the operation under way: a control connection takes one at a time.
-	turn chan struct{}
-
 	mu      sync.Mutex
+	line    []*turn // the operation under way, and those after it: a control connection takes one at a time
 	state   Remote
 	opts    client.Options
 	site    *openSite // nil: a quick connection
@@ -106,7 +105,7 @@ type remote struct {
 }
 
 func newRemote(a *App, id TabID) *remote {
-	return &remote{app: a, id: id, turn: make(chan struct{}, 1), once: map[string]bool{}, state: Remote{Tab: id, Phase: Disconnected, Mode: client.ModeAuto}}
+	return &remote{app: a, id: id, once: map[string]bool{}, state: Remote{Tab: id, Phase: Disconnected, Mode: client.ModeAuto}}
 }
 
 // Remote returns the state of the current tab's connection.
@@ -327,59 +326,107 @@ func (r *remote) open(ctx context.Context) (*client.Session, error) {
 	return s, nil
 }
 
-// do runs an operation on the control connection as a task, after the one under way. doing is shown meanwhile. When it
-// comes to nothing because the session was left before its turn, never is called in its place. It reports false when the
-// application is closing.
-func (r *remote) do(doing string, f func(ctx context.Context) error, never ...func()) bool {
-	skip := func() {
-		for _, n := range never {
-			n()
+// turn is an operation's place in the line for the control connection.
+type turn struct {
+	doing string
+	visit uint64
+	begin chan struct{} // closed when all before it have ended
+}
+
+// queue puts an operation at the end of the line. Operations run in the order in which they were asked for: what a person
+// sees is then the outcome of the last one. The caller holds mu.
+func (r *remote) queue(doing string) *turn {
+	t := &turn{doing: doing, visit: r.visit, begin: make(chan struct{})}
+	r.line = append(r.line, t)
+	if len(r.line) == 1 {
+		close(t.begin)
+	}
+	return t
+}
+
+// leave takes the first operation, which has ended, out of the line and lets the next one begin. The caller holds mu.
+func (r *remote) leave() {
+	r.line = r.line[1:]
+	if len(r.line) > 0 {
+		close(r.line[0].begin)
+	}
+}
+
+// waiting is what the first operation of this visit that is in the line does; empty: there is none. The caller holds mu.
+func (r *remote) waiting() string {
+	for _, t := range r.line {
+		if t.visit == r.visit && t.doing != "" {
+			return t.doing
 		}
 	}
+	return ""
+}
+
+// do runs an operation on the control connection as a task, after those that were asked for before. doing is shown
+// meanwhile. When it comes to nothing because the session was left before its turn, never is called in its place. It
+// reports false when the application is closing.
+func (r *remote) do(doing string, f func(ctx context.Context) error, never ...func()) bool {
 	r.mu.Lock()
-	visit := r.visit
+	t := r.queue(doing)
+	if r.state.Doing == "" {
+		r.state.Doing = doing
+	}
 	r.mu.Unlock()
-	return r.app.run(func(ctx context.Context) {
-		select {
-		case r.turn <- struct{}{}:
-		case <-ctx.Done():
-			skip()
-			return
-		}
-		defer func() { <-r.turn }()
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		r.mu.Lock()
-		if r.visit != visit {
-			r.mu.Unlock()
-			skip()
-			return
-		}
-		r.cancel = cancel
-		r.state.Doing, r.state.Status, r.state.Err = doing, "", ""
-		r.mu.Unlock()
-		r.app.changed()
-
-		err := f(ctx)
-
-		r.mu.Lock()
-		r.cancel = nil
-		r.state.Doing, r.state.Status, r.state.Folder.Loading = "", "", false
-		if err != nil && r.visit == visit {
-			r.state.Err = Sentence(err)
-			if errors.Is(err, context.Canceled) {
-				r.state.Err = "Cancelled: " + doing + "."
+	ok := r.app.run(func(ctx context.Context) {
+		<-t.begin
+		if !r.operate(ctx, t, f) {
+			for _, n := range never {
+				n()
 			}
 		}
-		if s := r.session; s != nil {
-			r.state.ModeUsed = s.Mode()
-			if offset, known := s.TimeOffset(); known {
-				r.state.TimeOffset = &offset
-			}
-		}
+		r.mu.Lock()
+		r.leave()
+		r.state.Doing = r.waiting()
 		r.mu.Unlock()
 		r.app.changed()
 	})
+	if !ok {
+		r.mu.Lock()
+		r.line = slices.DeleteFunc(r.line, func(o *turn) bool { return o == t })
+		r.mu.Unlock()
+	}
+	r.app.changed()
+	return ok
+}
+
+// operate runs an operation whose turn it is, and says whether it did.
+func (r *remote) operate(ctx context.Context, t *turn, f func(ctx context.Context) error) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.mu.Lock()
+	if r.visit != t.visit || ctx.Err() != nil {
+		r.mu.Unlock()
+		return false
+	}
+	r.cancel = cancel
+	r.state.Doing, r.state.Status, r.state.Err = t.doing, "", ""
+	r.mu.Unlock()
+	r.app.changed()
+
+	err := f(ctx)
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cancel = nil
+	r.state.Status, r.state.Folder.Loading = "", false
+	if err != nil && r.visit == t.visit {
+		r.state.Err = Sentence(err)
+		if errors.Is(err, context.Canceled) {
+			r.state.Err = "Cancelled: " + t.doing + "."
+		}
+	}
+	if s := r.session; s != nil {
+		r.state.ModeUsed = s.Mode()
+		if offset, known := s.TimeOffset(); known {
+			r.state.TimeOffset = &offset
+		}
+	}
+	return true
 }
 
 // Sentence writes an error as a sentence for people: a capital at its beginning, a full stop at its end.
@@ -431,10 +478,15 @@ func (r *remote) drop() {
 	if s == nil {
 		return
 	}
+	r.mu.Lock()
+	t := r.queue("")
+	r.mu.Unlock()
 	r.app.run(func(context.Context) {
-		r.turn <- struct{}{} // not before the operation has ended
-		defer func() { <-r.turn }()
+		<-t.begin // not before the operation has ended
 		s.Close()
+		r.mu.Lock()
+		r.leave()
+		r.mu.Unlock()
 	})
 }
 

@@ -796,6 +796,36 @@ func TestHostileNamesNameNothing(t *testing.T) {
 	}
 }
 
+func TestMLSDTellsRightsWhereTheServerCan(t *testing.T) {
+	p := newPeer(t)
+	p.on["FEAT"] = func(c *peerConn, _ string) {
+		c.say("211-Features\r\n MLST type*;size*;modify*;unique*;UNIX.mode;UNIX.uid;x.y;\r\n211 End")
+	}
+	facts := ""
+	p.on["OPTS"] = func(c *peerConn, arg string) { facts += arg + "|"; c.say("200 OK") }
+	p.on["MLSD"] = func(c *peerConn, arg string) {
+		if arg == "/none" {
+			c.say("501 No such directory.")
+			return
+		}
+		c.send("type=file;size=1;unix.mode=0640;unix.uid=7; a\r\n")
+	}
+	s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive})
+	// What is no folder says nothing against MLSD.
+	if _, err := s.List(context.Background(), "/none"); err == nil {
+		t.Error("a folder that is not there was listed")
+	}
+	for range 2 {
+		got, err := s.List(context.Background(), "/")
+		if err != nil || len(got) != 1 || got[0].Rights != "rw-r-----" || got[0].Owner != "7" {
+			t.Errorf("%+v %v", got, err)
+		}
+	}
+	if want := "MLST type;size;modify;unix.mode;unix.uid;|"; strings.Replace(facts, "UTF8 ON|", "", 1) != want {
+		t.Errorf("asked for %q", facts)
+	}
+}
+
 func TestListFallsBackFromMLSDAndFromDashA(t *testing.T) {
 	p := newPeer(t)
 	p.on["MLSD"] = func(c *peerConn, _ string) { c.say("500 Unknown") }

@@ -26,9 +26,13 @@ func (s *Session) list(ctx context.Context, dir string, piece func([]Entry)) ([]
 	var entries []Entry
 	err := s.do(ctx, "list", dir, func() (err error) {
 		if s.hasMLSD() {
+			if err := s.askFacts(); err != nil {
+				return err
+			}
 			l, err := s.listWith("MLSD", dir, parseMLSD, piece)
 			entries = l.entries
-			if code := s.ctl.last.code; err == nil || code == 550 || code < 500 || s.ctl.dataErr != nil || s.ctl.failure() != nil {
+			// 501: it is no folder (RFC 3659 section 7.2.1), 550: it can't be read.
+			if code := s.ctl.last.code; err == nil || code == 550 || code == 501 || code < 500 || s.ctl.dataErr != nil || s.ctl.failure() != nil {
 				return err
 			}
 			s.noMLSD = true // announced, and then refused
@@ -98,6 +102,32 @@ func (s *Session) hasMLSD() bool {
 	_, mlsd := s.features["MLSD"]
 	return (mlst || mlsd) && !s.noMLSD
 }
+
+// askFacts has the server tell rights and owners in MLSD when it can and does not by itself, as pyftpdlib does not (OPTS
+// MLST, RFC 3659 section 7.9). A server that doesn't take it lists as it did.
+func (s *Session) askFacts() error {
+	offered := strings.ToLower(s.features["MLST"])
+	if s.facts || !strings.Contains(offered, "unix.") {
+		return nil
+	}
+	s.facts = true
+	wanted, more := "", false
+	for _, f := range strings.Split(offered, ";") {
+		name, on := strings.CutSuffix(strings.TrimSpace(f), "*")
+		if slices.Contains(mlsdFacts, name) {
+			wanted += name + ";"
+			more = more || !on
+		}
+	}
+	if !more {
+		return nil
+	}
+	_, err := s.ctl.command(s.ctl.op, "OPTS MLST "+wanted)
+	return err
+}
+
+// mlsdFacts are those that [parseMLSD] reads.
+var mlsdFacts = []string{"type", "size", "modify", "perm", "unix.mode", "unix.owner", "unix.ownername", "unix.uid"}
 
 // Get copies a file from offset on (REST) to w and returns how many bytes it wrote. When the session is in clear and w
 // is an [*os.File], the kernel copies. Data is complete only when the error is nil.

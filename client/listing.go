@@ -117,7 +117,8 @@ func parseMLSD(line string, _ time.Time) (Entry, lineKind) {
 				e.Rights = wire.Escape(f.Value)
 			}
 		case "unix.mode":
-			if n, err := strconv.ParseUint(f.Value, 8, 32); err == nil {
+			// pyftpdlib writes it as Python does.
+			if n, err := strconv.ParseUint(strings.TrimPrefix(f.Value, "0o"), 8, 32); err == nil {
 				e.Rights = fs.FileMode(n & 0o777).String()[1:]
 			}
 		case "unix.owner", "unix.ownername":

@@ -52,6 +52,7 @@ func TestLinesOfMLSD(t *testing.T) {
 		"Type=file;Size=5;Modify=20200102030405.5;Perm=adfr; a b": {Name: "a b", Size: 5, Time: time.Date(2020, 1, 2, 3, 4, 5, 5e8, time.UTC), Rights: "adfr"},
 		"type=dir;unix.mode=0755;unix.owner=bob;perm=el; d":       {Name: "d", Type: Folder, Rights: "rwxr-xr-x", Owner: "bob"},
 		"type=OS.unix=slink:/x;perm=r;unix.mode=0777; l":          {Name: "l", Type: Link, Target: "/x", Rights: "rwxrwxrwx"},
+		"type=file;perm=r;unix.mode=0o640; py":                    {Name: "py", Rights: "rw-r-----"},
 		"type=OS.unix=chr; tty":                                   {Name: "tty", Type: Other},
 		"type=file;size=-3;modify=x;  leading":                    {Name: " leading"},
 		" name only":                                              {Name: "name only"},

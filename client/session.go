@@ -165,6 +165,7 @@ type Session struct {
 	noEPRT   bool
 	noMLSD   bool
 	noDashA  bool // "LIST -a" is taken for a name
+	facts    bool // MLSD's were asked for
 	features map[string]string
 
 	plain     bool // this attempt goes without anything ahead
