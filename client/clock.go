@@ -37,6 +37,17 @@ func (s *Session) TimeOffset() (offset time.Duration, known bool) {
 	return s.clock.offset, s.clock.known
 }
 
+// mdtmOffset is how far the times of MDTM are ahead of UTC. RFC 3659 section 2.3 says that they are not, but vsftpd's are as
+// its listings (use_localtime), so what a person has set holds for them, too.
+func (s *Session) mdtmOffset() time.Duration {
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	if s.clock.fixed && strings.Contains(strings.ToLower(s.greeting), "vsftpd") {
+		return s.clock.offset
+	}
+	return 0
+}
+
 // How often a session tries to measure, and what a zone can be: whole quarters of an hour, at most 14 hours ahead.
 const (
 	clockTries = 3
@@ -77,8 +88,7 @@ func (s *Session) measureClock(dir string, entries []Entry) (time.Duration, bool
 		return 0, false
 	}
 	for _, e := range entries {
-		// A time of day means that the listing is exact to the minute; of old files it has the day alone.
-		if e.Type != File || e.Unsafe || e.Time.IsZero() || e.Time.Hour() == 0 && e.Time.Minute() == 0 {
+		if e.Type != File || e.Unsafe || e.Time.IsZero() || e.Precision > time.Minute {
 			continue
 		}
 		s.clock.mu.Lock()

@@ -504,7 +504,7 @@ func (s *Session) ModTime(ctx context.Context, path string) (t time.Time, err er
 		var text string
 		if text, err = s.ask("MDTM " + path); err == nil {
 			if t, err = wire.ParseTime(text); err == nil {
-				t = t.Truncate(time.Second)
+				t = t.Truncate(time.Second).Add(-s.mdtmOffset())
 			}
 		}
 		return err
@@ -521,7 +521,7 @@ func (s *Session) CanSetModTime() bool {
 
 // SetModTime sets when a file was last changed, to the second.
 func (s *Session) SetModTime(ctx context.Context, path string, t time.Time) error {
-	return s.do(ctx, "set the time of", path, func() error { return s.lib.SetTime(path, t) })
+	return s.do(ctx, "set the time of", path, func() error { return s.lib.SetTime(path, t.Add(s.mdtmOffset())) })
 }
 
 // Features is what FEAT named: the command in capitals, and what stood after it.

@@ -35,13 +35,15 @@ func (t EntryType) String() string {
 
 // Entry is one line of a listing.
 type Entry struct {
-	Name   string
-	Type   EntryType
-	Size   int64     // bytes; 0 when the server does not say
-	Time   time.Time // UTC; zero when the server does not say. LIST gives minutes, or days for old files, in the server's zone
-	Rights string    // "rwxr-xr-x", or the perm fact of MLSD (RFC 3659 section 7.5.5) when that is all there is
-	Owner  string
-	Target string // of a link, when the server says
+	Name string
+	Type EntryType
+	Size int64     // bytes; 0 when the server does not say
+	Time time.Time // UTC; zero when the server does not say. LIST's is in the server's zone, see [Session.TimeOffset]
+	// Precision is how much later than Time the file may have been changed: LIST gives the minute, of old files the day.
+	Precision time.Duration
+	Rights    string // "rwxr-xr-x", or the perm fact of MLSD (RFC 3659 section 7.5.5) when that is all there is
+	Owner     string
+	Target    string // of a link, when the server says
 	// Unsafe: the server sent a name that holds a path or control characters. Name shows it with those characters
 	// replaced, so it names nothing on either side; Type is Other.
 	Unsafe bool
@@ -181,7 +183,7 @@ func parseUnix(line string, now time.Time) (Entry, bool) {
 		return Entry{}, false
 	}
 	for i := 2; i+1 < len(w); i++ {
-		t, used := listTime(w[i:], now)
+		t, precise, used := listTime(w[i:], now)
 		bytes, err := strconv.ParseInt(w[i-1].text, 10, 64)
 		if used == 0 || err != nil || bytes < 0 {
 			continue
@@ -190,7 +192,7 @@ func parseUnix(line string, now time.Time) (Entry, bool) {
 		if after+1 >= len(line) {
 			return Entry{}, false
 		}
-		e := Entry{Name: line[after+1:], Time: t, Rights: wire.Escape(w[0].text[1:10])}
+		e := Entry{Name: line[after+1:], Time: t, Precision: precise, Rights: wire.Escape(w[0].text[1:10])}
 		if i >= 4 {
 			e.Owner = wire.Escape(w[2].text)
 		}
@@ -210,18 +212,21 @@ func parseUnix(line string, now time.Time) (Entry, bool) {
 	return Entry{}, false
 }
 
-// listTime reads the date at the beginning of w, and says how many words it has: "Jan 2 15:04", "Jan 2 2006",
-// "2 Jan 2006", "2006-01-02 15:04".
-func listTime(w []word, now time.Time) (time.Time, int) {
+// wholeDay is how precise the time of an old file is.
+const wholeDay = 24 * time.Hour
+
+// listTime reads the date at the beginning of w, and says how precise it is and how many words it has: "Jan 2 15:04",
+// "Jan 2 2006", "2 Jan 2006", "2006-01-02 15:04".
+func listTime(w []word, now time.Time) (at time.Time, precise time.Duration, used int) {
 	if len(w) >= 2 {
-		for _, layout := range []string{"2006-01-02 15:04", "2006-01-02 15:04:05"} {
+		for layout, precise := range map[string]time.Duration{"2006-01-02 15:04": time.Minute, "2006-01-02 15:04:05": 0} {
 			if t, err := time.ParseInLocation(layout, w[0].text+" "+w[1].text, time.UTC); err == nil {
-				return t, 2
+				return t, precise, 2
 			}
 		}
 	}
 	if len(w) < 3 {
-		return time.Time{}, 0
+		return time.Time{}, 0, 0
 	}
 	month, day := w[0].text, w[1].text
 	if len(month) <= 2 {
@@ -230,24 +235,24 @@ func listTime(w []word, now time.Time) (time.Time, int) {
 	m, err := time.Parse("Jan", month)
 	d, err2 := strconv.Atoi(day)
 	if err != nil || err2 != nil || d < 1 || d > 31 {
-		return time.Time{}, 0
+		return time.Time{}, 0, 0
 	}
 	if year, err := strconv.Atoi(w[2].text); err == nil && len(w[2].text) == 4 {
 		t := time.Date(year, m.Month(), d, 0, 0, 0, 0, time.UTC)
-		return t, validDay(t, d)
+		return t, wholeDay, validDay(t, d)
 	}
 	clock, err := time.Parse("15:04", w[2].text)
 	if err != nil {
-		return time.Time{}, 0
+		return time.Time{}, 0, 0
 	}
 	// No year: the latest one that has this day and does not lie in the future, a day of difference in clocks aside.
 	for year := now.UTC().Year() + 1; year > now.UTC().Year()-9; year-- {
 		t := time.Date(year, m.Month(), d, clock.Hour(), clock.Minute(), 0, 0, time.UTC)
 		if t.Day() == d && t.Before(now.Add(24*time.Hour)) {
-			return t, 3
+			return t, time.Minute, 3
 		}
 	}
-	return time.Time{}, 0
+	return time.Time{}, 0, 0
 }
 
 func validDay(t time.Time, day int) int {
@@ -273,7 +278,7 @@ func parseDOS(line string) (Entry, bool) {
 	if err != nil {
 		return Entry{}, false
 	}
-	e := Entry{Time: t}
+	e := Entry{Time: t, Precision: time.Minute}
 	rest := line[w[2].end:]
 	if w[2].text == "<DIR>" {
 		e.Type, e.Name = Folder, strings.TrimLeft(rest, " ")

@@ -16,19 +16,19 @@ func day(y int, m time.Month, d, h, min int) time.Time {
 
 func TestLinesOfLIST(t *testing.T) {
 	for line, want := range map[string]Entry{
-		"-rw-r--r--    1 0        0         3145728 Feb 28 21:05 a file.bin":  {Name: "a file.bin", Size: 3145728, Time: day(2024, 2, 28, 21, 5), Rights: "rw-r--r--", Owner: "0"},
-		"drwxr-xr-x+   2 bob      staff        4096 Dec 31 23:59 sub":         {Name: "sub", Type: Folder, Time: day(2023, 12, 31, 23, 59), Rights: "rwxr-xr-x", Owner: "bob"},
-		"lrwxrwxrwx    1 bob      staff           4 Jan  2  2020 l -> /a/b c": {Name: "l", Type: Link, Target: "/a/b c", Time: day(2020, 1, 2, 0, 0), Rights: "rwxrwxrwx", Owner: "bob"},
-		"-rw-r--r-- 1 bob 12 Jan 02 2020 nogroup":                             {Name: "nogroup", Size: 12, Time: day(2020, 1, 2, 0, 0), Rights: "rw-r--r--", Owner: "bob"},
-		"-rw-r--r-- 1 bob staff 12 Feb 29 10:00 leap":                         {Name: "leap", Size: 12, Time: day(2024, 2, 29, 10, 0), Rights: "rw-r--r--", Owner: "bob"},
-		"-rw-r--r-- 1 bob staff 12 Mar  2 10:00 tomorrow":                     {Name: "tomorrow", Size: 12, Time: day(2024, 3, 2, 10, 0), Rights: "rw-r--r--", Owner: "bob"},
-		"-rw-r--r-- 1 bob staff 12 Mar  4 10:00 lastyear":                     {Name: "lastyear", Size: 12, Time: day(2023, 3, 4, 10, 0), Rights: "rw-r--r--", Owner: "bob"},
-		"-rw-r--r-- 1 bob staff 12 2 Jan 2020 dayfirst":                       {Name: "dayfirst", Size: 12, Time: day(2020, 1, 2, 0, 0), Rights: "rw-r--r--", Owner: "bob"},
-		"-rw-r--r-- 1 bob staff 12 2020-01-02 03:04 iso":                      {Name: "iso", Size: 12, Time: day(2020, 1, 2, 3, 4), Rights: "rw-r--r--", Owner: "bob"},
-		"-rw-r--r-- 1 bob staff 12 Jan  2  2020  leading and trailing ":       {Name: " leading and trailing ", Size: 12, Time: day(2020, 1, 2, 0, 0), Rights: "rw-r--r--", Owner: "bob"},
-		"crw-rw---- 1 root tty 4, 64 Jan  2  2020 ttyS0":                      {Name: "ttyS0", Type: Other, Time: day(2020, 1, 2, 0, 0), Rights: "rw-rw----", Owner: "root"},
-		"01-02-20  03:04PM       <DIR>          some dir":                     {Name: "some dir", Type: Folder, Time: day(2020, 1, 2, 15, 4)},
-		"01-02-2020  03:04AM                 12 some file":                    {Name: "some file", Size: 12, Time: day(2020, 1, 2, 3, 4)},
+		"-rw-r--r--    1 0        0         3145728 Feb 28 21:05 a file.bin":  {Name: "a file.bin", Size: 3145728, Time: day(2024, 2, 28, 21, 5), Precision: time.Minute, Rights: "rw-r--r--", Owner: "0"},
+		"drwxr-xr-x+   2 bob      staff        4096 Dec 31 23:59 sub":         {Name: "sub", Type: Folder, Time: day(2023, 12, 31, 23, 59), Precision: time.Minute, Rights: "rwxr-xr-x", Owner: "bob"},
+		"lrwxrwxrwx    1 bob      staff           4 Jan  2  2020 l -> /a/b c": {Name: "l", Type: Link, Target: "/a/b c", Time: day(2020, 1, 2, 0, 0), Precision: wholeDay, Rights: "rwxrwxrwx", Owner: "bob"},
+		"-rw-r--r-- 1 bob 12 Jan 02 2020 nogroup":                             {Name: "nogroup", Size: 12, Time: day(2020, 1, 2, 0, 0), Precision: wholeDay, Rights: "rw-r--r--", Owner: "bob"},
+		"-rw-r--r-- 1 bob staff 12 Feb 29 10:00 leap":                         {Name: "leap", Size: 12, Time: day(2024, 2, 29, 10, 0), Precision: time.Minute, Rights: "rw-r--r--", Owner: "bob"},
+		"-rw-r--r-- 1 bob staff 12 Mar  2 10:00 tomorrow":                     {Name: "tomorrow", Size: 12, Time: day(2024, 3, 2, 10, 0), Precision: time.Minute, Rights: "rw-r--r--", Owner: "bob"},
+		"-rw-r--r-- 1 bob staff 12 Mar  4 10:00 lastyear":                     {Name: "lastyear", Size: 12, Time: day(2023, 3, 4, 10, 0), Precision: time.Minute, Rights: "rw-r--r--", Owner: "bob"},
+		"-rw-r--r-- 1 bob staff 12 2 Jan 2020 dayfirst":                       {Name: "dayfirst", Size: 12, Time: day(2020, 1, 2, 0, 0), Precision: wholeDay, Rights: "rw-r--r--", Owner: "bob"},
+		"-rw-r--r-- 1 bob staff 12 2020-01-02 03:04 iso":                      {Name: "iso", Size: 12, Time: day(2020, 1, 2, 3, 4), Precision: time.Minute, Rights: "rw-r--r--", Owner: "bob"},
+		"-rw-r--r-- 1 bob staff 12 Jan  2  2020  leading and trailing ":       {Name: " leading and trailing ", Size: 12, Time: day(2020, 1, 2, 0, 0), Precision: wholeDay, Rights: "rw-r--r--", Owner: "bob"},
+		"crw-rw---- 1 root tty 4, 64 Jan  2  2020 ttyS0":                      {Name: "ttyS0", Type: Other, Time: day(2020, 1, 2, 0, 0), Precision: wholeDay, Rights: "rw-rw----", Owner: "root"},
+		"01-02-20  03:04PM       <DIR>          some dir":                     {Name: "some dir", Type: Folder, Time: day(2020, 1, 2, 15, 4), Precision: time.Minute},
+		"01-02-2020  03:04AM                 12 some file":                    {Name: "some file", Size: 12, Time: day(2020, 1, 2, 3, 4), Precision: time.Minute},
 	} {
 		got, kind := parseLIST(line, now)
 		if kind != lineEntry || got != want {

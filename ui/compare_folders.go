@@ -32,8 +32,8 @@ const (
 	compareTime
 )
 
-// sameTime is how far apart two times of the same file may lie: a LIST names minutes only.
-const sameTime = time.Minute
+// sameTime is how far apart two times of the same file may lie: some disks keep two seconds.
+const sameTime = 2 * time.Second
 
 // compareListings marks the entries of both sides.
 func compareListings(a, b *listing, by comparing) {
@@ -74,9 +74,9 @@ func compareEntries(a, b *client.Entry, by comparing) (mark, mark) {
 	switch d := a.Time.Sub(b.Time); {
 	case a.Time.IsZero() || b.Time.IsZero():
 		return unmarked, unmarked
-	case d >= sameTime:
+	case d > sameTime+b.Precision:
 		return newer, older
-	case d <= -sameTime:
+	case d < -sameTime-a.Precision:
 		return older, newer
 	}
 	return same, same

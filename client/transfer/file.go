@@ -180,6 +180,11 @@ func (m *mover) download(t *task) (int64, error) {
 	if offset > 0 || m.o.segments > 1 {
 		dropPieces(t.root, part, nil)
 	}
+	if t.day {
+		if at, err := m.s.ModTime(m.ctx, t.Remote); err == nil {
+			t.time = at
+		}
+	}
 	if !t.time.IsZero() {
 		if err := t.root.Chtimes(part, t.time, t.time); err != nil {
 			return 0, err
@@ -197,8 +202,12 @@ func (m *mover) whole(t *task, st fs.FileInfo) bool {
 	if _, err := t.root.Lstat(t.rel + partSuffix); err == nil {
 		return false
 	}
-	return t.size == st.Size() && !t.time.IsZero() && st.ModTime().Equal(t.time)
+	late := st.ModTime().Sub(t.time)
+	return t.size == st.Size() && !t.time.IsZero() && (late == 0 || t.day && late > 0 && late < 24*time.Hour)
 }
+
+// ofTheDay says that a listing gives the day alone.
+func ofTheDay(e *client.Entry) bool { return e.Precision > time.Minute }
 
 // goesOn says whether a part can be gone on with: the server's file must be the one that it was begun from.
 func (m *mover) goesOn(t *task, part fs.FileInfo) bool {

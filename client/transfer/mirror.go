@@ -64,8 +64,6 @@ type Plan struct {
 // have it, has it in another size, or has an older one. seen is told how many folders were read; it may be nil.
 func PlanMirror(ctx context.Context, s *client.Session, m Mirror, seen func(folders int)) (*Plan, error) {
 	p := &planner{ctx: ctx, s: s, plan: &Plan{Mirror: m}, seen: seen}
-	f := s.Features()
-	_, p.exact = f["MLST"]
 	root, err := os.OpenRoot(m.Local)
 	switch {
 	case err == nil:
@@ -84,7 +82,6 @@ type planner struct {
 	ctx     context.Context
 	s       *client.Session
 	root    *os.Root // nil: there is none yet
-	exact   bool
 	plan    *Plan
 	seen    func(int)
 	folders int
@@ -227,7 +224,7 @@ func (p *planner) folder(rel string, exists bool) error {
 					continue
 				}
 			} else if there {
-				why = p.differs(e, old)
+				why = p.differs(at, &e, old)
 			}
 			if why == "" {
 				p.plan.Same++
@@ -253,9 +250,13 @@ func (p *planner) folder(rel string, exists bool) error {
 	return nil
 }
 
-// missing says that the destination is not there yet.
+// missing says that err, of listing the remote destination, means that it is not there yet. ProFTPD says it with 450,
+// which may have other reasons.
 func (p *planner) missing(err error) bool {
 	var e *client.Error
+	if errors.As(err, &e) && e.Code == 450 {
+		err = p.isThere()
+	}
 	return errors.As(err, &e) && e.Code == 550
 }
 
@@ -311,28 +312,36 @@ func sorted(m map[string]client.Entry) []string {
 }
 
 // differs says why a file has to be copied; empty: it has not.
-func (p *planner) differs(from, to client.Entry) string {
+func (p *planner) differs(rel string, from *client.Entry, to client.Entry) string {
 	if from.Size != to.Size {
 		return "another size"
 	}
-	if from.Time.IsZero() || to.Time.IsZero() {
-		return ""
+	if newer(*from, to) {
+		p.ask(rel, from, &to)
 	}
-	apart := precision
-	if !p.exact { // LIST gives minutes, and days for old files
-		apart = time.Minute + precision
-		remote := from.Time
-		if p.plan.Direction == Upload {
-			remote = to.Time
-		}
-		if remote.Hour() == 0 && remote.Minute() == 0 {
-			apart = 24*time.Hour + precision
-		}
-	}
-	if from.Time.After(to.Time.Add(apart)) {
+	if newer(*from, to) {
 		return "newer"
 	}
 	return ""
+}
+
+func newer(from, to client.Entry) bool {
+	return !from.Time.IsZero() && !to.Time.IsZero() && from.Time.After(to.Time.Add(to.Precision+precision))
+}
+
+// ask gets the remote file's time with MDTM when the listing was LIST's: that leaves out seconds, and an hour's difference
+// may be summer time. Without an answer the listing's time counts.
+func (p *planner) ask(rel string, from, to *client.Entry) {
+	remote := from
+	if p.plan.Direction == Upload {
+		remote = to
+	}
+	if remote.Precision == 0 {
+		return
+	}
+	if at, err := p.s.ModTime(p.ctx, p.remote(rel)); err == nil {
+		remote.Time, remote.Precision = at, 0
+	}
 }
 
 // Deletes is how many files and folders go.
@@ -463,7 +472,7 @@ func (p *Plan) Run(ctx context.Context, o Options, watch func(*Job)) Result {
 	defer root.Close()
 	for _, c := range p.Changes {
 		if c.Kind == Copy {
-			tasks = append(tasks, &task{Item: p.item(c), known: true, root: root, rel: filepath.FromSlash(c.Rel), size: c.entry.Size, time: c.entry.Time, listed: true})
+			tasks = append(tasks, &task{Item: p.item(c), known: true, root: root, rel: filepath.FromSlash(c.Rel), size: c.entry.Size, time: c.entry.Time, day: ofTheDay(&c.entry), listed: true})
 		}
 	}
 	o.Overwrite = Overwrite

@@ -48,7 +48,7 @@ func (m *mover) beginDownload(t *task) error {
 		return err
 	}
 	m.h.keep(root)
-	n := &task{Item: t.Item, known: true, root: root, size: -1, time: e.Time, link: e.Type == client.Link}
+	n := &task{Item: t.Item, known: true, root: root, size: -1, time: e.Time, day: ofTheDay(&e), link: e.Type == client.Link}
 	switch e.Type {
 	case client.Folder:
 		n.folder, n.rel = true, "."
@@ -140,7 +140,7 @@ func (m *mover) scanRemote(t *task) error {
 	for _, e := range entries {
 		n := &task{
 			Item: Item{Download, filepath.Join(t.Local, e.Name), child(t.Remote, e.Name)}, known: true, root: t.root,
-			rel: filepath.Join(t.rel, e.Name), size: -1, time: e.Time, link: e.Type == client.Link, folder: e.Type == client.Folder,
+			rel: filepath.Join(t.rel, e.Name), size: -1, time: e.Time, day: ofTheDay(&e), link: e.Type == client.Link, folder: e.Type == client.Folder,
 		}
 		err := usableName(e.Name)
 		switch {

@@ -409,7 +409,7 @@ func (o Order) tell(r *record, root *rootRecord) {
 	if o.Direction != Download || o.Entry == nil || o.Entry.Unsafe {
 		return
 	}
-	r.Time = unix(o.Entry.Time)
+	r.Time, r.Day = unix(o.Entry.Time), ofTheDay(o.Entry)
 	switch o.Entry.Type {
 	case client.Folder:
 		r.Kind, r.Rel, root.Place = folder, ".", o.Local
@@ -588,7 +588,7 @@ func (l *lane) claim() error {
 
 // newTask makes a task of what is on disk.
 func newTask(r *record, root *rootRecord) *task {
-	t := &task{Item: r.item(root), known: r.Kind != named, folder: r.Kind == folder, size: r.Size, link: r.Link,
+	t := &task{Item: r.item(root), known: r.Kind != named, folder: r.Kind == folder, size: r.Size, day: r.Day, link: r.Link,
 		listed: r.Listed, decided: r.Decided, from: r.From, begun: r.Begun, stale: r.Stale, recovered: r.Recovered,
 		id: r.id, rootID: r.Root, batch: r.Batch, place: root.Place, after: r.After, priority: r.Priority}
 	if r.Time != 0 {
@@ -627,7 +627,7 @@ func (r *record) item(root *rootRecord) Item {
 // keep writes what a task has learnt into its record.
 func (t *task) keep(r *record) {
 	r.Size, r.Link = t.size, t.link
-	r.Time = unix(t.time)
+	r.Time, r.Day = unix(t.time), t.day
 	r.Listed, r.There = t.listed, nil
 	if t.there != nil {
 		r.There = &there{t.there.Size, unix(t.there.Time), t.there.Type == client.Folder}
@@ -1164,7 +1164,7 @@ func (w *laneWorker) add(from *task, more ...*task) {
 				return err
 			}
 			return w.q.st.update(tx, r, func(r *record) {
-				r.State, r.Kind, r.Rel, r.Size, r.Link, r.Time = Waiting, file, filepath.ToSlash(n.rel), n.size, n.link, unix(n.time)
+				r.State, r.Kind, r.Rel, r.Size, r.Link, r.Time, r.Day = Waiting, file, filepath.ToSlash(n.rel), n.size, n.link, unix(n.time), n.day
 				if n.folder {
 					r.Kind = folder
 				}

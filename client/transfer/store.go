@@ -55,6 +55,7 @@ type record struct {
 	Pos      int64    `json:"o"` // order among those of one state
 	Size     int64    `json:"s"` // -1: not known
 	Time     int64    `json:"t,omitempty"`
+	Day      bool     `json:"dy,omitempty"` // Time is of the day alone
 	Link     bool     `json:"l,omitempty"`
 	After    string   `json:"a,omitempty"` // a folder of which a part is in the queue already: up to this name
 

@@ -210,6 +210,7 @@ type task struct {
 	rel    string   // local name below root
 	size   int64    // -1: not known
 	time   time.Time
+	day    bool // time is of the day alone: an old file's in a listing of LIST
 	link   bool
 	there  *client.Entry // an upload's target that exists; nil with listed: none
 	listed bool

@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -23,17 +24,22 @@ func (s *Server) command(ctx context.Context) (args, env []string, err error) {
 	if s.RequireReuse && (s.TLS == Off || (s.Kind != Vsftpd && s.Kind != ProFTPD)) {
 		return nil, nil, fmt.Errorf("%s with TLS %s and session reuse required: %w", s.Kind, s.TLS, ErrMissing)
 	}
+	if s.NoMLSD && s.Kind != ProFTPD {
+		return nil, nil, fmt.Errorf("%s without MLSD: %w", s.Kind, ErrMissing)
+	}
 	switch s.Kind {
 	case Vsftpd:
-		return s.vsftpd()
+		args, env, err = s.vsftpd()
 	case ProFTPD:
-		return s.proftpd()
+		args, env, err = s.proftpd()
 	case PureFTPd:
-		return s.pureFTPd(ctx)
+		args, env, err = s.pureFTPd(ctx)
 	case Pyftpdlib:
-		return s.pyftpdlib(ctx)
+		args, env, err = s.pyftpdlib(ctx)
+	default:
+		err = fmt.Errorf("no server is called %q", s.Kind)
 	}
-	return nil, nil, fmt.Errorf("no server is called %q", s.Kind)
+	return args, append(env, "TZ="+cmp.Or(s.Zone, "UTC")), err
 }
 
 func yes(b bool) string {
@@ -82,7 +88,7 @@ func (s *Server) vsftpd() (args, env []string, err error) {
 		"anon_world_readable_only=NO", "anon_umask=022",
 		"secure_chroot_dir=" + empty, "isolate=NO", "isolate_network=NO", "seccomp_sandbox=NO",
 		"connect_from_port_20=NO", "xferlog_enable=YES", "log_ftp_protocol=YES", "vsftpd_log_file=" + filepath.Join(s.dir, "vsftpd.log"),
-		"use_localtime=NO", "mdtm_write=YES",
+		"use_localtime=" + yes(s.Zone != ""), "mdtm_write=YES",
 		// An account of every system that has a home folder which exists, as vsftpd wants it.
 		"ftp_username=daemon", "nopriv_user=nobody",
 	}
@@ -124,7 +130,10 @@ func (s *Server) proftpd() (args, env []string, err error) {
 		"ModulePath " + modules, "PidFile " + filepath.Join(s.dir, "pid"), "ScoreboardFile " + filepath.Join(s.dir, "scoreboard"),
 		"SystemLog " + filepath.Join(s.dir, "system.log"), "TransferLog none", "WtmpLog off", "UseReverseDNS off", "DelayEngine off",
 		"AuthOrder mod_auth_file.c", "AuthUserFile " + accounts, "RequireValidShell off", "DefaultRoot ~",
-		"AllowOverwrite on", "AllowStoreRestart on", "MaxInstances 60", "TimeoutLinger 5",
+		"AllowOverwrite on", "AllowStoreRestart on", "MaxInstances 60", "TimeoutLinger 5", "TimesGMT " + on(s.Zone == ""),
+	}
+	if s.NoMLSD {
+		lines = append(lines, "FactsAdvertise off")
 	}
 	if s.PassiveMin != 0 {
 		lines = append(lines, fmt.Sprintf("PassivePorts %d %d", s.PassiveMin, s.PassiveMax))

@@ -67,6 +67,10 @@ type Config struct {
 	// Anonymous signs in as anonymous. Without it the account is User with Password, but for vsftpd, which has accounts
 	// in the system's user database only and is always anonymous.
 	Anonymous bool
+	// Zone is the server's time zone in POSIX's words, such as "XST-5:30"; its listings with LIST are in local time then. Default: UTC.
+	Zone string
+	// NoMLSD has ProFTPD offer none of the commands of RFC 3659 section 7, and MFMT neither, so that LIST is all there is.
+	NoMLSD bool
 	// Root is the folder to serve, made writable for the server; default: a new one. In a [Server] it is the folder that
 	// [Server.Base] names.
 	Root string
