@@ -102,6 +102,14 @@ func (a Answer) String() string {
 
 func (a Answer) failed() bool { return a.Code >= 400 }
 
+// ownFault says that the server broke a transfer off for a reason on its own computer (RFC 959 section 4.2.2).
+func (a Answer) ownFault() bool {
+	return a.Code == 451 || a.Code == 452 || a.Code == 551 || a.Code == 552
+}
+
+// banned says that a refusal is about where the client comes from.
+func (a Answer) banned() bool { return a.failed() && saysBanned.MatchString(a.Text) }
+
 // unknown says that the server did not know the command: the codes of RFC 959 section 4.2.2 for that.
 func (a Answer) unknown() bool {
 	return a.Code == 500 || a.Code == 502 || a.Code == 504 || a.Code == 202
@@ -116,11 +124,20 @@ type Move struct {
 	Bytes     int64
 	Took      time.Duration
 	Handshake string // what the data connection's TLS handshake said
+	Secured   stage  // how far TLS on the data connection came
 	Resumed   bool   // it resumed the control connection's TLS session
 	Stopped   bool   // it was stopped on purpose, after Limits.Transfer
 	NotUTF8   string // a name in the listing that is not UTF-8, safe to print
 	MSS       int    // segments were limited to this size
 }
+
+// stage says how far the TLS handshake of a data connection came; its zero value is a data connection in clear.
+type stage int
+
+const (
+	pending stage = iota + 1
+	secured
+)
 
 // Offer is one PASV or EPSV, and what became of it.
 type Offer struct {
@@ -136,6 +153,9 @@ type Offer struct {
 
 // Refused says that the server made no offer.
 func (o Offer) Refused() bool { return o.Command != "" && o.Port == 0 }
+
+// silent says that the server did not answer.
+func (o Offer) silent() bool { return o.Refused() && o.Answer == Answer{Text: errSilent.Error()} }
 
 // Works says that the data connection came about and, if something was to go over it, carried it.
 func (o Offer) Works() bool {
@@ -232,6 +252,7 @@ type Evidence struct {
 	Greeter  Greeter
 	Greeting Answer
 	Heard    string // what came instead of a greeting, safe to print
+	GreetCut bool   // a greeting began and did not end
 	GreetIn  time.Duration
 	OnLink   bool // the server is in a network of this computer
 
@@ -335,6 +356,16 @@ func (p Passive) dead() bool {
 	return len(all) > 0
 }
 
+// reset says that every offered port answered with a reset.
+func (p Passive) reset() bool {
+	for _, o := range p.all() {
+		if o.Dial != Refused {
+			return false
+		}
+	}
+	return len(p.all()) > 0
+}
+
 // none says that no passive data connection came about, wherever it was dialled.
 func (p Passive) none() bool {
 	return p.dead() || len(p.all()) == 0 && p.Advertised.Dial != NotTried && p.Advertised.Dial != Worked
@@ -350,6 +381,11 @@ func (p Passive) ports() (open, blocked []uint16) {
 		}
 	}
 	return open, blocked
+}
+
+func (p Passive) blocked() []uint16 {
+	_, blocked := p.ports()
+	return blocked
 }
 
 // offered returns all ports that the server named.

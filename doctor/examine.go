@@ -161,10 +161,11 @@ func (x *examination) run(ctx context.Context) {
 	}
 	s = x.compare(ctx, s)
 	if ctx.Err() == nil && x.stoppedMoving() == nil {
-		if works {
-			s = x.active(ctx, s, x.limits.Quick, true)
-		} else {
+		switch {
+		case !works:
 			s = x.active(ctx, s, x.limits.Accept*2/5, false)
+		case !x.slow():
+			s = x.active(ctx, s, x.limits.Quick, true)
 		}
 	}
 }
@@ -376,6 +377,7 @@ func (x *examination) greet(ctx context.Context, s *controlConn) bool {
 		first.r, first.err = s.next(x.limits.Slow)
 	}
 	x.e.Greeter, x.e.Heard = greeter(first.r, first.err, s.buf)
+	x.e.GreetCut = first.err != nil && x.e.Greeter == GreeterFTP
 	if first.err == nil {
 		x.e.Greeting = answer(first.r)
 		x.e.Software = softwareOf(x.e.Greeting.Text)
@@ -431,6 +433,7 @@ func (x *examination) otherProtocol(ctx context.Context) Greeter {
 		return GreeterTLS
 	}
 	if plainGreeting(err) {
+		done(Fact{Note: true, Outcome: Rejected, Detail: "it greets in clear"})
 		return ""
 	}
 	done(Fact{Note: true, Outcome: Silence})
@@ -502,6 +505,9 @@ func (x *examination) enter(ctx context.Context, s *controlConn) bool {
 		if a, err := s.ask("CWD " + e.Target.Path); err == nil && a.failed() {
 			e.PathFail = a
 		}
+	}
+	if s.dead != nil {
+		e.Lost, e.LostText = s.dead.Error(), s.goodbye
 	}
 	return s.dead == nil && ctx.Err() == nil
 }

@@ -75,7 +75,7 @@ func (e *Evidence) proposal() (lo, hi int, known bool) {
 		return 21100, 21199, false
 	}
 	lo, hi = int(slices.Min(ports)), int(slices.Max(ports))
-	if hi-lo > 2000 {
+	if hi-lo > 2000 || lo < 1024 { // no range of its own, or one that is no passive range
 		return 21100, 21199, false
 	}
 	return lo / 100 * 100, min(hi/100*100+99, 65535), true
@@ -275,6 +275,9 @@ func (e *Evidence) fixes(r Report) []Fix {
 			}
 		}
 	}
+	if e.mode() == client.ModeActive && e.Passive.tried() && !e.Passive.moved() && len(out) > 1 { // that way is no better
+		out = slices.DeleteFunc(out, func(f Fix) bool { return f.Remedy == UsePassive })
+	}
 	if e.OnLink || e.Peer.Addr().IsLoopback() { // no router stands between
 		if here := slices.DeleteFunc(slices.Clone(out), func(f Fix) bool { return f.Side == ServerNetwork }); len(here) > 0 {
 			out = here
@@ -331,8 +334,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		if e.unanswered() {
 			return nil
 		}
+		ports := "Let outbound TCP ports {port} and {lo}–{hi} through to {public}."
+		if !known {
+			ports = "Let outbound TCP port {port} and all from 1024 on through to {public}: the server uses no range of its own."
+		}
 		return []Fix{
-			e.advice(f.Side, "Let outbound TCP ports {port} and {lo}–{hi} through to {public}.").does(LetClientOut),
+			e.advice(f.Side, ports).does(LetClientOut),
 			e.advice(ServerSettings, "Or ask the server's admin for a passive range that your network lets out."),
 			e.advice(ClientNetwork, "Or use another network, or SFTP, which needs one port only."),
 		}
@@ -356,6 +363,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		}
 		return []Fix{e.advice(ClientComputer, "Check the host name and the port; FTP usually is on port 21.")}
 	case ServerSlowGreeting:
+		if e.GreetCut {
+			return []Fix{
+				e.choice(ServerSettings, "Switch the lookup of clients' names off, or repair the name server that the server's computer uses.", noLookups, server),
+				e.advice(ServerComputer, "Check the welcome text and the server's log; restart the server."),
+			}
+		}
 		if e.Greeting.Code == 0 {
 			return nil
 		}
@@ -364,6 +377,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			e.advice(ClientComputer, "Let your program wait longer for the greeting."),
 		}
 	case ServerFull:
+		if !saysFull.MatchString(firstOf(failing(e.Greeting), failing(e.Pass), failing(e.User), failing(e.LostText))) {
+			return []Fix{
+				e.advice(ClientComputer, "Wait and try again."),
+				e.advice(ServerSettings, "See the server's log for why it sends clients away: maintenance, a timeout, a limit."),
+			}
+		}
 		return []Fix{
 			e.advice(ClientComputer, "Wait and try again; close other connections to this server, and transfer fewer files at once."),
 			e.choice(ServerSettings, "Raise the limit of clients.", moreClients, server),
@@ -373,6 +392,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 	case TLSUnsupported:
 		if e.TLSOld != "" {
 			return []Fix{e.advice(ServerSettings, "Switch TLS 1.2 and 1.3 on, and update the server.")}
+		}
+		if e.ListsAuth && e.AuthAnswer.failed() || e.TLSError != "" && e.AuthAnswer.Code == 234 {
+			return []Fix{
+				e.advice(ServerSettings, "Check the server's certificate and private key, and its log for why TLS can't begin."),
+				e.advice(ClientComputer, "Or choose plain FTP (ftp://), when it does not matter that the password and the files can be read on the way."),
+			}
 		}
 		return []Fix{
 			e.choice(ServerSettings, "Switch TLS on at the server.", enableTLS, server),
@@ -385,6 +410,17 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		}
 		return append(fixes, e.advice(ClientComputer, "If you know this server, trust its certificate after you have compared the fingerprint with its admin: "+e.CertFingerprint))
 	case LoginRefused:
+		switch {
+		case e.Greeting.failed() || e.User.banned() || e.Pass.banned():
+			return []Fix{
+				e.advice(ServerSettings, "Let this client's address in: see the server's access rules, and what bans addresses (fail2ban, the server's own list of blocked addresses)."),
+				e.advice(ClientComputer, "Wait until the ban has passed, and check user name and password before the next try."),
+			}
+		case e.SignedIn:
+			return []Fix{e.advice(ServerSettings, "See the server's log: often the home folder of {user} is missing, or the user may not enter it.")}
+		case e.Lost == errSilent.Error():
+			return []Fix{e.advice(ServerSettings, "See the server's log for what the sign-in waits for: a directory (LDAP, Active Directory), a database, a name lookup.")}
+		}
 		fixes := []Fix{e.advice(ClientComputer, "Check user name and password; too many tries may block your address.")}
 		if strings.Contains(e.Pass.Text, "writable root") {
 			fixes = []Fix{e.choice(ServerSettings, "Take the right to write from the user's root folder, or allow it.", []Variant{{string(VSFTPD), "allow_writeable_chroot=YES", "/etc/vsftpd.conf"}}, server)}
@@ -422,6 +458,13 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			e.choice(ServerComputer, "Let the passive range in on the server's computer, too.", openRange, e.firewallChoice()).does(OpenRange),
 		})
 	case ServerPassiveIP, OKWithFault:
+		if e.noOffer() {
+			return []Fix{
+				e.choice(ServerSettings, "Set the server's passive range to ports that exist, from 1024 to 65535.", setRange, server).does(SetRange),
+				e.choice(ServerSettings, "Set the server's Passive IP to the address that clients reach, {public}.", setPassiveIP, server).does(SetPassiveIP),
+				e.choice(ThePath, "If these are right, a box on the way spoils the reply: switch its inspection of FTP off.", helperOff),
+			}
+		}
 		return []Fix{
 			e.choice(ServerSettings, "Set the server's Passive IP to the address that clients reach, {public}.", setPassiveIP, server).does(SetPassiveIP),
 			e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address.").does(UseEPSV),
@@ -432,11 +475,23 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address.").does(UseEPSV),
 		}
 	case ServerPassiveExhausted:
+		if e.Passive.EPSV.silent() || e.Passive.PASV.silent() {
+			return []Fix{
+				e.advice(ServerSettings, "See the server's log for what it does when PASV or EPSV comes, and restart it."),
+				e.choice(ThePath, "If it never sees the command, switch off the inspection of FTP on the way.", helperOff),
+			}
+		}
 		return []Fix{
 			e.choice(ServerSettings, "Make the passive range larger (100 ports serve most servers), outside the system's own range, with no other program on its ports.", setRange, server),
 			e.advice(ServerComputer, "See which program holds the ports: `ss -ltnp` (Linux), `netstat -ano` (Windows)."),
 		}
 	case EPSVBroken:
+		if f.Side == ServerSettings {
+			return []Fix{
+				e.advice(ServerSettings, "Update the server, or switch EPSV off there; a refusal is better than such an answer, since programs then use PASV."),
+				e.advice(ClientComputer, "Meanwhile let your program use PASV in place of EPSV."),
+			}
+		}
 		return []Fix{
 			e.advice(ServerNetwork, "Let the load balancer send all ports of one client to the same server, or update the firewall that does not know EPSV."),
 			e.advice(ClientComputer, "Meanwhile let your program use PASV in place of EPSV."),
@@ -490,11 +545,21 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			e.choice(ServerSettings, "Set the server's Passive IP to the address that clients reach, {public}.", setPassiveIP, server).does(SetPassiveIP),
 		})
 	case ALGTamper:
+		around := "Meanwhile use FTP over TLS: a box on the way can't read it."
+		if e.ListsAuth && !e.TLSUp && e.AuthAnswer.Code != 0 || e.TLSStalled {
+			around = "Meanwhile use implicit TLS (port 990), which has no command that could be changed, or SFTP."
+		}
 		return []Fix{
 			e.choice(ThePath, "Switch the inspection of FTP off in the router or firewall that does it, on your side or on the server's.", helperOff),
-			e.advice(ClientComputer, "Meanwhile use FTP over TLS: a box on the way can't read it. If AUTH TLS itself is removed, use implicit TLS (port 990) or SFTP."),
+			e.advice(ClientComputer, around),
 		}
 	case ControlIdleTimeout:
+		if f.Side == ServerSettings && e.LostText.Code != 421 {
+			return []Fix{
+				e.advice(ServerSettings, "Look at the server's log for what it says at the end of this transfer."),
+				e.advice(ClientComputer, "Try another network: if it works there, a box on your side loses the control channel."),
+			}
+		}
 		if f.Side == ServerSettings {
 			return []Fix{e.advice(ServerSettings, "Raise the server's idle timeout above the length of the longest transfer.")}
 		}
@@ -503,7 +568,19 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			e.advice(ThePath, "Raise the idle timeout for TCP connections in the router, firewall or load balancer that forgets them."),
 		}
 	case DataCut:
-		if e.Transfer.Outcome == NotTried {
+		if f.Side == ServerSettings && e.Transfer.Answer.Code/100 == 2 {
+			return []Fix{e.advice(ServerSettings, "Update or restart the server: it has to close the data channel at the end of each listing and download.")}
+		}
+		if f.Side == ServerSettings {
+			return []Fix{
+				e.advice(ServerSettings, "Look at the server's log for what it says about this transfer: a full disk, a quota, a virus scanner, a crash."),
+				e.advice(ServerNetwork, "If it has seen nothing of the data channel, look at what stands before the server: proxy, load balancer, firewall with a proxy for FTP."),
+			}
+		}
+		if e.Transfer.Outcome == NotTried && !e.firstMove().Begun {
+			if e.SignedIn && e.Lost == errSilent.Error() {
+				return []Fix{e.advice(ClientComputer, "Try again, and from another network; then look at the server's log for this session.")}
+			}
 			return nil
 		}
 		return []Fix{
@@ -514,6 +591,11 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 	case MTUBlackhole:
 		return []Fix{e.choice(ThePath, "Let the packets be small enough for the smallest link on the way.", clampMSS)}
 	case ListingEmpty:
+		if e.firstMove().Answer.Code == 425 {
+			return []Fix{
+				e.advice(ServerComputer, "See the server's log for why it can't open data channels: its own firewall, a virus scanner, no free sockets."),
+			}
+		}
 		return []Fix{e.advice(ServerSettings, "Check the user's home folder, its rights, and the server's rules for hidden files.")}
 	case RESTUnsupported:
 		return []Fix{
@@ -568,8 +650,11 @@ func (e *Evidence) arrows(r Report) []Arrow {
 			ports = blocked
 		}
 		stop := AtServerFirewall
-		if judged == client.ModePassive {
+		switch {
+		case judged == client.ModePassive:
 			stop = places[r.Side]
+		case e.firstPassiveMove().Outcome != NotTried || e.noOffer():
+			stop = AtServer // the connection stood, or was never offered
 		}
 		add(Arrow{Kind: connlog.Data, Mode: connlog.Passive, Initiator: connlog.Client, Works: works, Label: "data → " + strings.TrimPrefix(portsText(ports), "ports ")}, stop)
 	}
@@ -578,7 +663,7 @@ func (e *Evidence) arrows(r Report) []Arrow {
 		switch {
 		case judged == client.ModeActive:
 			stop = places[r.Side]
-		case a.refused():
+		case a.refused(), a.Accepted, e.refusedAlike():
 			stop = AtServer
 		case e.natted():
 			stop = AtClientRouter

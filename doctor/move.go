@@ -143,6 +143,13 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 				out.Begun, last = true, s.x.now()
 			case a.r.Code >= 400:
 				out.Answer = answer(a.r)
+				if !opened { // the connection may have come just before the reply
+					select {
+					case e := <-events:
+						opened, from = e.opened, e.from
+					case <-time.After(100 * time.Millisecond):
+					}
+				}
 				how := Rejected
 				if out.Begun && a.r.Code == 421 {
 					how = NoEnd // the server ends the session, whatever became of the data
@@ -163,6 +170,9 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 			switch {
 			case e.opened:
 				opened, from, last = true, e.from, s.x.now()
+				if s.protect && s.tls != nil {
+					out.Secured = pending
+				}
 				rec.From = e.from
 				if m.mode == connlog.Active {
 					r := rec
@@ -171,12 +181,12 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 					s.record(r)
 				}
 			case e.version != "":
-				out.Resumed, last = e.resumed, s.x.now()
+				out.Secured, out.Resumed, last = secured, e.resumed, s.x.now()
 				r := rec
 				r.Event, r.TLS, r.Resumed = connlog.DataTLS, e.version, e.resumed
 				s.record(r)
 			case e.handshake != nil:
-				out.Handshake = connlog.Printable(e.handshake.Error())
+				out.Handshake = tlsTrouble(e.handshake)
 				broke, brokeAt = e.handshake, s.x.now()
 			case e.err != nil:
 				if !opened && errors.Is(e.err, context.DeadlineExceeded) {

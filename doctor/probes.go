@@ -25,7 +25,7 @@ func (x *examination) passive(ctx context.Context, s *controlConn, full bool) *c
 		return s
 	}
 	p.EPSV = x.offerOnce(ctx, s, ProbeEPSV, "EPSV", wait, full)
-	if x.cantGoOn(p.EPSV) {
+	if full && x.cantGoOn(p.EPSV) {
 		return x.stalled(ctx, s, p.EPSV.Move)
 	}
 	if p.EPSV.Dial == Silence {
@@ -48,14 +48,14 @@ func (x *examination) passive(ctx context.Context, s *controlConn, full bool) *c
 			x.useOffer(ctx, s, &p.PASV, wait, full)
 			done(offerFact(p.PASV))
 		}
-		if x.cantGoOn(p.PASV) {
+		if full && x.cantGoOn(p.PASV) {
 			return x.stalled(ctx, s, p.PASV.Move)
 		}
 	}
 	if full && ctx.Err() == nil {
 		s = x.more(ctx, s)
 	}
-	if full && ctx.Err() == nil && p.moved() && !x.e.wrongAddress() {
+	if full && ctx.Err() == nil && p.moved() && !x.e.wrongAddress() && !x.slow() {
 		s = x.withoutResuming(ctx, s)
 	}
 	if full && p.dead() && ctx.Err() == nil {
@@ -137,7 +137,16 @@ func (x *examination) useOffer(ctx context.Context, s *controlConn, o *Offer, wa
 	if conn == nil {
 		return
 	}
+	if x.slow() { // that it stands is enough
+		conn.Close()
+		return
+	}
 	o.Move, _, _ = x.move(ctx, s, "LIST", conn, 0)
+}
+
+// slow says that a listing took so long that further ones would keep a person waiting for nothing new.
+func (x *examination) slow() bool {
+	return x.e.firstPassiveMove().Took > x.limits.End
 }
 
 // move runs a command over a data connection that stands.

@@ -32,7 +32,7 @@ type fake struct {
 	t        *testing.T
 	first    string // in place of the greeting; "-" closes at once, "" greets
 	after    time.Duration
-	says     map[string]string // the whole reply to a verb, in place of the usual one; "-" closes the connection
+	says     map[string]string // the whole reply to a verb, in place of the usual one; "-" closes the connection, "..." hangs
 	features string            // in place of the usual ones, lines separated by "|"
 	tls      *tls.Config
 	implicit bool
@@ -42,9 +42,10 @@ type fake struct {
 	listing  string // what LIST sends; "" is one file
 	sends    int    // bytes that RETR sends before it stops, 0: all
 	size     int
-	noEnd    bool // RETR never ends with 226, and nothing is answered afterwards
-	noDial   bool // PORT is taken and nobody dials
-	drops    bool // data connections are closed at once, and waited for again
+	noEnd    bool          // RETR never ends with 226, and nothing is answered afterwards
+	noDial   bool          // PORT is taken and nobody dials
+	drops    bool          // data connections are closed at once, and waited for again
+	slow     time.Duration // before LIST sends anything
 
 	addr   netip.AddrPort
 	offers atomic.Int32
@@ -147,7 +148,11 @@ func (f *fake) serve(c net.Conn) {
 			f.offers.Add(1)
 		}
 		if r, ok := f.says[verb]; ok {
-			if r == "-" {
+			switch r {
+			case "-":
+				return
+			case "...": // it hangs
+				io.Copy(io.Discard, in)
 				return
 			}
 			say("%s", r)
@@ -259,6 +264,7 @@ func (f *fake) serve(c net.Conn) {
 				continue
 			}
 			say("150 Here it comes")
+			time.Sleep(f.slow)
 			switch {
 			case verb == "LIST" && f.listing == "":
 				io.WriteString(d, "-rw-r--r-- 1 ftp ftp 5 Jan  1 00:00 a.txt\r\n")
@@ -300,7 +306,7 @@ func (f *fake) said(verb string) bool {
 
 // quick are waits that suit loopback.
 var quick = Limits{
-	Name: time.Second, Connect: time.Second, Greeting: 150 * time.Millisecond, Slow: 700 * time.Millisecond, Reply: time.Second,
+	Name: time.Second, Connect: time.Second, Greeting: 150 * time.Millisecond, Slow: 700 * time.Millisecond, Reply: time.Second, SignIn: time.Second,
 	Dial: 400 * time.Millisecond, DialNext: 300 * time.Millisecond, Accept: 500 * time.Millisecond, Quick: 200 * time.Millisecond,
 	Stall: 300 * time.Millisecond, End: 300 * time.Millisecond, Transfer: 2 * time.Second, Hop: 50 * time.Millisecond, Total: 8 * time.Second,
 }
@@ -429,6 +435,22 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 		{name: "implicit TLS met with clear", fake: &fake{tls: conf, implicit: true}, want: TLSModeMismatch},
 		{name: "clear met with implicit TLS", tls: client.TLSImplicit, want: TLSModeMismatch},
 		{name: "full at the greeting", fake: &fake{first: "421 Too many connections, try later\r\n"}, want: ServerFull},
+		{name: "greeting without an end", fake: &fake{first: "220-Welcome\r\n220-Please wait\r\n"}, want: ServerSlowGreeting},
+		{name: "greeting turns the address away", fake: &fake{first: "530 Connection refused: your IP address is not allowed\r\n"}, want: LoginRefused},
+		{name: "nothing is answered", fake: &fake{says: map[string]string{"FEAT": "..."}}, want: ALGTamper},
+		{name: "banned at PASS", fake: &fake{says: map[string]string{"PASS": "421 Login attempt limit exceeded; your address is banned."}}, want: LoginRefused},
+		{name: "421 after the sign-in", fake: &fake{says: map[string]string{"PASS": "230 In\r\n421 Service not available."}}, want: ServerFull},
+		{name: "closed after the sign-in", fake: &fake{says: map[string]string{"TYPE": "-"}}, want: LoginRefused},
+		{name: "TLS listed and refused, in automatic mode", fake: &fake{tls: conf, says: map[string]string{"AUTH": "431 No certificate configured"}}, tls: client.TLSAuto, want: TLSUnsupported},
+		{name: "EPSV names port 0", fake: &fake{says: map[string]string{"EPSV": "229 Entering Extended Passive Mode (|||0|)"}}, want: EPSVBroken},
+		{name: "EPSV hangs", fake: &fake{says: map[string]string{"EPSV": "..."}}, want: EPSVBroken},
+		{name: "a port of more than 16 bits", fake: &fake{features: "SIZE", says: map[string]string{"EPSV": "500 What?", "PASV": "227 Entering Passive Mode (127,0,0,1,300,12)"}}, want: ServerPassiveIP},
+		{name: "PASV hangs", fake: &fake{features: "SIZE", says: map[string]string{"EPSV": "500 What?", "PASV": "..."}}, want: ServerPassiveExhausted},
+		{name: "425 whoever dials", fake: &fake{says: map[string]string{"LIST": "425 Can't open data connection."}}, want: ListingEmpty},
+		{name: "425 whoever dials, active mode", fake: &fake{says: map[string]string{"LIST": "425 Can't open data connection."}}, options: Options{Mode: client.ModeActive}, want: ListingEmpty},
+		{name: "451 under way", fake: &fake{says: map[string]string{"LIST": "150 Here\r\n451 Local error in processing."}}, want: DataCut},
+		{name: "226 and nothing", fake: &fake{says: map[string]string{"LIST": "150 Here\r\n226 Done"}}, want: DataCut},
+		{name: "in clear where TLS was agreed", fake: &fake{tls: conf, says: map[string]string{"PROT": "200 Fine"}}, tls: client.TLSExplicit, want: TLSDataProtection},
 		{name: "full at USER", fake: &fake{says: map[string]string{"USER": "530 Sorry, the maximum number of clients are already connected"}}, want: ServerFull},
 		{name: "TLS required, vsftpd", fake: &fake{says: map[string]string{"USER": "530 Non-anonymous sessions must use encryption."}}, want: TLSRequired},
 		{name: "TLS required, Pure-FTPd", fake: &fake{says: map[string]string{"USER": "421 Sorry, cleartext sessions are not accepted on this server."}}, want: TLSRequired},
@@ -487,6 +509,11 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 			if r.Verdict != c.want {
 				t.Errorf("%s, want %s: %s\n%s", r.Verdict, c.want, r.Sentence, r.ForAdmin())
 			}
+			for _, f := range r.Facts {
+				if f.Running {
+					t.Errorf("the probe %q never ended", f.Title())
+				}
+			}
 			if n := f.most; n > 2 {
 				t.Errorf("%d control connections at once", n)
 			}
@@ -497,6 +524,27 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 				t.Error("the password is in the report")
 			}
 		})
+	}
+}
+
+func TestASlowListingIsNotAskedForAgain(t *testing.T) {
+	f := (&fake{slow: 2 * quick.End}).start(t)
+	x := Examiner{Limits: quick, Network: Network{Trace: noTrace}}
+	x.Limits.Stall = 4 * quick.End
+	r := x.Examine(t.Context(), f.target())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lists := 0
+	for _, line := range f.heard {
+		if line == "LIST" {
+			lists++
+		}
+	}
+	if r.Verdict != OK || lists != 1 {
+		t.Errorf("%s after %d listings: %s", r.Verdict, lists, r.Sentence)
+	}
+	if len(r.Evidence.Passive.More) == 0 {
+		t.Error("passive ports are connected to all the same")
 	}
 }
 

@@ -3,6 +3,7 @@ package doctor
 import (
 	"regexp"
 	"slices"
+	"strings"
 
 	"portside/client"
 )
@@ -55,7 +56,7 @@ func sameFault(a, b Verdict) bool {
 
 func (e *Evidence) finding(rule Rule) Finding {
 	f := Finding{Verdict: rule.Verdict, Confidence: rule.Confidence, Side: rule.Side, Rule: rule.Evidence}
-	f.Sentence = e.sentence(rule)
+	f.Sentence = strings.ReplaceAll(e.sentence(rule), `.".`, `".`) // a quoted sentence has its own full stop
 	return f
 }
 
@@ -64,6 +65,7 @@ var (
 	saysTLS       = regexp.MustCompile(`(?i)\b(ssl|tls|encrypt\w*|secure|cleartext|clear[ -]text|plain[ -]?text|use auth)\b`)
 	saysFull      = regexp.MustCompile(`(?i)too many|maximum|max(imum)? (number|clients|connections|users)|limit|user.* connected|server (is )?full|busy`)
 	saysNoPort    = regexp.MustCompile(`(?i)oops|no (free |available |more )?(passive )?port|ports? (are|is) (all )?(busy|in use|taken)|reserved tcp ports|cannot prepare|can't (open|create|prepare) (passive|data)|vsf_sysutil_bind|too many|exhaust|unable to (open|create|find|listen)|address already in use`)
+	saysBanned    = regexp.MustCompile(`(?i)\b(banned|black-?listed|blocked)\b|(login|sign-?in|failed|password) (attempts?|failures|tries)|\b(ip|ip[ -]address|address|host)\b.* (not (be )?(allowed|permitted|authori[sz]ed)|denied|refused)|(not (allowed|permitted|authori[sz]ed)|denied|refused)\b.*\bfrom (your|this|that) (ip|address|host)|not allowed to connect|access denied by|tcp.?wrappers`)
 	saysReuse     = regexp.MustCompile(`(?i)reus|resum`)
 	saysProtect   = regexp.MustCompile(`(?i)encrypt|prot\b|protect|ssl|tls|secure`)
 	saysOtherPeer = regexp.MustCompile(`(?i)bad ip|differ|foreign|same (ip|address|host)|ip address|peer|hijack|not permitted|does not match|mismatch|security|unauthori`)
@@ -128,6 +130,10 @@ var Rules = []Rule{
 	{NotFTP, Possible, ServerComputer, "it accepts the connection and closes it, or says nothing", func(e *Evidence) bool {
 		return e.foreign()
 	}, false},
+	{ServerSlowGreeting, Likely, ServerSettings, "a greeting begins and has no end", func(e *Evidence) bool { return e.GreetCut }, false},
+	{LoginRefused, Likely, ServerSettings, "the greeting refuses this address", func(e *Evidence) bool {
+		return e.Greeting.failed() && e.Greeting.banned()
+	}, false},
 	{ServerFull, Proved, ServerSettings, "421 in place of a greeting, or a refusal that speaks of a limit", func(e *Evidence) bool {
 		return e.Greeting.Code == 421 && !saysTLS.MatchString(e.Greeting.Text) || e.Greeting.failed() && saysFull.MatchString(e.Greeting.Text)
 	}, false},
@@ -145,7 +151,7 @@ var Rules = []Rule{
 			(e.TLSError != "" || e.AuthAnswer.unknown() || e.AuthAnswer.Code == 501 || e.AuthAnswer.Code == 530 || e.AuthAnswer.Code == 503)
 	}, false},
 	{TLSUnsupported, Proved, ServerSettings, "the server refuses AUTH TLS", func(e *Evidence) bool {
-		return e.TLSAsked && e.AuthAnswer.failed()
+		return (e.TLSAsked || e.ListsAuth) && e.AuthAnswer.failed() && !e.TLSUp
 	}, false},
 	{TLSUnsupported, Proved, ServerSettings, "the server speaks only an old version of TLS", func(e *Evidence) bool { return e.TLSOld != "" }, false},
 	{ALGTamper, Possible, ThePath, "the TLS handshake was begun and then stopped or was cut, however small the segments", func(e *Evidence) bool {
@@ -163,10 +169,18 @@ var Rules = []Rule{
 	{TLSRequired, Proved, ServerSettings, "USER or PASS is refused in clear with words about encryption", func(e *Evidence) bool {
 		return !e.TLSUp && (saysTLS.MatchString(e.User.Text) && e.User.failed() || saysTLS.MatchString(e.Pass.Text) && e.Pass.failed())
 	}, false},
+	{LoginRefused, Likely, ServerSettings, "USER or PASS is refused with words about this address, or about too many tries", func(e *Evidence) bool {
+		return e.User.banned() || e.Pass.banned()
+	}, false},
 	{ServerFull, Proved, ServerSettings, "421 to USER or PASS, or a refusal that speaks of a limit", func(e *Evidence) bool {
 		return e.User.Code == 421 || e.Pass.Code == 421 || e.User.failed() && saysFull.MatchString(e.User.Text) || e.Pass.failed() && saysFull.MatchString(e.Pass.Text)
 	}, false},
 	{LoginRefused, Proved, ServerSettings, "USER or PASS is refused", func(e *Evidence) bool { return e.User.failed() || e.Pass.failed() }, false},
+	{ALGTamper, Possible, ThePath, "the server greets, and then answers nothing", func(e *Evidence) bool {
+		return e.Greeting.Code/100 == 2 && !e.SignedIn && e.Lost == errSilent.Error() && e.User.Code == 0 && e.AuthAnswer.Code == 0
+	}, false},
+	{ServerFull, Likely, ServerSettings, "421 right after the sign-in", func(e *Evidence) bool { return e.lostAfterSignIn() && e.LostText.Code == 421 && !e.LostText.banned() }, false},
+	{LoginRefused, Likely, ServerSettings, "the session ends right after the sign-in", func(e *Evidence) bool { return e.lostAfterSignIn() }, false},
 	{LoginRefused, Possible, ServerSettings, "the session ends while signing in", func(e *Evidence) bool {
 		return e.Greeting.Code/100 == 2 && !e.SignedIn && (e.Lost != "" || e.User.Code != 0)
 	}, false},
@@ -182,6 +196,12 @@ var Rules = []Rule{
 	{IPv6Unsupported, Proved, ServerSettings, "the control connection uses IPv6, and EPSV is not known", func(e *Evidence) bool {
 		p := e.Passive.EPSV
 		return e.passive() && e.v6() && p.Refused() && !e.noPort(p) && (p.Answer.unknown() || p.Answer.Code == 522 || p.Answer.Code == 501)
+	}, false},
+	{ServerPassiveIP, Proved, ServerSettings, "the 227 reply holds no address and port that exist", func(e *Evidence) bool {
+		return e.passive() && e.noOffer() && e.Passive.PASV.Answer.Code == 227
+	}, false},
+	{ServerPassiveExhausted, Likely, ServerSettings, "the server does not answer when it is asked for a passive port", func(e *Evidence) bool {
+		return e.passive() && e.noOffer() && (e.Passive.EPSV.silent() || e.Passive.PASV.silent())
 	}, false},
 	{ServerPassiveExhausted, Proved, ServerSettings, "the server says that it has no port, or ends the session at the offer", func(e *Evidence) bool {
 		return e.passive() && e.noOffer() && (e.noPort(e.Passive.EPSV) || e.noPort(e.Passive.PASV))
@@ -205,8 +225,17 @@ var Rules = []Rule{
 	{ClientMultiAddress, Proved, ClientNetwork, "the data connection stands, and the server refuses it for the address that it comes from", func(e *Evidence) bool {
 		return e.refusedData(func(m Move) bool { return m.Answer.Code != 550 && saysOtherPeer.MatchString(m.Answer.Text) })
 	}, false},
+	{ListingEmpty, Likely, ServerSettings, "data connections are refused with the same words in passive and in active mode", func(e *Evidence) bool {
+		return e.firstMove().Answer.Code == 425 && e.refusedAlike()
+	}, false},
 	{ClientMultiAddress, Likely, ClientNetwork, "the data connection stands, and the server says that none came, or closes it without a word", func(e *Evidence) bool {
 		return e.refusedData(func(m Move) bool { return m.Answer.Code == 425 || m.Answer.Code == 421 }) || e.closedData()
+	}, false},
+	{DataCut, Possible, ThePath, "the data connection stands, the server begins the transfer and says that it was cut", func(e *Evidence) bool {
+		return e.refusedData(func(m Move) bool { return m.Begun && m.Answer.Code == 426 })
+	}, false},
+	{DataCut, Likely, ServerSettings, "the server begins the transfer and breaks it off for a reason of its own", func(e *Evidence) bool {
+		return e.refusedData(func(m Move) bool { return m.Begun && m.Answer.ownFault() }) || e.cut() && e.Transfer.Answer.ownFault()
 	}, false},
 	{ListingEmpty, Likely, ServerSettings, "the data connection stands, and the server refuses the listing", func(e *Evidence) bool {
 		return e.refusedData(func(Move) bool { return true })
@@ -216,6 +245,10 @@ var Rules = []Rule{
 		return m.Outcome == TLSFailed
 	}, false},
 
+	{TLSDataProtection, Likely, ServerSettings, "the data connection stands, and its TLS handshake gets no answer, however small the segments", func(e *Evidence) bool {
+		return e.Transfer.Outcome == Stalled && e.Transfer.Secured == pending && e.Small.Outcome == Stalled
+	}, false},
+
 	// A transfer that stops.
 	{MTUBlackhole, Proved, ThePath, "a data connection stands and no byte comes, and with small segments it works", func(e *Evidence) bool {
 		return e.Transfer.Outcome == Stalled && e.Transfer.Bytes == 0 && e.Small.Outcome == Worked
@@ -223,11 +256,26 @@ var Rules = []Rule{
 	{ControlIdleTimeout, Proved, ServerSettings, "the server ends the session with 421 during the transfer, or after it", func(e *Evidence) bool {
 		return e.Transfer.Outcome == NoEnd && e.LostText.Code == 421
 	}, false},
-	{ControlIdleTimeout, Proved, ThePath, "every byte came, the reply that ends the transfer did not, and the control connection is dead", func(e *Evidence) bool {
+	{ControlIdleTimeout, Proved, ThePath, "every byte came in 4 s or more, the reply that ends the transfer did not, and the control connection is dead", func(e *Evidence) bool {
+		return e.Transfer.Outcome == NoEnd && e.Noop != Worked && e.Transfer.Took.Seconds() >= 4
+	}, false},
+	{ControlIdleTimeout, Possible, ServerSettings, "every byte came at once, the reply that ends the transfer did not, and the control connection is silent", func(e *Evidence) bool {
 		return e.Transfer.Outcome == NoEnd && e.Noop != Worked
 	}, false},
 	{ControlIdleTimeout, Possible, ThePath, "every byte came, and the reply that ends the transfer did not", func(e *Evidence) bool {
 		return e.Transfer.Outcome == NoEnd
+	}, false},
+	{DataCut, Likely, ThePath, "the server says that the transfer is complete, and no byte of it came", func(e *Evidence) bool {
+		return e.Transfer.Outcome == Stalled && e.Transfer.Answer.Code/100 == 2 && e.Transfer.Bytes == 0
+	}, false},
+	{DataCut, Likely, ServerSettings, "the server says that the transfer is complete, and the data connection is not closed", func(e *Evidence) bool {
+		return e.Transfer.Outcome == Stalled && e.Transfer.Answer.Code/100 == 2
+	}, false},
+	{DataCut, Likely, ServerSettings, "the data connection comes up and is closed before a byte came, twice", func(e *Evidence) bool {
+		return e.Transfer.Outcome == Broken && e.Transfer.Bytes == 0 && e.Again.Outcome == Broken && e.Again.Bytes == 0
+	}, false},
+	{DataCut, Likely, ServerSettings, "a data connection stands and no byte comes, however small the segments", func(e *Evidence) bool {
+		return e.Transfer.Outcome == Stalled && e.Transfer.Bytes == 0 && e.Small.Outcome == Stalled && e.Small.Bytes == 0
 	}, false},
 	{DataCut, Proved, ThePath, "the transfer stops twice at about the same place", func(e *Evidence) bool {
 		return e.cut() && (e.Again.Outcome == Stalled || e.Again.Outcome == Broken) && near(e.Transfer.Bytes, e.Again.Bytes)
@@ -250,6 +298,12 @@ var Rules = []Rule{
 	}, false},
 	{EPSVBroken, Proved, ServerNetwork, "every offer of EPSV fails and every offer of PASV works, twice or more", func(e *Evidence) bool {
 		return e.passive() && e.epsvBroken(2)
+	}, false},
+	{EPSVBroken, Proved, ServerSettings, "the answer to EPSV names no port, and PASV works", func(e *Evidence) bool {
+		return e.passive() && e.Passive.PASV.Works() && e.Passive.EPSV.Refused() && e.Passive.EPSV.Answer.Code == 229
+	}, false},
+	{EPSVBroken, Likely, ServerSettings, "EPSV gets no answer or ends the session, and PASV works", func(e *Evidence) bool {
+		return e.passive() && e.Passive.PASV.Works() && e.Passive.EPSV.Refused() && (e.Passive.EPSV.Answer.Code == 0 || e.Passive.EPSV.Answer.Code == 421)
 	}, false},
 	{ServerForwardPassive, Proved, ServerNetwork, "some offered ports can be reached and others can't", func(e *Evidence) bool {
 		open, blocked := e.Passive.ports()
@@ -327,7 +381,11 @@ var Rules = []Rule{
 	}, false},
 	{ActiveDisabled, Proved, ServerSettings, "PORT and EPRT are refused with words about permission", func(e *Evidence) bool {
 		a := e.active()
-		return e.wantsActive() && a.refused() && !saysIllegal.MatchString(a.Answer.Text) && (saysNotActive.MatchString(a.Answer.Text) || !e.announcesPrivate())
+		return e.wantsActive() && a.refused() && !saysIllegal.MatchString(a.Answer.Text) && saysNotActive.MatchString(a.Answer.Text)
+	}, false},
+	{ActiveDisabled, Likely, ServerSettings, "PORT and EPRT are refused, and this computer's address is public", func(e *Evidence) bool {
+		a := e.active()
+		return e.wantsActive() && a.refused() && !saysIllegal.MatchString(a.Answer.Text) && !e.announcesPrivate()
 	}, false},
 	{ClientNATActive, Proved, ClientNetwork, "this computer has a private address, and the server refuses it in PORT", func(e *Evidence) bool {
 		return e.wantsActive() && e.active().refused() && e.announcesPrivate()
@@ -385,6 +443,11 @@ var Rules = []Rule{
 	{ServerSlowGreeting, Possible, ServerSettings, "the examination ended before the greeting came", func(e *Evidence) bool { return e.Greeter == "" }, false},
 	{LoginRefused, Possible, ServerSettings, "the examination ended before the server had taken the user", func(e *Evidence) bool { return !e.SignedIn }, false},
 	{DataCut, Possible, ThePath, "the session ended before data connections were decided", func(*Evidence) bool { return true }, false},
+}
+
+// lostAfterSignIn says that the server ended the session after the sign-in and before a data connection was asked for.
+func (e *Evidence) lostAfterSignIn() bool {
+	return e.SignedIn && e.Lost == errClosed.Error() && !e.Passive.tried() && e.EPRT.Command == "" && e.PORT.Command == ""
 }
 
 func (e *Evidence) unanswered() bool {
@@ -486,6 +549,10 @@ func (e *Evidence) firstMove() Move {
 	if e.mode() == client.ModeActive {
 		return e.active().Move
 	}
+	return e.firstPassiveMove()
+}
+
+func (e *Evidence) firstPassiveMove() Move {
 	for _, o := range []Offer{e.Passive.EPSV, e.Passive.PASV, e.Passive.Advertised} {
 		if o.Move.Outcome != NotTried {
 			return o.Move
@@ -499,6 +566,13 @@ func (e *Evidence) refusedData(when func(Move) bool) bool {
 	m := e.firstMove()
 	stood := e.mode() == client.ModePassive || e.active().Accepted || protectionCode(m.Answer.Code)
 	return stood && m.Answer.failed() && (m.Outcome == Rejected || m.Outcome == TLSFailed || m.Outcome == Broken && m.Bytes == 0) && when(m)
+}
+
+// refusedAlike says that the server refused data connections in both modes with the same reply, so that neither the
+// address nor the direction can be why.
+func (e *Evidence) refusedAlike() bool {
+	passive, active := e.firstPassiveMove().Answer, e.active().Move.Answer
+	return passive.failed() && passive == active
 }
 
 // protectionCode says that a code is about the protection of data connections: RFC 4217 section 10 and what servers use.

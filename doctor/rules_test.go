@@ -163,6 +163,9 @@ var cases = []struct {
 	{"captive portal", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.Hops = GreeterHTTP, Answer{}, hops("o") }), NotFTP, Likely, ClientNetwork, ""},
 	{"SSH", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.Heard = GreeterSSH, Answer{}, "SSH-2.0" }), NotFTP, Proved, ServerSettings, ""},
 	{"silence", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting = GreeterSilent, Answer{} }), NotFTP, Possible, ServerComputer, ""},
+	{"greeting without an end", with(unsigned(), func(e *Evidence) { e.Greeting, e.Heard, e.GreetCut = Answer{}, "220-Welcome", true }), ServerSlowGreeting, Likely, ServerSettings, ""},
+	{"address turned away", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{530, "Connection refused: your IP address is not allowed"} }), LoginRefused, Likely, ServerSettings, ""},
+	{"maintenance", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{421, "Closed for maintenance until 6:00"} }), ServerFull, Proved, ServerSettings, ""},
 	{"full", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{421, "There are too many connected users"} }), ServerFull, Proved, ServerSettings, ""},
 	{"greeting wants TLS", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{421, "SSL/TLS required"} }), TLSRequired, Likely, ServerSettings, ""},
 	{"greeting refuses", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{530, "Access denied"} }), LoginRefused, Likely, ServerSettings, ""},
@@ -173,6 +176,9 @@ var cases = []struct {
 	{"AUTH swallowed", with(tlsUp(unsigned()), func(e *Evidence) { e.TLSUp, e.AuthAnswer = false, Answer{500, "Unknown command"} }), ALGTamper, Likely, ThePath, ""},
 	{"no TLS", with(tlsUp(unsigned()), func(e *Evidence) {
 		e.TLSUp, e.ListsAuth, e.AuthAnswer = false, false, Answer{530, "Please login with USER and PASS."}
+	}), TLSUnsupported, Proved, ServerSettings, ""},
+	{"TLS listed and not begun, not asked for either", with(unsigned(), func(e *Evidence) {
+		e.Target.TLS, e.ListsAuth, e.AuthAnswer = client.TLSAuto, true, Answer{431, "No certificate configured"}
 	}), TLSUnsupported, Proved, ServerSettings, ""},
 	{"old TLS", with(tlsUp(unsigned()), func(e *Evidence) {
 		e.TLSUp, e.AuthAnswer, e.TLSError, e.TLSOld = false, Answer{234, "Go on"}, "protocol version", "TLS 1.0"
@@ -187,6 +193,19 @@ var cases = []struct {
 	{"held back", with(unsigned(), func(e *Evidence) { e.HeldBack = true }), TLSUnsupported, Proved, ServerSettings, ""},
 	{"TLS required", with(unsigned(), func(e *Evidence) { e.User = Answer{530, "Anonymous sessions must use encryption."} }), TLSRequired, Proved, ServerSettings, ""},
 	{"full after PASS", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{421, "Goodbye"} }), ServerFull, Proved, ServerSettings, ""},
+	{"banned", with(unsigned(), func(e *Evidence) {
+		e.User, e.Pass = Answer{331, ""}, Answer{421, "Login attempt limit exceeded; your address is banned."}
+	}), LoginRefused, Likely, ServerSettings, ""},
+	{"too many from one address", with(unsigned(), func(e *Evidence) {
+		e.User = Answer{530, "Sorry, too many connections (10) from your internet address."}
+	}), ServerFull, Proved, ServerSettings, ""},
+	{"nothing is answered", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{}, "no reply" }), ALGTamper, Possible, ThePath, ""},
+	{"sent away after the sign-in", with(sound(), func(e *Evidence) {
+		e.Passive, e.Lost, e.LostText = Passive{}, "the connection was closed", Answer{421, "Service not available."}
+	}), ServerFull, Likely, ServerSettings, ""},
+	{"dropped after the sign-in", with(sound(), func(e *Evidence) { e.Passive, e.Lost = Passive{}, "the connection was closed" }), LoginRefused, Likely, ServerSettings, ""},
+	{"silent after the sign-in", with(sound(), func(e *Evidence) { e.Passive, e.Lost = Passive{}, "no reply" }), DataCut, Possible, ThePath, ""},
+	{"the sign-in is not answered", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{331, ""}, "no reply" }), LoginRefused, Possible, ServerSettings, ""},
 	{"password", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{530, "Login incorrect."} }), LoginRefused, Proved, ServerSettings, ""},
 	{"ends while signing in", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{331, ""}, "closed" }), LoginRefused, Possible, ServerSettings, ""},
 	{"PROT refused", with(tlsUp(unsigned()), func(e *Evidence) { e.SignedIn, e.ProtAnswer = true, Answer{534, "No"} }), TLSDataProtection, Proved, ServerSettings, ""},
@@ -207,6 +226,12 @@ var cases = []struct {
 	{"no port left", with(sound(), func(e *Evidence) {
 		e.Passive = Passive{EPSV: refusedOffer("EPSV", 500, "OOPS: vsf_sysutil_bind"), PASV: refusedOffer("PASV", 500, "OOPS: vsf_sysutil_bind")}
 	}), ServerPassiveExhausted, Proved, ServerSettings, ""},
+	{"a port of more than 16 bits", with(sound(), func(e *Evidence) {
+		e.Passive = Passive{EPSV: refusedOffer("EPSV", 500, "What?"), PASV: refusedOffer("PASV", 227, "Entering Passive Mode (203,0,113,5,300,12)")}
+	}), ServerPassiveIP, Proved, ServerSettings, ""},
+	{"PASV is not answered", with(sound(), func(e *Evidence) {
+		e.Passive = Passive{EPSV: refusedOffer("EPSV", 500, "What?"), PASV: refusedOffer("PASV", 0, "no reply")}
+	}), ServerPassiveExhausted, Likely, ServerSettings, ""},
 	{"passive mode off", with(sound(), func(e *Evidence) {
 		e.Passive = Passive{EPSV: refusedOffer("EPSV", 550, "Permission denied."), PASV: refusedOffer("PASV", 550, "Permission denied.")}
 	}), ServerPassiveExhausted, Likely, ServerSettings, ""},
@@ -224,6 +249,23 @@ var cases = []struct {
 		e.Passive.EPSV.Move = Move{Outcome: Rejected, Answer: Answer{425, "Security: Bad IP connecting."}}
 	}), ClientMultiAddress, Proved, ClientNetwork, ""},
 	{"closed without a word", with(sound(), func(e *Evidence) { e.Passive.EPSV.Move = Move{Outcome: Broken} }), ClientMultiAddress, Likely, ClientNetwork, ""},
+	{"refused whoever dials", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV.Move = Move{Outcome: Rejected, Answer: Answer{425, "Can't open data connection."}}
+		e.EPRT = Active{Command: "EPRT", Answer: Answer{200, ""}, Move: e.Passive.EPSV.Move}
+	}), ListingEmpty, Likely, ServerSettings, ""},
+	{"refused when this side dials", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV.Move = Move{Outcome: Rejected, Answer: Answer{425, "Can't open data connection."}}
+		e.EPRT = Active{Command: "EPRT", Answer: Answer{200, ""}, Accepted: true, Move: listed(390)}
+	}), ClientMultiAddress, Likely, ClientNetwork, ""},
+	{"begun, and cut by the server's words", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV.Move = Move{Outcome: Rejected, Begun: true, Answer: Answer{426, "Connection closed; transfer aborted."}}
+	}), DataCut, Possible, ThePath, ""},
+	{"begun, and broken off for a reason of its own", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV.Move = Move{Outcome: Rejected, Begun: true, Answer: Answer{451, "Local error in processing."}}
+	}), DataCut, Likely, ServerSettings, ""},
+	{"broken off under way for a reason of its own", with(moving(Move{Outcome: Broken, Begun: true, Bytes: 487_000, Answer: Answer{451, "Local error in processing."}}), func(e *Evidence) {
+		e.Again = e.Transfer
+	}), DataCut, Likely, ServerSettings, ""},
 	{"listing refused", with(sound(), func(e *Evidence) {
 		e.Passive.EPSV.Move = Move{Outcome: Rejected, Answer: Answer{550, "Permission denied."}}
 	}), ListingEmpty, Likely, ServerSettings, ""},
@@ -232,10 +274,23 @@ var cases = []struct {
 	}), TLSDataProtection, Likely, ServerSettings, ""},
 
 	{"small packets only", with(moving(Move{Command: "RETR", Outcome: Stalled, Begun: true}), func(e *Evidence) { e.Small = listed(6_000_000) }), MTUBlackhole, Proved, ThePath, ""},
+	{"small packets only, under TLS", with(tlsUp(moving(Move{Command: "RETR", Outcome: Stalled, Begun: true, Secured: pending})), func(e *Evidence) { e.Small = listed(6_000_000) }), MTUBlackhole, Proved, ThePath, ""},
+	{"no handshake on the data channel", with(tlsUp(moving(Move{Outcome: Stalled, Begun: true, Secured: pending})), func(e *Evidence) {
+		e.Small = Move{Outcome: Stalled, Begun: true}
+	}), TLSDataProtection, Likely, ServerSettings, ""},
+	{"nothing ever comes", with(moving(Move{Outcome: Stalled, Begun: true}), func(e *Evidence) { e.Small = Move{Outcome: Stalled, Begun: true} }), DataCut, Likely, ServerSettings, ""},
+	{"swallowed on the way", with(moving(Move{Outcome: Stalled, Begun: true, Answer: Answer{226, "Done"}}), func(e *Evidence) {
+		e.Small = Move{Outcome: Stalled, Begun: true, Answer: Answer{226, "Done"}}
+	}), DataCut, Likely, ThePath, ""},
+	{"not closed", with(moving(Move{Outcome: Stalled, Begun: true, Bytes: 47, Answer: Answer{226, "Done"}}), func(e *Evidence) { e.Again = e.Transfer }), DataCut, Likely, ServerSettings, ""},
+	{"closed before a byte came", with(activeEvidence(Active{Accepted: true, Move: Move{Outcome: Broken}}), func(e *Evidence) {
+		e.Transfer, e.Again = Move{Outcome: Broken}, Move{Outcome: Broken}
+	}), DataCut, Likely, ServerSettings, ""},
 	{"idle, said by the server", with(moving(Move{Outcome: NoEnd, Bytes: 900_000, Took: 15 * time.Second}), func(e *Evidence) {
 		e.Noop, e.LostText = Worked, Answer{421, "Timeout."}
 	}), ControlIdleTimeout, Proved, ServerSettings, ""},
 	{"forgotten", with(moving(Move{Outcome: NoEnd, Bytes: 900_000, Took: 15 * time.Second}), func(e *Evidence) { e.Noop = Silence }), ControlIdleTimeout, Proved, ThePath, ""},
+	{"silent after a moment's transfer", with(moving(Move{Outcome: NoEnd, Bytes: 47, Took: time.Millisecond}), func(e *Evidence) { e.Noop = Silence }), ControlIdleTimeout, Possible, ServerSettings, ""},
 	{"no 226", with(moving(Move{Outcome: NoEnd, Bytes: 900_000, Took: 15 * time.Second}), func(e *Evidence) { e.Noop = Worked }), ControlIdleTimeout, Possible, ThePath, ""},
 	{"cut twice at one place", with(moving(Move{Outcome: Stalled, Begun: true, Bytes: 487_000}), func(e *Evidence) {
 		e.Again = Move{Outcome: Stalled, Begun: true, Bytes: 491_000}
@@ -247,6 +302,10 @@ var cases = []struct {
 	{"too short", moving(listed(5000)), DataCut, Likely, ThePath, ""},
 
 	{"blind under TLS", with(tlsUp(dead("hhxo", "hh...")), func(e *Evidence) { e.Comparison = Comparison{Tried: true, EPSV: took("EPSV", 21140)} }), ALGBlindTLS, Proved, ServerNetwork, ""},
+	{"EPSV names port 0", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV = refusedOffer("EPSV", 229, "Entering Extended Passive Mode (|||0|)")
+	}), EPSVBroken, Proved, ServerSettings, ""},
+	{"EPSV ends the session", with(sound(), func(e *Evidence) { e.Passive.EPSV = refusedOffer("EPSV", 0, "the connection was closed") }), EPSVBroken, Likely, ServerSettings, ""},
 	{"EPSV to the wrong machine", with(sound(), func(e *Evidence) {
 		e.Passive.EPSV = failed("EPSV", 21134, Refused)
 		e.Passive.More = []Offer{failed("EPSV", 21150, Refused), took("PASV", 21151)}
@@ -263,7 +322,7 @@ var cases = []struct {
 		e.Passive.Trace = append(e.Passive.Trace, Hop{20, Filtered, routerTwo})
 	}), ServerForwardPassive, Likely, ServerNetwork, ""},
 	{"at the server", dead("hhxo", "hhx.."), ServerFirewallPassive, Likely, ServerComputer, ""},
-	{"reset by the server", dead("hhho", "hhhr"), ServerFirewallPassive, Likely, ServerComputer, ""},
+	{"reset by the server", with(dead("hhho", "hhhr"), func(e *Evidence) { e.Passive.EPSV.Dial, e.Passive.PASV.Dial = Refused, Refused }), ServerFirewallPassive, Likely, ServerComputer, ""},
 	{"at the router with the server's address", dead("hhxo", "hh..."), ServerForwardPassive, Likely, ServerNetwork, ""},
 	{"at the hop before", dead("hhhho", "hhh.."), ServerForwardPassive, Likely, ServerNetwork, ""},
 	{"in the farther half", dead("hhhhhhho", "hhhh..."), ServerForwardPassive, Likely, ServerNetwork, ""},
@@ -302,6 +361,7 @@ var cases = []struct {
 	}), ALGBlindTLS, Proved, ClientNetwork, ""},
 	{"IPv6 without EPRT", with(activeEvidence(Active{Answer: Answer{500, "Unknown command."}}), func(e *Evidence) { e.Peer = there6 }), IPv6Unsupported, Proved, ServerSettings, ""},
 	{"active mode off", activeEvidence(Active{Answer: Answer{550, "Permission denied."}}), ActiveDisabled, Proved, ServerSettings, ""},
+	{"active mode not understood", activeEvidence(Active{Answer: Answer{501, "Syntax error in parameters or arguments."}}), ActiveDisabled, Likely, ServerSettings, ""},
 	{"private address refused", with(activeEvidence(Active{Announced: waitNATted, Answer: Answer{500, "Illegal EPRT command."}}), func(e *Evidence) { e.Local = hereNATted }), ClientNATActive, Proved, ClientNetwork, ""},
 	{"public address refused", activeEvidence(Active{Answer: Answer{500, "I won't open a connection to 198.51.100.7 (only to 203.0.113.9)"}}), ClientNATActive, Likely, ClientNetwork, ""},
 	{"private address mended on the way, eaten here", with(activeEvidence(Active{Announced: waitNATted, Move: Move{Outcome: Silence}, Counted: true, Dropped: 3}), func(e *Evidence) { e.Local = hereNATted }), ClientFirewallActive, Likely, ClientComputer, ""},
@@ -444,6 +504,87 @@ func TestAServerThatUsesAnyPortIsGivenARange(t *testing.T) {
 	e.Passive.EPSV, e.Passive.PASV = failed("EPSV", 33001, Silence), failed("PASV", 60211, Silence)
 	if lo, hi, known := e.proposal(); lo != 21100 || hi != 21199 || known {
 		t.Errorf("%d-%d, %v", lo, hi, known)
+	}
+}
+
+func TestNoRangeIsProposedBelowTheUsersPorts(t *testing.T) {
+	e := dead("hhho", "hhhr")
+	e.Passive.EPSV, e.Passive.PASV = refusedOffer("EPSV", 500, "What?"), failed("PASV", 22, Refused)
+	for _, f := range Judge(e).Fixes {
+		for _, v := range f.Variants {
+			if strings.Contains(v.Command, "0:99") || strings.Contains(v.Command, "0-99") || strings.Contains(v.Command, "pasv_min_port=0") {
+				t.Errorf("%s: %q", v.Name, v.Command)
+			}
+		}
+	}
+}
+
+func TestAWayThatFailedIsNotAdvised(t *testing.T) {
+	e := activeEvidence(Active{Move: Move{Outcome: Silence}, Punched: true, Counted: true})
+	e.Passive.EPSV = took("EPSV", 21134)
+	if f := Judge(e).Fixes[0]; f.Remedy != UsePassive {
+		t.Errorf("passive mode works and is not advised first: %q", f.Text)
+	}
+	e.Passive.EPSV = failed("EPSV", 21134, Silence)
+	for _, f := range Judge(e).Fixes {
+		if f.Remedy == UsePassive {
+			t.Errorf("passive mode failed, too: %q", f.Text)
+		}
+	}
+}
+
+func TestWhatTheServerTurnsDownStopsAtTheServer(t *testing.T) {
+	e := sound()
+	refused := Move{Outcome: Rejected, Answer: Answer{550, "Permission denied."}}
+	e.Passive.EPSV.Move, e.Passive.PASV = refused, Offer{}
+	e.EPRT = Active{Command: "EPRT", Answer: Answer{200, ""}, Accepted: true, Announced: netip.AddrPortFrom(here.Addr(), 50210), Move: refused}
+	for _, a := range Judge(e).Arrows[1:] {
+		if a.Works || a.Stop != AtServer {
+			t.Errorf("%+v", a)
+		}
+	}
+	e.Mode = client.ModeActive
+	for _, a := range Judge(e).Arrows[1:] {
+		if a.Works || a.Stop != AtServer {
+			t.Errorf("active mode: %+v", a)
+		}
+	}
+}
+
+// The sentence says what was seen, in place of what is usual for the verdict.
+func TestSentencesSayWhatWasSeen(t *testing.T) {
+	for name, want := range map[string]string{
+		"maintenance":                 "takes nobody in at the moment",
+		"full":                        "takes no more clients",
+		"banned":                      "turns your address away",
+		"address turned away":         "turns your address away",
+		"greeting without an end":     `begins its greeting ("220-Welcome")`,
+		"the sign-in is not answered": "does not answer the sign-in",
+		"sent away after the sign-in": `right after the sign-in: "421 Service not available".`,
+		"a port of more than 16 bits": "(203,0,113,5,300,12)",
+		"PASV is not answered":        "does not answer when it is asked for a passive port",
+		"refused whoever dials":       "whoever opens them",
+		"broken off under way for a reason of its own":   "breaks the transfer off after 476 KiB",
+		"silent after a moment's transfer":               "came at once, and then the control channel was silent",
+		"swallowed on the way":                           "nothing of it arrives here",
+		"not closed":                                     "does not close the data channel",
+		"TLS listed and not begun, not asked for either": "refuses to begin it",
+		"reset by the server":                            "container whose passive ports are not published",
+		"EPSV names port 0":                              "names no port",
+		"no handshake on the data channel":               "does not answer its TLS handshake",
+	} {
+		found := false
+		for _, c := range cases {
+			if c.name == name {
+				found = true
+				if r := Judge(c.e); !strings.Contains(r.Sentence, want) {
+					t.Errorf("%s: %s", name, r.Sentence)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("no case %q", name)
+		}
 	}
 }
 

@@ -6,8 +6,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"os"
+	"regexp"
 	"strings"
+	"syscall"
 
 	"portside/client"
 	"portside/connlog"
@@ -81,6 +84,7 @@ func (x *examination) greetImplicit(ctx context.Context, s *controlConn) bool {
 	r, err := s.next(x.limits.Slow)
 	e.GreetIn = x.now().Sub(start)
 	e.Greeter, e.Heard = greeter(r, err, s.buf)
+	e.GreetCut = err != nil && e.Greeter == GreeterFTP
 	f := Fact{From: s.local, Outcome: Rejected, Detail: e.Heard}
 	if err == nil {
 		e.Greeting = answer(r)
@@ -103,7 +107,7 @@ func (x *examination) shook(ctx context.Context, st tls.ConnectionState, err err
 		done(Fact{OK: true, Outcome: Worked, Detail: e.TLSVersion})
 		return true
 	}
-	e.TLSError = connlog.Printable(err.Error())
+	e.TLSError = tlsTrouble(err)
 	stalled := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 	e.TLSStalled = stalled
 	f := Fact{Outcome: TLSFailed, Detail: e.TLSError}
@@ -121,7 +125,7 @@ func (x *examination) shook(ctx context.Context, st tls.ConnectionState, err err
 		e.TLSSmall = err == nil
 		f := Fact{OK: e.TLSSmall, Outcome: Worked}
 		if err != nil {
-			f.Outcome, f.Detail = TLSFailed, connlog.Printable(err.Error())
+			f.Outcome, f.Detail = TLSFailed, tlsTrouble(err)
 		}
 		done(f)
 	case !plainGreeting(err):
@@ -203,12 +207,34 @@ func firstBytes(err error) string {
 	return string(record.RecordHeader[:])
 }
 
+// tlsTrouble says in words why a handshake failed.
+func tlsTrouble(err error) string {
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &record):
+		return "the other side answers in clear"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "the other side ends the connection"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "no answer"
+	}
+	text, remote := strings.CutPrefix(connlog.Printable(err.Error()), "remote error: ")
+	text = strings.TrimPrefix(text, "tls: ")
+	if remote {
+		return "the other side says: " + text
+	}
+	return text
+}
+
 // plainGreeting says that an FTP greeting in clear came where TLS was expected.
 func plainGreeting(err error) bool {
 	head := firstBytes(err)
 	return strings.HasPrefix(head, "220") || strings.HasPrefix(head, "120") || strings.HasPrefix(head, "421") || strings.HasPrefix(head, "500") ||
 		strings.HasPrefix(head, "530")
 }
+
+// beginsReply is an FTP reply of which the end did not come (RFC 959 section 4.2).
+var beginsReply = regexp.MustCompile(`^[1-5][0-5][0-9][ -]`)
 
 // greeter tells from the first words what answers.
 func greeter(r wire.Reply, err error, heard []byte) (Greeter, string) {
@@ -221,6 +247,8 @@ func greeter(r wire.Reply, err error, heard []byte) (Greeter, string) {
 		return GreeterMail, answer(r).String()
 	case err == nil:
 		return GreeterFTP, answer(r).String()
+	case beginsReply.MatchString(text):
+		return GreeterFTP, line
 	case strings.HasPrefix(upper, "SSH-"):
 		return GreeterSSH, line
 	case strings.HasPrefix(upper, "HTTP/"), strings.HasPrefix(upper, "HTTP"), strings.HasPrefix(upper, "<!DOCTYPE"), strings.HasPrefix(upper, "<HTML"):

@@ -34,6 +34,7 @@ type controlConn struct {
 	protect     bool        // data connections are to use TLS
 	data        int         // data connections so far
 	dead        error       // why it can't be used any more
+	goodbye     Answer      // a 421, with which the server ended the session
 	user        string
 }
 
@@ -117,6 +118,7 @@ func (s *controlConn) send(line string) error {
 	s.record(connlog.Record{Event: connlog.CommandSent, Command: wire.Mask(line)})
 	_ = s.conn.SetWriteDeadline(time.Now().Add(s.x.limits.Reply))
 	if _, err := io.WriteString(s.conn, line+"\r\n"); err != nil {
+		_, _ = s.next(s.x.limits.Hop / 4) // why it ended may have been said
 		s.dead = errClosed
 		return errClosed
 	}
@@ -141,7 +143,7 @@ func (s *controlConn) next(wait time.Duration) (wire.Reply, error) {
 				s.buf = append([]byte(nil), rest...)
 				s.record(connlog.Record{Event: connlog.ReplySent, Reply: wire.Escape(r.String())})
 				if r.Code == 421 {
-					s.dead = errClosed
+					s.dead, s.goodbye = errClosed, answer(r)
 				}
 				return r, nil
 			case !errors.Is(err, wire.ErrIncomplete), len(s.buf) > maxReply:
@@ -166,11 +168,15 @@ func (s *controlConn) next(wait time.Duration) (wire.Reply, error) {
 
 // ask sends a command and reads its reply; a preliminary one is passed over.
 func (s *controlConn) ask(line string) (Answer, error) {
+	return s.askWithin(line, s.x.limits.Reply)
+}
+
+func (s *controlConn) askWithin(line string, wait time.Duration) (Answer, error) {
 	if err := s.send(line); err != nil {
 		return Answer{}, err
 	}
 	for {
-		r, err := s.next(s.x.limits.Reply)
+		r, err := s.next(wait)
 		if err != nil {
 			if errors.Is(err, errSilent) {
 				s.dead = errSilent // the next reply would be taken for another command's
@@ -271,7 +277,7 @@ func (s *controlConn) signIn(user, password string) (userAnswer, passAnswer Answ
 	s.user = user
 	userAnswer, err = s.ask("USER " + user)
 	if err == nil && userAnswer.Code == 331 {
-		passAnswer, err = s.ask("PASS " + password)
+		passAnswer, err = s.askWithin("PASS "+password, s.x.limits.SignIn)
 	}
 	last := passAnswer
 	if last.Code == 0 {

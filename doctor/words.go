@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 
 	"portside/client"
 	"portside/connlog"
@@ -265,16 +266,28 @@ func (e *Evidence) sentence(rule Rule) string {
 			return fmt.Sprintf("Something accepts connections on port %s and closes them without a word: an access rule of the server's computer, or a forwarder with nothing behind it.", port)
 		case e.Greeter == GreeterSilent:
 			return fmt.Sprintf("Something accepts connections on port %s and says nothing: it is no FTP server, or one that hangs.", port)
+		case e.Greeter == GreeterOther && !readable(e.Heard):
+			return fmt.Sprintf("What answers on port %s does not speak FTP; it sends something that is no text.", port)
 		case e.Greeter == GreeterOther:
 			return fmt.Sprintf("What answers on port %s does not speak FTP; it says %q.", port, e.Heard)
 		}
 	case ServerSlowGreeting:
+		if e.GreetCut {
+			return fmt.Sprintf("The server begins its greeting (%q) and does not end it: it hangs, or waits for something such as a name lookup of your address.", e.Heard)
+		}
 		if e.Greeting.Code == 0 {
 			return "The examination ended before the server greeted."
 		}
 		return fmt.Sprintf("The server greets only after %s: usually it waits for a name lookup of your address that never ends. Programs that wait less give up.", connlog.Took(e.GreetIn))
 	case ServerFull:
-		return fmt.Sprintf("The server takes no more clients: %q.", firstOf(failing(e.Greeting), failing(e.Pass), failing(e.User)))
+		answer := firstOf(failing(e.Greeting), failing(e.Pass), failing(e.User), failing(e.LostText))
+		switch {
+		case saysFull.MatchString(answer):
+			return fmt.Sprintf("The server takes no more clients: %q.", answer)
+		case e.SignedIn:
+			return fmt.Sprintf("The server ends the session right after the sign-in: %q.", answer)
+		}
+		return fmt.Sprintf("The server takes nobody in at the moment: %q.", answer)
 	case TLSRequired:
 		return fmt.Sprintf("The server accepts only FTP over TLS, and your program spoke in clear: %q.", firstOf(failing(e.Greeting), failing(e.Pass), failing(e.User)))
 	case TLSUnsupported:
@@ -283,6 +296,8 @@ func (e *Evidence) sentence(rule Rule) string {
 			return fmt.Sprintf("The server speaks %s at best, which is not safe any more; TLS 1.2 or newer is needed.", e.TLSOld)
 		case e.HeldBack:
 			return "The server has no TLS, so the password would go over the network in clear. It was not sent."
+		case e.ListsAuth && e.AuthAnswer.failed():
+			return fmt.Sprintf("The server lists TLS among its features and refuses to begin it: %q.", e.AuthAnswer)
 		case e.TLSError != "" && !e.AuthAnswer.failed():
 			return fmt.Sprintf("The TLS handshake with the server fails: %s.", e.TLSError)
 		}
@@ -299,10 +314,20 @@ func (e *Evidence) sentence(rule Rule) string {
 	case LoginRefused:
 		answer := firstOf(failing(e.Pass), failing(e.User), failing(e.Greeting))
 		switch {
+		case e.SignedIn:
+			return fmt.Sprintf("The server takes the user %s and then ends the session: %s.", e.Target.User, quoteOr(e.LostText.String(), e.Lost))
 		case answer == "" && e.Lost == "" && e.User.Code == 0:
 			return "The examination ended before the server had taken the user."
+		case answer == "" && e.Lost == errSilent.Error():
+			return "The server does not answer the sign-in: it hangs, or waits for something such as a directory or a name lookup."
+		case answer == "" && e.User.Code == 0 && e.AuthAnswer.Code == 0:
+			return "The server greets and ends the session at the first command."
 		case answer == "":
 			return "The server ends the session while you sign in."
+		case e.Greeting.failed():
+			return fmt.Sprintf("The server turns your address away: %q.", answer)
+		case e.User.banned() || e.Pass.banned():
+			return fmt.Sprintf("The server turns your address away, or has had too many tries from it: %q.", answer)
 		case strings.Contains(answer, "writable root"):
 			return fmt.Sprintf("The server does not start a session in a folder that the user may write to: %q.", answer)
 		case e.User.Code == 332 || e.Pass.Code == 332:
@@ -314,6 +339,9 @@ func (e *Evidence) sentence(rule Rule) string {
 			return fmt.Sprintf("The server refuses the protection that was asked for the data channels: %q.", e.ProtAnswer)
 		}
 		m := e.firstMove()
+		if e.Transfer.Secured == pending && e.Transfer.Outcome == Stalled {
+			return "The data channel stands, and the server does not answer its TLS handshake: it hangs there, or waits for a data channel in clear."
+		}
 		if m.Outcome == TLSFailed {
 			return fmt.Sprintf("The data channel stands, but its TLS handshake fails: %s.", m.Handshake)
 		}
@@ -335,7 +363,10 @@ func (e *Evidence) sentence(rule Rule) string {
 	case ServerFirewallPassive:
 		switch rule.Confidence {
 		case Likely:
-			return fmt.Sprintf("The firewall of the server's computer stops passive data channels: %s can't be reached, though packets to %s pass every router on the way and port %s answers.", dead, map[bool]string{true: "it", false: "them"}[len(blocked) == 1], port)
+			if e.Passive.reset() {
+				return fmt.Sprintf("The server's computer refuses passive data channels: %s can't be reached, though port %s answers. Its firewall rejects them, or nothing listens there, as in a container whose passive ports are not published.", dead, port)
+			}
+			return fmt.Sprintf("The firewall of the server's computer stops passive data channels: %s can't be reached, though packets pass every router on the way and port %s answers.", dead, port)
 		default:
 			return fmt.Sprintf("Port %s answers and %s of the same server can't be reached: a firewall on the server's side does not let passive data channels in.", port, dead)
 		}
@@ -349,6 +380,9 @@ func (e *Evidence) sentence(rule Rule) string {
 		}
 		return fmt.Sprintf("Port %s answers and the passive %s are lost right before the server: its router does not forward them, or filters them.", port, dead)
 	case ServerPassiveIP:
+		if e.noOffer() {
+			return fmt.Sprintf("The server's answer to PASV names no address and port that exist, so no data channel can be opened to it: %q.", e.Passive.PASV.Answer)
+		}
 		what := "an address that can't be reached from here"
 		switch {
 		case advertised.IsLoopback():
@@ -363,11 +397,23 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("It works here, because EPSV names no address. Clients that use PASV are sent to %s, which can't be reached from here.", advertised)
 	case ServerPassiveExhausted:
 		answer := firstOf(failing(e.Passive.EPSV.Answer), failing(e.Passive.PASV.Answer))
+		if e.Passive.EPSV.silent() || e.Passive.PASV.silent() {
+			return "The server does not answer when it is asked for a passive port: it hangs there, or a box on the way swallows the command."
+		}
 		if rule.Confidence == Proved {
+			if !e.noPort(e.Passive.EPSV) { // it is PASV's answer that says it
+				answer = failing(e.Passive.PASV.Answer)
+			}
 			return fmt.Sprintf("The server has no passive port left, so no data channel can be opened to it: %s.", quoteOr(answer, "it ends the session when asked for one"))
 		}
 		return fmt.Sprintf("The server gives no passive port: %s. Passive mode is switched off there, or no port is left.", quoteOr(answer, "no answer"))
 	case EPSVBroken:
+		switch answer := e.Passive.EPSV.Answer; {
+		case answer.Code == 229:
+			return fmt.Sprintf("Passive mode works with PASV and not with EPSV: the answer to EPSV names no port: %q.", answer)
+		case rule.Side == ServerSettings:
+			return fmt.Sprintf("Passive mode works with PASV and not with EPSV: the server does not answer EPSV properly (%s). Programs that begin with EPSV wait or lose the session.", firstOf(answer.String(), answer.Text))
+		}
 		return fmt.Sprintf("Passive mode works with PASV and not with EPSV: %s that EPSV named can't be reached. A load balancer or an old firewall does not follow EPSV.", dead)
 	case IPv6Unsupported:
 		return fmt.Sprintf("You are connected by IPv6, and the server can't do data channels over IPv6: %q.", firstOf(failing(e.Passive.EPSV.Answer), failing(e.EPRT.Answer)))
@@ -377,6 +423,8 @@ func (e *Evidence) sentence(rule Rule) string {
 		switch {
 		case e.TLSStalled:
 			return "The server begins TLS, and the handshake then stops, however small its packets: a firewall on the way interferes with it, or the server hangs."
+		case e.Lost != "" && e.User.Code == 0 && e.AuthAnswer.Code == 0 && e.TLSError == "":
+			return "The server greets, and then answers nothing: it hangs, or a box on the way swallows the commands."
 		case e.AuthAnswer.Code != 0 && !e.TLSUp && e.ListsAuth, e.TLSError != "":
 			return fmt.Sprintf("The server offers TLS, but the command for it does not come through as it was sent: %s. A firewall on the way interferes with FTP.", quoteOr(e.AuthAnswer.String(), e.TLSError))
 		case e.changedAddress():
@@ -414,13 +462,31 @@ func (e *Evidence) sentence(rule Rule) string {
 		if e.Noop == Worked {
 			return fmt.Sprintf("All %s came, but not the reply that ends the transfer, though the control channel is alive.", connlog.Bytes(e.Transfer.Bytes))
 		}
+		if rule.Side == ServerSettings {
+			return fmt.Sprintf("All %s came at once, and then the control channel was silent: the server hangs at the end of transfers, or a box on the way lost the control channel.", connlog.Bytes(e.Transfer.Bytes))
+		}
 		return fmt.Sprintf("All %s came, but the control channel was dead afterwards: a router or firewall on the way forgets connections that are idle for less than %s.", connlog.Bytes(e.Transfer.Bytes), connlog.Took(e.Transfer.Took))
 	case DataCut:
-		switch {
+		switch m := e.firstMove(); {
+		case m.Begun && m.Answer.failed() && m.Outcome == Rejected, e.Transfer.Answer.ownFault():
+			if e.Transfer.Answer.ownFault() {
+				m = e.Transfer
+			}
+			return fmt.Sprintf("The data channel stands, and the server breaks the transfer off after %s: %q.", connlog.Bytes(m.Bytes), m.Answer)
+		case e.Transfer.Outcome == NotTried && e.SignedIn && e.Lost == errSilent.Error():
+			return "The server takes the user and then does not answer any more: it hangs, or the network loses packets."
 		case e.Transfer.Outcome == NotTried:
 			return "The session ended before it was decided whether data channels work."
 		case e.Transfer.Outcome == Worked:
 			return fmt.Sprintf("The transfer ends early: %d of %d bytes came.", e.Transfer.Bytes, e.Size)
+		case rule.Side == ThePath && e.Transfer.Answer.Code/100 == 2 && e.Transfer.Bytes == 0:
+			return fmt.Sprintf("The server says that the transfer is complete (%q), and nothing of it arrives here: something on the way swallows what data channels carry.", e.Transfer.Answer)
+		case rule.Side == ServerSettings && e.Transfer.Answer.Code/100 == 2:
+			return fmt.Sprintf("The server says that the transfer is complete (%q) and does not close the data channel, by which programs know its end.", e.Transfer.Answer)
+		case rule.Side == ServerSettings && e.Transfer.Outcome == Broken:
+			return "Data channels come up and are closed before anything comes over them: the server closes them, or a box on the way does."
+		case rule.Side == ServerSettings:
+			return "Data channels come up and nothing ever comes over them, however small the packets: the server hangs, or a box before it takes the connection and does not pass it on."
 		case rule.Confidence == Proved:
 			return fmt.Sprintf("Transfers stop at the same place, after %s and after %s: something on the way ends them, such as a scanner, a quota or a proxy.", connlog.Bytes(e.Transfer.Bytes), connlog.Bytes(e.Again.Bytes))
 		case rule.Confidence == Likely:
@@ -433,7 +499,9 @@ func (e *Evidence) sentence(rule Rule) string {
 		if e.PathFail.failed() {
 			return fmt.Sprintf("The channels work, but the server refuses %s: %q.", e.Target.Path, e.PathFail)
 		}
-		if m := e.firstMove(); m.Answer.failed() {
+		if m := e.firstMove(); m.Answer.Code == 425 && e.refusedAlike() {
+			return fmt.Sprintf("The server refuses data channels, whoever opens them: %q.", m.Answer)
+		} else if m.Answer.failed() {
 			return fmt.Sprintf("The channels work, but the server refuses the listing: %q.", m.Answer)
 		}
 		return fmt.Sprintf("The listing comes through with zero bytes: the folder is empty for the user %s, or the server hides what is in it.", e.Target.User)
@@ -463,6 +531,9 @@ func (e *Evidence) fine() string {
 	if e.mode() == client.ModeActive && e.announcesPrivate() {
 		out += " Your router helps: it reads FTP's commands and lets the server in, which it can't do under TLS."
 	}
+	if m := e.firstMove(); m.Outcome == Worked && !m.Stopped && m.Took.Seconds() >= 5 && m.Bytes < 1<<20 {
+		out += fmt.Sprintf(" It is slow, though: %s took %s.", connlog.Bytes(m.Bytes), connlog.Took(m.Took))
+	}
 	if e.OtherDead.IsValid() {
 		out += fmt.Sprintf(" Its other address, %s, does not answer; some programs wait for it first.", e.OtherDead)
 	}
@@ -475,6 +546,17 @@ func failing(a Answer) string {
 		return ""
 	}
 	return a.String()
+}
+
+// readable says that most of a text is what people write.
+func readable(s string) bool {
+	n := 0
+	for _, r := range s {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == ' ' {
+			n++
+		}
+	}
+	return n > 0 && 2*n >= len([]rune(s))
 }
 
 func quoteOr(s, other string) string {
@@ -495,11 +577,14 @@ func (e *Evidence) workaround(v Verdict) (string, Remedy) {
 			}
 			return "", ""
 		}
+		if e.Passive.moved() && len(e.Passive.blocked()) == 0 {
+			return "Portside gets through, because it dials the control channel's address.", ""
+		}
 		if active.works() {
 			return "Active mode works here: choose it until that is put right.", UseActive
 		}
 		if e.Passive.moved() {
-			return "Portside gets through, because it dials the control channel's address.", ""
+			return "Some data channels get through: trying again helps now and then.", ""
 		}
 		if c := e.Comparison; c.Tried && (c.EPSV.Works() || c.PASV.Works()) && !e.TLSUp {
 			return "FTP over TLS works: choose explicit TLS.", ""
