@@ -1,100 +1,87 @@
 package terminal
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/mitchellh/go-homedir"
 
-	"portside/client"
 	"portside/client/transfer"
 	"portside/connlog"
 )
 
 // mirror makes one folder like another one, by size and time.
 func mirror(ctx context.Context, c Console, args []string) error {
-	fs := flags(c)
+	fs := flags(c, "mirror")
 	upload := fs.Bool("upload", false, "")
 	download := fs.Bool("download", false, "")
 	remove := fs.Bool("delete", false, "")
 	dry := fs.Bool("dry-run", false, "")
-	mode := fs.String("mode", "auto", "")
-	parallel := fs.Int("parallel", 4, "")
-	insecure := fs.Bool("insecure", false, "")
-	kind := fs.String("log", "", "")
+	resume := fs.Bool("resume", false, "")
+	r := remoteFlags(c, fs)
 	rest, err := parse(fs, args, "URL", "DIR")
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if *upload && *download {
+	case *upload && *download:
 		return misuse("it goes one way: --upload or --download")
-	}
-	if err := oneOf("mode", *mode, "auto", "passive", "active"); err != nil {
-		return err
-	}
-	if *parallel < 1 || *parallel > 16 {
-		return misuse("--parallel goes from 1 to 16, not %d", *parallel)
-	}
-	if strings.Contains(rest[1], "://") {
+	case *upload && *resume:
+		return misuse("--resume is for downloads: whether a part on the server is of the same file can't be told")
+	case strings.Contains(rest[1], "://"):
 		return misuse("the URL comes first, whichever way it goes; --upload makes the server's folder like the local one")
-	}
-	rec, err := logTo(c, *kind)
-	if err != nil {
-		return err
 	}
 	local, err := homedir.Expand(rest[1])
 	if err != nil {
 		return err
 	}
-	t, err := target(c, rest[0])
-	if err != nil {
+	if err := r.aim(rest[0]); err != nil {
 		return err
 	}
-	options := client.Options{Target: t, Mode: client.Mode(*mode), Insecure: *insecure, Recorder: rec, Verify: verify(c)}
-	dial := func(ctx context.Context) (*client.Session, error) { return client.Dial(ctx, options) }
-	m := transfer.Mirror{Local: local, Remote: t.Path, Delete: *remove}
+	m := transfer.Mirror{Local: local, Remote: r.options.Path, Delete: *remove}
 	if *upload {
 		m.Direction = transfer.Upload
 	}
-	s, err := dial(ctx)
+	s, err := r.dial(ctx)
 	if err != nil {
 		return err
 	}
-	plan, err := transfer.PlanMirror(ctx, s, m, nil)
-	_ = s.Close()
+	dial, done := transfer.Beginning(s, r.dial)
+	defer done()
+	show := *r.log == "" && isTerminal(c.Err)
+	plan, err := transfer.PlanMirror(ctx, s, m, func(folders int) {
+		if show {
+			fmt.Fprintf(c.Err, "\r\x1b[K%d folders compared", folders)
+		}
+	})
+	if show {
+		fmt.Fprint(c.Err, "\r\x1b[K")
+	}
 	if err != nil {
 		return err
 	}
-	summary := fmt.Sprintf("%d to copy (%s), %d to delete, %d the same", plan.Copies(), connlog.Bytes(plan.Bytes), plan.Deletes(), plan.Same)
 	if *dry {
-		if *kind != "json" {
-			for _, change := range plan.Changes {
-				fmt.Fprintf(c.Out, "%-13s %s (%s)\n", change.Kind, connlog.Printable(change.Rel), change.Why)
-			}
-		}
-		for _, f := range plan.Skipped {
-			fmt.Fprintf(c.Err, "portside: %v\n", f)
-		}
-		fmt.Fprintf(c.Err, "%s. Nothing was changed.\n", summary)
+		r.list(plan)
 		return nil
 	}
-	result := plan.Run(ctx, transfer.Options{Dial: dial, Parallel: *parallel}, func(job *transfer.Job) { watch(c, job, *kind) })
-	if *kind != "json" {
-		fmt.Fprintf(c.Err, "%s: %d copied in %s.\n", summary, result.Files, connlog.Took(result.Duration))
+	result := plan.Run(ctx, transfer.Options{Dial: dial, Parallel: *r.parallel, Resume: *resume}, func(job *transfer.Job) { watch(c, job, *r.log) })
+	if r.forPeople() {
+		fmt.Fprintf(c.Err, "%d copied (%s), %d deleted, %d the same, in %s.\n",
+			result.Files, connlog.Bytes(result.Bytes), result.Deleted, plan.Same, connlog.Took(result.Duration))
 	}
-	for _, f := range append(result.Skipped, result.Failures...) {
-		fmt.Fprintf(c.Err, "portside: %v\n", f)
+	return r.outcome(result, "the same command goes on from here")
+}
+
+// list says what a plan would do.
+func (r *remote) list(plan *transfer.Plan) {
+	if r.forPeople() {
+		for _, change := range plan.Changes {
+			fmt.Fprintf(r.c.Out, "%-13s %s (%s)\n", change.Kind, connlog.Printable(cmp.Or(change.Rel, ".")), change.Why)
+		}
 	}
-	switch {
-	case errors.Is(result.Err, context.Canceled):
-		fmt.Fprintln(c.Err, "portside: cancelled; the same command goes on from here")
-		return errReported
-	case result.Err != nil && len(result.Failures) == 0:
-		return result.Err
-	case !result.OK():
-		return errReported
+	for _, f := range plan.Skipped {
+		fmt.Fprintf(r.c.Err, "portside: %v\n", f)
 	}
-	return nil
+	fmt.Fprintf(r.c.Err, "%d to copy (%s), %d to delete, %d the same. Nothing was changed.\n", plan.Copies(), connlog.Bytes(plan.Bytes), plan.Deletes(), plan.Same)
 }

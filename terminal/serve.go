@@ -22,7 +22,7 @@ import (
 const stopGrace = 12 * time.Second
 
 func serve(ctx context.Context, c Console, args []string) error {
-	fs := flags(c)
+	fs := flags(c, "serve")
 	listen := fs.String("listen", ":2121", "")
 	user := fs.String("user", "", "")
 	password := fs.String("password", "", "")

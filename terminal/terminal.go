@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"portside/connlog"
@@ -58,10 +59,12 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
       --insecure                    accepts any TLS certificate
       --log text|json               the connection log on standard output
   portside mirror [options] URL DIR  makes DIR like the server's folder, by size and time
-      --upload                      the other way: makes the server's folder like DIR
-      --delete                      takes out what the source does not have
+      --upload                      the other way: makes the server's folder like DIR (default: --download)
+      --delete                      takes out what the source does not have, when all else went well
       --dry-run                     lists what would be done, and does nothing
-                                    also --mode, --parallel, --insecure and --log, as for get
+      --resume                      goes on with a download where an earlier run stopped within the file
+      --mode, --parallel, --insecure, --log
+                                    as for portside get
   portside check [options] URL  finds out why a server can't be used, on whose side, and what to type there
       --mode auto|passive|active    whose faults are looked for (default auto: passive; the other is tried, too)
       --tls auto|none|explicit|explicit-clear|implicit
@@ -139,12 +142,34 @@ func Run(c Console, args []string) int {
 	return exitFailed
 }
 
-// flags returns an empty set whose help is the help page.
-func flags(c Console) *flag.FlagSet {
+// flags returns an empty set whose help is a command's part of the help page.
+func flags(c Console, command string) *flag.FlagSet {
 	fs := flag.NewFlagSet("portside", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.Usage = func() { io.WriteString(c.Out, Usage) }
+	fs.Usage = func() { io.WriteString(c.Out, usageOf(command)) }
 	return fs
+}
+
+// usageOf is what the help page says of a command: its line, the options below it, which it may share with the commands
+// between, and what stands at the end for all.
+func usageOf(command string) string {
+	page, general, _ := strings.Cut(Usage, "\n\nURL is")
+	var part []string
+	options := false
+	for line := range strings.SplitSeq(page, "\n") {
+		head, isHead := strings.CutPrefix(line, "  portside ")
+		name, _, _ := strings.Cut(head, " ")
+		if isHead && options {
+			break
+		}
+		switch {
+		case isHead && name == command:
+			part = append(part, line)
+		case !isHead && len(part) > 0:
+			part, options = append(part, line), true
+		}
+	}
+	return strings.Join(part, "\n") + "\n\nURL is" + general
 }
 
 // parse reads flags wherever they stand and returns the other arguments, each of which has to be there.

@@ -216,6 +216,8 @@ func TestBadUseIsExitTwo(t *testing.T) {
 		{"serve"}, {"serve", "--passive-ports", "9-1", "."}, {"serve", "--passive-ports", "x", "."}, {"serve", "--passive-ports", "80-90", "."},
 		{"serve", "--tls", "maybe", "."}, {"serve", "--user", "bob", "."}, {"serve", "--password", "x", "."}, {"serve", "--log", "xml", "."},
 		{"serve", "--passive-ip", "not an ip!", "."}, {"check"}, {"check", "--mode", "x", "ftp://h/"}, {"dance"}, {"demo", "x"},
+		{"mirror", "ftp://h/"}, {"mirror", "--upload", "--download", "ftp://h/", "a"}, {"mirror", "a", "ftp://h/"}, {"mirror", "--upload", "--resume", "ftp://h/", "a"},
+		{"mirror", "--parallel", "0", "ftp://h/", "a"}, {"mirror", "http://h/", "a"},
 	} {
 		if code, _, errs := run(t, args...); code != 2 || errs == "" {
 			t.Errorf("%q: exit %d: %s", args, code, errs)
@@ -224,10 +226,22 @@ func TestBadUseIsExitTwo(t *testing.T) {
 }
 
 func TestHelpAndVersion(t *testing.T) {
-	for _, args := range [][]string{{"help"}, {"--help"}, {"get", "--help"}} {
+	for _, args := range [][]string{{"help"}, {"--help"}} {
 		if code, out, _ := run(t, args...); code != 0 || out != Usage {
 			t.Errorf("%q: exit %d: %s", args, code, out)
 		}
+	}
+	for _, command := range []string{"serve", "get", "put", "mirror", "check", "explain", "demo"} {
+		code, out, _ := run(t, command, "--help")
+		if code != 0 || !strings.Contains(out, "  portside "+command) || !strings.Contains(out, passwordVariable) || strings.Contains(out, "opens the window") {
+			t.Errorf("%s: exit %d: %s", command, code, out)
+		}
+		if strings.Count(out, "  portside ") != 1 {
+			t.Errorf("the help of %s is of other commands, too: %s", command, out)
+		}
+	}
+	if _, out, _ := run(t, "get", "--help"); !strings.Contains(out, "--resume") || strings.Contains(out, "--delete") {
+		t.Error(out)
 	}
 	if code, out, _ := run(t, "version"); code != 0 || out != "portside "+Version+"\n" {
 		t.Errorf("exit %d: %s", code, out)

@@ -9,7 +9,6 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/mitchellh/go-homedir"
@@ -62,36 +61,23 @@ func put(ctx context.Context, c Console, args []string) error {
 }
 
 func move(ctx context.Context, c Console, args []string, direction transfer.Direction) error {
-	fs := flags(c)
-	mode := fs.String("mode", "auto", "")
-	parallel := fs.Int("parallel", 4, "")
+	name, names := "get", []string{"URL", "DEST"}
+	if direction == transfer.Upload {
+		name, names = "put", []string{"SRC", "URL"}
+	}
+	fs := flags(c, name)
 	resume := fs.Bool("resume", false, "")
 	segments := 1
 	if direction == transfer.Download {
 		fs.IntVar(&segments, "segments", 1, "")
 	}
-	insecure := fs.Bool("insecure", false, "")
-	kind := fs.String("log", "", "")
-	names := []string{"URL", "DEST"}
-	if direction == transfer.Upload {
-		names = []string{"SRC", "URL"}
-	}
+	r := remoteFlags(c, fs)
 	rest, err := parse(fs, args, names...)
 	if err != nil {
 		return err
 	}
-	if err := oneOf("mode", *mode, "auto", "passive", "active"); err != nil {
-		return err
-	}
-	if *parallel < 1 || *parallel > 16 {
-		return misuse("--parallel goes from 1 to 16, not %d", *parallel)
-	}
 	if segments < 1 || segments > transfer.MaxSegments {
 		return misuse("--segments goes from 1 to %d, not %d", transfer.MaxSegments, segments)
-	}
-	rec, err := logTo(c, *kind)
-	if err != nil {
-		return err
 	}
 	url, local := rest[0], rest[1]
 	if direction == transfer.Upload {
@@ -100,98 +86,31 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 	if local, err = homedir.Expand(local); err != nil {
 		return err
 	}
-	t, err := target(c, url)
-	if err != nil {
+	if err := r.aim(url); err != nil {
 		return err
 	}
-	options := client.Options{Target: t, Mode: client.Mode(*mode), Insecure: *insecure, Recorder: rec, Verify: verify(c)}
-	begin := func(ctx context.Context) (*client.Session, error) { return client.Dial(ctx, options) }
-	if options.Mode == client.ModeAuto {
-		// What one session finds out, the others need not try again.
-		var found atomic.Value
-		options.Remember = func(m client.Mode) { found.Store(m) }
-		begin = func(ctx context.Context) (*client.Session, error) {
-			o := options
-			o.First, _ = found.Load().(client.Mode)
-			return client.Dial(ctx, o)
-		}
-	}
-
 	// The first session says what the remote path is; it then serves the transfer.
-	first, err := begin(ctx)
+	first, err := r.dial(ctx)
 	if err != nil {
 		return err
 	}
-	item, err := place(ctx, first, direction, local, t.Path)
+	dial, done := transfer.Beginning(first, r.dial)
+	defer done()
+	item, err := place(ctx, first, direction, local, r.options.Path)
 	if err != nil {
-		first.Close()
 		return err
-	}
-	sessions := make(chan *client.Session, 1)
-	sessions <- first
-	dial := func(ctx context.Context) (*client.Session, error) {
-		select {
-		case s := <-sessions:
-			return s, nil
-		default:
-			return begin(ctx)
-		}
 	}
 	policy := transfer.Overwrite // as cp does
 	if *resume {
 		policy = transfer.Resume
 	}
-	job := transfer.Start(ctx, transfer.Options{Dial: dial, Parallel: *parallel, Resume: *resume, Overwrite: policy,
+	job := transfer.Start(ctx, transfer.Options{Dial: dial, Parallel: *r.parallel, Resume: *resume, Overwrite: policy,
 		Segments: segments}, item)
-	result := watch(c, job, *kind)
-	select {
-	case s := <-sessions: // nobody needed it
-		s.Close()
-	default:
-	}
-	if *kind != "json" {
+	result := watch(c, job, *r.log)
+	if r.forPeople() {
 		fmt.Fprintf(c.Err, "%d of %d files, %s in %s.\n", result.Files, job.Snapshot().Files, connlog.Bytes(result.Bytes), connlog.Took(result.Duration))
 	}
-	for _, f := range append(result.Skipped, result.Failures...) {
-		fmt.Fprintf(c.Err, "portside: %v\n", f)
-	}
-	if result.Fewer != nil && result.Err == nil {
-		fmt.Fprintf(c.Err, "portside: fewer connections were used than asked for: %v\n", result.Fewer)
-	}
-	switch {
-	case errors.Is(result.Err, context.Canceled):
-		fmt.Fprintln(c.Err, "portside: cancelled; --resume goes on from here")
-		return errReported
-	case result.Err != nil && len(result.Failures) == 0:
-		return result.Err
-	case !result.OK():
-		return errReported
-	}
-	return nil
-}
-
-// verify asks about a certificate that the system does not trust, as ssh does about a host key. Without a terminal
-// nobody can be asked.
-func verify(c Console) func(context.Context, client.CertificateProblem) error {
-	return func(ctx context.Context, p client.CertificateProblem) error {
-		if !isTerminal(c.In) {
-			return fmt.Errorf("%w; its SHA-256 fingerprint is %s; --insecure accepts it", p.Err, p.SHA256)
-		}
-		subject := ""
-		if len(p.Chain) > 0 {
-			subject = p.Chain[0].Subject.String()
-		}
-		fmt.Fprintf(c.Err, "The certificate of %s is not trusted: %v.\nIssued to %s\nSHA-256   %s\nTrust it this time? (yes/no) ",
-			p.Host, p.Err, connlog.Printable(subject), p.SHA256)
-		answer, err := readLine(ctx, c.In)
-		if err != nil {
-			return err
-		}
-		if strings.EqualFold(strings.TrimSpace(answer), "yes") {
-			return nil
-		}
-		return p.Err
-	}
+	return r.outcome(result, "--resume goes on from here")
 }
 
 // readLine reads a line of what a person types; it ends with ctx, though the read itself can't be taken back.

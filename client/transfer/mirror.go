@@ -58,6 +58,8 @@ type Plan struct {
 	Same    int       // files that need nothing
 	Bytes   int64     // to copy
 	Skipped []Failure // what can't be mirrored, and why
+
+	deleted int // so far
 }
 
 // PlanMirror compares both folders by size and time, and changes nothing. A file is copied when the destination does not
@@ -241,7 +243,7 @@ func (p *planner) folder(rel string, exists bool) error {
 		return nil
 	}
 	for _, name := range sorted(to) {
-		if _, ok := from[name]; !ok {
+		if _, ok := from[name]; !ok && !p.isPart(rel, name) {
 			if err := p.drop(path.Join(rel, name), to[name], false); err != nil {
 				return err
 			}
@@ -250,14 +252,22 @@ func (p *planner) folder(rel string, exists bool) error {
 	return nil
 }
 
-// missing says that err, of listing the remote destination, means that it is not there yet. ProFTPD says it with 450,
-// which may have other reasons.
+// isPart says that a local file is what an earlier run left of one that is copied now: that takes it up.
+func (p *planner) isPart(rel, name string) bool {
+	whole, ok := strings.CutSuffix(name, partSuffix)
+	return ok && p.plan.Direction == Download && slices.ContainsFunc(p.plan.Changes, func(c Change) bool {
+		return c.Kind == Copy && c.Rel == path.Join(rel, whole)
+	})
+}
+
+// missing says whether the remote destination, which could not be listed, is not there yet: the reply is 550, 450 (ProFTPD)
+// or 501 (pyftpdlib), and may mean something else.
 func (p *planner) missing(err error) bool {
 	var e *client.Error
-	if errors.As(err, &e) && e.Code == 450 {
-		err = p.isThere()
+	if !errors.As(err, &e) || e.Code < 400 || e.Data {
+		return false
 	}
-	return errors.As(err, &e) && e.Code == 550
+	return errors.As(p.isThere(), &e) && e.Code == 550
 }
 
 func (p *planner) add(c Change) { p.plan.Changes = append(p.plan.Changes, c) }
@@ -439,6 +449,8 @@ func (p *Plan) steps(ctx context.Context, s *client.Session, which func(Change) 
 		}
 		if err != nil {
 			failures = append(failures, Failure{p.item(c), fmt.Errorf("%s: %w", c.Kind, err)})
+		} else if c.Kind == Delete || c.Kind == DeleteFolder {
+			p.deleted++
 		}
 	}
 	return failures
@@ -462,8 +474,10 @@ func (p *Plan) Run(ctx context.Context, o Options, watch func(*Job)) Result {
 	if err != nil {
 		return Result{Err: err}
 	}
+	dial, done := Beginning(s, o.Dial)
+	defer done()
+	o.Dial = dial
 	failures := p.Prepare(ctx, s)
-	_ = s.Close()
 	var tasks []*task
 	root, err := os.OpenRoot(p.Local)
 	if err != nil {
@@ -494,6 +508,6 @@ func (p *Plan) Run(ctx context.Context, o Options, watch func(*Job)) Result {
 			_ = s.Close()
 		}
 	}
-	r.Duration = time.Since(began)
+	r.Deleted, r.Duration = p.deleted, time.Since(began)
 	return r
 }

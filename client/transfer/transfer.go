@@ -148,6 +148,7 @@ type Result struct {
 	Files    int // moved
 	Bytes    int64
 	Duration time.Duration
+	Deleted  int // files and folders, by a mirror
 	Failures []Failure
 	Skipped  []Failure // left out by a rule, and which
 	// Fewer is why fewer sessions were used than asked for; nil: they were not.
@@ -252,6 +253,31 @@ func Start(ctx context.Context, o Options, items ...Item) *Job {
 		tasks[i] = &task{Item: it, size: -1}
 	}
 	return start(ctx, o, tasks)
+}
+
+// Beginning makes a dial that hands out s first. done closes s when nobody needed it.
+func Beginning(s *client.Session, dial func(context.Context) (*client.Session, error)) (first func(context.Context) (*client.Session, error), done func()) {
+	ready := make(chan *client.Session, 1)
+	ready <- s
+	first = func(ctx context.Context) (*client.Session, error) {
+		select {
+		case s := <-ready:
+			if s.Err() == nil {
+				return s, nil
+			}
+			_ = s.Close()
+		default:
+		}
+		return dial(ctx)
+	}
+	done = func() {
+		select {
+		case s := <-ready:
+			_ = s.Close()
+		default:
+		}
+	}
+	return first, done
 }
 
 // start begins to move tasks.
