@@ -13,8 +13,11 @@ import (
 
 // Over a distance most of the time of small files goes into round trips. Two things can be sent before they are needed,
 // behind the command of the transfer before: the offer of the next data connection (EPSV, or EPRT with a listener that
-// stands), and in active mode the RETR that uses it as well, because it needs no answer first. So a file takes two round
-// trips in passive mode and one in active mode. STOR is never sent ahead: one that is taken back has emptied a file.
+// stands), and in active mode the RETR that uses it as well, because it needs no answer first. In passive mode the next
+// data connection is dialled as soon as the server has said where it waits, while the file before is still being put in
+// its place. So a file takes two round trips in passive mode and one in active mode, and one more of a server that waits
+// until its last packet is acknowledged before it says 226, as vsftpd does. STOR is never sent ahead: one that is taken
+// back has emptied a file.
 //
 // RFC 959 lets a server answer commands in order only, but not every server reads a second command well during a
 // transfer. So whatever goes wrong with a transfer that had something sent ahead is done again without, and when that
@@ -37,6 +40,12 @@ type early struct {
 	got     []answer    // to command, until it is adopted
 	adopted bool
 	dead    bool // taken back: its replies are passed over
+
+	// Of passive mode:
+	life    context.Context
+	cancel  context.CancelFunc // ends life, and the dial with it
+	limit   time.Duration      // of the dial
+	reached bool               // the answer came, so d.opened is closed some day
 }
 
 // outgoing is a command line with the early data connection that it belongs to, if any.
@@ -117,7 +126,8 @@ func (s *Session) lineUp(verb string, d *dataConn) (out []outgoing) {
 		if s.noEPSV && s.peer.Addr().Is4() {
 			line = "PASV"
 		}
-		e := &early{mode: d.mode, line: line, answer: make(chan answer, 1)}
+		e := &early{mode: d.mode, line: line, answer: make(chan answer, 1), d: s.newData(d.mode), limit: s.o.Timeouts.DataDial}
+		e.life, e.cancel = context.WithCancel(c.life)
 		return s.queue(out, e)
 	}
 	if !s.dialsBack || greets(s.greeting, oneAtATime) {
@@ -206,9 +216,12 @@ func (s *Session) adopt(ctx context.Context, mode Mode, limit time.Duration) (*d
 	}
 	c.mu.Unlock()
 	if err == nil && mode == ModePassive {
-		d := s.newData(mode)
-		if to, ok := d.offered(e.line, a.reply); ok {
-			return d, d.dial(ctx, to, limit)
+		stop := context.AfterFunc(ctx, e.cancel)
+		<-e.d.opened
+		stop()
+		e.cancel()
+		if !errors.Is(e.d.openErr, errNoOffer) {
+			return e.d, e.d.dialled()
 		}
 	} else if err == nil && a.code >= 200 && a.code < 300 {
 		if e.command != "" {
@@ -243,7 +256,21 @@ func (c *control) awaitEarly(ctx context.Context, e *early) (answer, error) {
 	}
 }
 
-var errTakenBack = errors.New("it was asked for early, and not needed")
+// reach dials the data connection that the server has offered early in r. Who takes e off the list waits for the end of it.
+func (s *Session) reach(e *early, r reply) {
+	to, ok := e.d.offered(e.line, r)
+	if !ok {
+		e.d.openErr = errNoOffer
+		close(e.d.opened)
+		return
+	}
+	go e.d.connect(e.life, to, e.limit)
+}
+
+var (
+	errTakenBack = errors.New("it was asked for early, and not needed")
+	errNoOffer   = errors.New("the server offers nothing")
+)
 
 // takeBack gives up what was negotiated early. A server that has begun to send meets a reset.
 func (s *Session) takeBack() {
@@ -260,25 +287,24 @@ func (s *Session) takeBack() {
 	c.mu.Unlock()
 	for _, e := range all {
 		d := e.d
-		if d == nil {
-			select {
-			case a := <-e.answer:
-				d = s.newData(e.mode)
-				if to, ok := d.offered(e.line, a.reply); ok {
-					d.record(connlog.Record{Event: connlog.OfferExpired, To: to, Reason: connlog.ReasonNotTaken})
-				}
-			default: // not answered: nothing was offered
+		if e.mode == ModePassive {
+			e.cancel()
+			if !e.reached {
+				continue // not answered: nothing was offered
+			}
+			<-d.opened
+		} else {
+			d.stop(errTakenBack)
+		}
+		_ = d.Close()
+		if d.tcp == nil {
+			if !errors.Is(d.openErr, errNoOffer) {
+				d.record(connlog.Record{Event: connlog.OfferExpired, Reason: connlog.ReasonNotTaken})
 			}
 			continue
 		}
-		d.stop(errTakenBack)
-		_ = d.Close()
-		if d.tcp == nil {
-			d.record(connlog.Record{Event: connlog.OfferExpired, Reason: connlog.ReasonNotTaken})
-			continue
-		}
 		d.command = wire.Mask(e.command)
-		d.end(&dataError{mode: e.mode, reason: connlog.ReasonCancelled, opened: true, err: errTakenBack}, 0)
+		d.end(&dataError{mode: e.mode, reason: connlog.ReasonNotTaken, opened: true, err: errTakenBack}, 0)
 	}
 }
 

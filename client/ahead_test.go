@@ -153,7 +153,7 @@ func TestWhatWasAskedForInVainIsTakenBackAndSaid(t *testing.T) {
 		}
 		back := len(b.find(connlog.OfferExpired))
 		for _, r := range b.find(connlog.DataFailed) {
-			if r.Reason == connlog.ReasonCancelled {
+			if r.Reason == connlog.ReasonNotTaken {
 				back++
 			}
 		}
@@ -166,6 +166,41 @@ func TestWhatWasAskedForInVainIsTakenBackAndSaid(t *testing.T) {
 	}
 }
 
+// The next data connection is opened while the person's program still does something with the last file.
+func TestTheNextDataConnectionIsOpenedBeforeItIsNeeded(t *testing.T) {
+	p := newPeer(t)
+	opened := make(chan connlog.Record, 10)
+	b := &book{hook: func(r connlog.Record) {
+		if r.Event == connlog.DataOpened {
+			opened <- r
+		}
+	}}
+	s, err := Dial(context.Background(), Options{Target: p.target(), Mode: ModePassive, Recorder: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.Follow(true)
+	if _, err := s.Get(context.Background(), "a.txt", 0, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 { // the second comes without a word from us
+		select {
+		case r := <-opened:
+			if r.Conn != n+1 {
+				t.Errorf("%+v", r)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("data connection %d was not opened", n+1)
+		}
+	}
+	s.Close()
+	unused := b.find(connlog.DataFailed)
+	if len(unused) != 1 || unused[0].Reason != connlog.ReasonNotTaken || unused[0].Conn != 2 || unused[0].Bytes != 0 {
+		t.Errorf("%+v", unused)
+	}
+}
+
 func TestAnOfferThatNobodyUsedIsTakenBackAtTheEnd(t *testing.T) {
 	p := newPeer(t)
 	s, b := dial(t, Options{Target: p.target(), Mode: ModePassive})
@@ -174,7 +209,9 @@ func TestAnOfferThatNobodyUsedIsTakenBackAtTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	if r := b.find(connlog.OfferExpired); len(r) != 1 || r[0].Reason != connlog.ReasonNotTaken || !r[0].To.IsValid() || r[0].Conn != 2 {
+	// Whether it stood by then or not.
+	r := append(b.find(connlog.OfferExpired), b.find(connlog.DataFailed)...)
+	if len(r) != 1 || r[0].Reason != connlog.ReasonNotTaken || !r[0].To.IsValid() || r[0].Conn != 2 {
 		t.Errorf("%+v", r)
 	}
 }

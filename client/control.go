@@ -31,6 +31,7 @@ type control struct {
 	open  func() (*dataConn, error)
 	note  func(verb string, r reply)                // told the final replies to the library's commands
 	line  func(verb string, d *dataConn) []outgoing // what goes out behind a transfer command
+	reach func(e *early, r reply)                   // dials what the server has offered early
 	upset func()                                    // told that the server answers out of order
 
 	encode  func(string) (string, error) // a line for the wire
@@ -135,6 +136,7 @@ func (c *control) sort(r reply) bool {
 		}
 	}
 	kept := false
+	var offered *early
 	if e := a.to.early; e != nil && !c.settles {
 		switch {
 		case e.dead:
@@ -142,6 +144,9 @@ func (c *control) sort(r reply) bool {
 		case a.to.offer:
 			kept = true
 			if !r.preliminary() {
+				if e.mode == ModePassive {
+					e.reached, offered = true, e
+				}
 				e.answer <- a // it has room for the one final reply
 			}
 		case !e.adopted:
@@ -150,6 +155,9 @@ func (c *control) sort(r reply) bool {
 		}
 	}
 	c.mu.Unlock()
+	if offered != nil {
+		c.reach(offered, r)
+	}
 	if disorder {
 		c.upset()
 	}

@@ -35,6 +35,7 @@ type dataConn struct {
 	tls      *tls.Conn
 	from, to netip.AddrPort
 	start    time.Time
+	took     time.Duration // to dial
 
 	moved    atomic.Int64
 	reported time.Time
@@ -160,8 +161,22 @@ func (d *dataConn) offered(command string, r reply) (netip.AddrPort, bool) {
 	return rec.To, rec.To.IsValid()
 }
 
-// dial opens a passive data connection, from the address that the control connection uses: servers compare them.
+// dial opens a passive data connection, and records it when that fails.
 func (d *dataConn) dial(ctx context.Context, to netip.AddrPort, limit time.Duration) error {
+	d.connect(ctx, to, limit)
+	return d.dialled()
+}
+
+// dialled is how connect ended; a failure is recorded.
+func (d *dataConn) dialled() error {
+	if d.openErr != nil {
+		d.end(d.openErr, d.took)
+	}
+	return d.openErr
+}
+
+// connect opens a passive data connection, from the address that the control connection uses: servers compare them.
+func (d *dataConn) connect(ctx context.Context, to netip.AddrPort, limit time.Duration) {
 	defer close(d.opened)
 	d.to = to
 	d.record(connlog.Record{Event: connlog.DataDialing})
@@ -174,6 +189,7 @@ func (d *dataConn) dial(ctx context.Context, to netip.AddrPort, limit time.Durat
 	defer context.AfterFunc(d.s.ctl.life, cancel)() // a control connection that ends makes the wait pointless
 	began := time.Now()
 	conn, err := dialer.DialContext(ctx, "tcp", to.String())
+	d.took = time.Since(began)
 	if err != nil {
 		if lost := d.s.ctl.failure(); lost != nil {
 			err = lost
@@ -184,11 +200,9 @@ func (d *dataConn) dial(ctx context.Context, to netip.AddrPort, limit time.Durat
 			e.err = fmt.Errorf("no answer from %v within %v", to, limit)
 		}
 		d.openErr = e
-		d.end(e, time.Since(began))
-		return e
+		return
 	}
 	d.stand(conn.(*net.TCPConn))
-	return nil
 }
 
 // stand is called when the TCP connection is there.

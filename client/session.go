@@ -231,8 +231,7 @@ func (s *Session) connect(ctx context.Context) error {
 		final: max(s.o.Timeouts.Reply, s.o.Timeouts.Stall), local: ends, replies: make(chan answer, 64),
 		done: make(chan struct{}), op: ctx}
 	s.ctl = c
-	c.log, c.note, c.line, c.upset = s.record, s.note, s.lineUp, s.spare
-	c.log, c.note = s.record, s.note
+	c.log, c.note, c.line, c.reach, c.upset = s.record, s.note, s.lineUp, s.reach, s.spare
 	c.encode, c.decode, c.account = s.encode, s.decode, s.o.Account
 	up := ends
 	up.Event, up.Host = connlog.ControlOpened, s.o.Host

@@ -231,7 +231,11 @@ func (c Channel) explainData() [][]Span {
 		out = append(out, c.how())
 		out = append(out, c.dataFailure()...)
 	case Withdrawn:
-		out = append(out, c.how(), spans(Plain, "The offer was taken back before anybody used it. That is normal: %s", c.withdrawnWhy()))
+		if out = append(out, c.how()); c.Opened.IsZero() {
+			out = append(out, spans(Plain, "The offer was taken back before anybody used it. That is normal: %s", c.withdrawnWhy()))
+		} else {
+			out = append(out, spans(Plain, "It was closed again before anything went through it. That is normal: clients that copy many files open the next data channel before they know that they need it."))
+		}
 	case Offered, Dialing:
 		out = append(out, c.how())
 		f, args := firewalls(c.Initiator, c.Side, c.To)

@@ -101,6 +101,7 @@ func outcomes(mode Mode, side Side) []outcome {
 		{"Cut in the middle", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonReset, By: side.Other(), Bytes: 5 << 20, Err: "connection reset by peer"})}},
 		{"Stalled", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonStalled, Bytes: 5 << 20})}},
 		{"Cancelled", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonCancelled, By: Client, Bytes: 5 << 20})}},
+		{"Opened and not needed", []Record{offer, opened, from(end(Record{Event: DataFailed, Reason: ReasonNotTaken}), opened)}},
 		{"TLS handshake failed", []Record{offer, opened, end(Record{Event: DataFailed, Reason: ReasonTLS, Err: "session was not resumed"})}},
 	}
 	if side != offer.Initiator { // this side waits for the other one, so others can come

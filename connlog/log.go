@@ -29,7 +29,7 @@ const (
 	Open      State = "open"      // it stands
 	Closed    State = "closed"    // it ended well
 	Failed    State = "failed"    // it never stood, or broke
-	Withdrawn State = "withdrawn" // the offer ended before anybody came, and nobody missed it
+	Withdrawn State = "withdrawn" // it ended before anything was to go through it, and nobody missed it
 )
 
 // SessionKey names a session: ids are unique for each recording side.
@@ -398,7 +398,7 @@ func (s *session) applyData(c *Channel, n Numbered) {
 		c.Ended, c.Duration, c.By = n.Time, n.Duration, n.By
 		setString(&c.TLS, n.TLS)
 	case DataFailed:
-		if n.Reason == ReasonNotTaken && c.Opened.IsZero() {
+		if n.Reason == ReasonNotTaken {
 			c.State, c.Reason, c.Ended = Withdrawn, n.Reason, n.Time
 			break
 		}

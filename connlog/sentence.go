@@ -82,7 +82,10 @@ func Sentence(r Record) string {
 	case DataClosed:
 		return fmt.Sprintf("The data channel carried %s, %s in %s, and was closed.", cargo(r.Command), Bytes(r.Bytes), Took(r.Duration))
 	case DataFailed:
-		if r.Reason == ReasonNotTaken {
+		switch {
+		case r.Reason == ReasonNotTaken && r.From.IsValid():
+			return "The data channel was closed again: nothing had to go through it."
+		case r.Reason == ReasonNotTaken:
 			return "The offer of a data channel was taken back: nobody used it."
 		}
 		return "The data channel failed. " + flat(r.channel().meant().dataFailure())

@@ -12,8 +12,9 @@
 //     after the other.
 //
 // What is not measured: the two TCP stacks do not see each other. The relay acknowledges at once (TCP_QUICKACK), so no
-// client pays for the server's Nagle algorithm as it would on a real way; nor is there a limit of speed or a loss. TLS
-// can't be read from outside, so AUTH is refused.
+// client pays for the server's Nagle algorithm as it would on a real way, nor for a server that waits until the end of a
+// file is acknowledged, as vsftpd does; nor is there a limit of speed or a loss. TLS can't be read from outside, so AUTH
+// is refused. Package way has none of these limits, and needs root's rights.
 package relay
 
 import (
@@ -106,8 +107,9 @@ func (r Relay) session(ctx context.Context, client *net.TCPConn) {
 
 // parcel is what arrives later.
 type parcel struct {
-	at   time.Time
-	data []byte
+	at     time.Time
+	data   []byte
+	broken bool // the connection was not ended, but lost
 }
 
 // deliver writes parcels at their time, and the end of the stream after the last.
@@ -119,8 +121,9 @@ func deliver(ctx context.Context, to *net.TCPConn, from <-chan parcel) {
 			broken = true
 			continue
 		}
-		if _, err := to.Write(p.data); err != nil {
-			broken = true
+		_, err := to.Write(p.data)
+		if broken = err != nil || p.broken; p.broken {
+			abort(to)
 		}
 	}
 }
@@ -314,7 +317,8 @@ func (s *session) offer(code int, text, line string) string {
 			abort(client)
 			return
 		}
-		s.carry(client, conn.(*net.TCPConn), opened.Add(s.RoundTrip*3/2), time.Time{}, s.RoundTrip/2)
+		server := conn.(*net.TCPConn)
+		s.carry(client, server, s.read(client, opened.Add(s.RoundTrip*3/2)), s.read(server, time.Time{}))
 	})
 	if code == 227 {
 		return "227 Entering Passive Mode (" + wire.FormatPort(at) + ").\r\n"
@@ -334,6 +338,7 @@ func (s *session) dialBack(verb string, to netip.AddrPort) string {
 			return
 		}
 		opened := time.Now()
+		sent := s.read(server, opened.Add(s.RoundTrip*3/2))
 		if !sleep(s.ctx, opened.Add(s.RoundTrip/2)) {
 			_ = server.Close()
 			return
@@ -345,7 +350,8 @@ func (s *session) dialBack(verb string, to netip.AddrPort) string {
 			abort(server)
 			return
 		}
-		s.carry(conn.(*net.TCPConn), server, opened.Add(s.RoundTrip*2), opened.Add(s.RoundTrip*3/2), s.RoundTrip/2)
+		client := conn.(*net.TCPConn)
+		s.carry(client, server, s.read(client, opened.Add(s.RoundTrip*2)), sent)
 	})
 	if verb == "PORT" {
 		return "PORT " + wire.FormatPort(at) + "\r\n"
@@ -374,42 +380,47 @@ func (s *session) accept(ln *net.TCPListener) *net.TCPConn {
 	return conn
 }
 
-// carry copies both ways until both ends have closed. Nothing arrives at the server before toServer, or at the client
-// before toClient.
-func (s *session) carry(client, server *net.TCPConn, toServer, toClient time.Time, delay time.Duration) {
+// read takes what comes from a data connection, acknowledges it at once, and says when each part arrives at the other
+// side: half a round trip later, and not before first. The session waits for it; it ends with the connection.
+func (s *session) read(from *net.TCPConn, first time.Time) <-chan parcel {
+	parcels := make(chan parcel, underWay)
+	s.work.Go(func() {
+		defer close(parcels)
+		for {
+			b := make([]byte, chunk)
+			n, err := from.Read(b)
+			p := parcel{at: time.Now().Add(s.RoundTrip / 2), data: b[:n]}
+			if p.at.Before(first) {
+				p.at = first
+			}
+			if err == io.EOF {
+				quickAck(from) // of the end of the stream, for which a server that lingers waits before it says 226
+			}
+			p.broken = err != nil && err != io.EOF
+			if n > 0 || err != nil {
+				select {
+				case parcels <- p:
+				case <-s.ctx.Done():
+					return
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	return parcels
+}
+
+// carry copies both ways until both ends have closed.
+func (s *session) carry(client, server *net.TCPConn, fromClient, fromServer <-chan parcel) {
 	defer client.Close()
 	defer server.Close()
 	stop := context.AfterFunc(s.ctx, func() { _ = client.Close(); _ = server.Close() })
 	defer stop()
 	var both sync.WaitGroup
-	pump := func(from, to *net.TCPConn, first time.Time) {
-		parcels := make(chan parcel, underWay)
-		both.Go(func() { deliver(s.ctx, to, parcels) })
-		both.Go(func() {
-			defer close(parcels)
-			for {
-				b := make([]byte, chunk)
-				n, err := from.Read(b)
-				at := time.Now().Add(delay)
-				if at.Before(first) {
-					at = first
-				}
-				if n > 0 {
-					parcels <- parcel{at: at, data: b[:n]}
-				}
-				if err != nil {
-					parcels <- parcel{at: at}
-					if err != io.EOF {
-						abort(to)
-						abort(from)
-					}
-					return
-				}
-			}
-		})
-	}
-	pump(client, server, toServer)
-	pump(server, client, toClient)
+	both.Go(func() { deliver(s.ctx, server, fromClient) })
+	both.Go(func() { deliver(s.ctx, client, fromServer) })
 	both.Wait()
 }
 

@@ -245,7 +245,11 @@ func (m *mover) unchanged(t *task, size int64, ask bool) error {
 	if t.size >= 0 && size != t.size {
 		// The listing may be old: the file was being written.
 		if now, err := m.s.Size(m.ctx, t.Remote); err != nil || now != size {
-			return fmt.Errorf("it came with %d bytes, but the server says that it has %d", size, max(now, t.size))
+			err := fmt.Errorf("it came with %d bytes, but the server says that it has %d", size, max(now, t.size))
+			if now > size && t.tries == 0 {
+				return again{err} // the data connection lost its end, or was another's; a server that counts wrongly does so again
+			}
+			return err
 		}
 		t.size = size
 		if at, err := m.s.ModTime(m.ctx, t.Remote); err == nil {

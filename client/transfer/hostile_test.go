@@ -23,6 +23,7 @@ type hostile struct {
 	listings map[string]string // by folder
 	endless  string            // of every other folder
 	feat     string
+	short    map[string]int // how often a file comes without its end, by name
 	mu       sync.Mutex
 	lines    []string
 }
@@ -109,8 +110,17 @@ func (h *hostile) session(conn net.Conn) {
 				listing = h.endless
 			}
 			send(listing)
+		case "SIZE":
+			say("213 4")
 		case "RETR":
-			send("evil")
+			body := "evil"
+			h.mu.Lock()
+			if h.short[arg] > 0 {
+				h.short[arg]--
+				body = body[:2]
+			}
+			h.mu.Unlock()
+			send(body)
 		case "QUIT":
 			say("221 Bye")
 			return
@@ -221,5 +231,24 @@ func TestNothingIsUnpacked(t *testing.T) {
 		if strings.Contains(line, "MODE") {
 			t.Errorf("the client sent %q", line)
 		}
+	}
+}
+
+// A server that says 226 after half a file: its word is no proof. Once may have been an accident.
+func TestAFileThatLacksItsEndIsNotTakenForWhole(t *testing.T) {
+	h := &hostile{listings: map[string]string{"": file("once") + file("always")}, short: map[string]int{"/once": 1, "/always": 100}}
+	place := t.TempDir()
+	r := transfer.Start(context.Background(), options(h.serve(t), 1), transfer.Item{Local: place, Remote: "/"}).Wait()
+	if r.Err != nil || len(r.Failures) != 1 || r.Failures[0].Remote != "/always" || !strings.Contains(r.Failures[0].Error(), "2 bytes") {
+		t.Errorf("%v %v", r.Err, r.Failures)
+	}
+	if got := content(t, filepath.Join(place, "once")); got != "evil" {
+		t.Errorf("%q", got)
+	}
+	if _, err := os.Stat(filepath.Join(place, "always")); err == nil {
+		t.Error("half a file has its name")
+	}
+	if left := 100 - h.short["/always"]; left != 2 {
+		t.Errorf("it was fetched %d times", left)
 	}
 }

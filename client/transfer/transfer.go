@@ -184,6 +184,7 @@ type Job struct {
 	scanning int     // of them folders
 	alive    int     // workers
 	workers  []*worker
+	tree     bool            // there is a folder, so probably many files
 	worked   bool            // a data connection has worked
 	refused  map[string]bool // what the server can't do
 	targets  map[string]bool
@@ -237,12 +238,13 @@ type task struct {
 	problem           string // why the last try failed
 }
 
-// worker is one session's owner. Its session is guarded by j.mu.
+// worker is one session's owner. Its session, task and dials are guarded by j.mu.
 type worker struct {
 	mover
 	j       *Job
 	task    *task
 	line    []*task // taken as well, to come after task
+	dials   bool    // for what will come
 	scanner bool
 }
 
@@ -391,6 +393,7 @@ func (j *Job) add(_ *task, tasks ...*task) {
 		j.open++
 		if t.folder || !t.known {
 			j.scanning++
+			j.tree = j.tree || t.folder || t.Direction == Download && strings.HasSuffix(t.Remote, "/")
 			j.folders = append(j.folders, t)
 			continue
 		}
@@ -416,30 +419,34 @@ func (j *Job) again(t *task) {
 // manyFiles is how far scanning runs ahead of moving.
 const manyFiles = 10_000
 
-// next waits for a task; nil when there is none any more.
-func (w *worker) next() *task {
+// next waits for a task; false: there is none any more. No task and true: there will probably be one, and it is time to
+// dial for it, while another worker still reads the folders.
+func (w *worker) next() (*task, bool) {
 	j := w.j
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	w.task = nil
+	w.task, w.dials = nil, false
 	w.at(0)
 	for {
 		switch {
 		case j.ctx.Err() != nil || j.open == 0:
-			return nil
+			return nil, false
 		case w.s == nil && j.sessions() >= j.most(): // segments have them all
 		case len(w.line) > 0:
 			w.task, w.line = w.line[0], w.line[1:]
 			w.lineUp()
-			return w.task
+			return w.task, true
 		case len(j.folders) > 0 && (len(j.files) == 0 || w.scanner && len(j.files) < manyFiles):
 			last := len(j.folders) - 1
 			w.task, j.folders = j.folders[last], j.folders[:last]
-			return w.task
+			return w.task, true
 		case len(j.files) > 0:
 			w.task, j.files = j.files[0], j.files[1:]
 			w.lineUp()
-			return w.task
+			return w.task, true
+		case w.s == nil && j.tree && j.scanning > 0:
+			w.dials = true
+			return nil, true
 		}
 		j.wake.Wait()
 	}
@@ -512,14 +519,17 @@ func (w *worker) run() {
 	defer w.drop()
 	defer w.giveBack()
 	for {
-		t := w.next()
-		if t == nil {
+		t, more := w.next()
+		if !more {
 			return
 		}
 		if w.s == nil || w.s.Err() != nil {
 			if !w.dial(t) {
 				return
 			}
+		}
+		if t == nil {
+			continue
 		}
 		w.tellWhatFollows(t)
 		moved, err := w.do(t)
@@ -570,7 +580,7 @@ func (w *worker) worthRetrying(err error) bool {
 	return w.s.Err() != nil || e.Temporary()
 }
 
-// dial gets the worker a session. A dial that fails while other workers have one lowers their number by this one; the
+// dial gets the worker a session for t, which may be nil. A dial that fails while other workers have one lowers their number by this one; the
 // last worker tries again a few times, and then gives up the job.
 func (w *worker) dial(t *task) bool {
 	j := w.j
@@ -594,12 +604,16 @@ func (w *worker) dial(t *task) bool {
 		}
 		j.mu.Unlock()
 		if !last {
-			j.again(t)
+			if t != nil {
+				j.again(t)
+			}
 			return false
 		}
 		var e *client.Error
 		if try+1 >= maxTries || !errors.As(err, &e) || !e.Temporary() {
-			j.finish(t, 0, err)
+			if t != nil {
+				j.finish(t, 0, err)
+			}
 			j.stop(err)
 			return false
 		}
@@ -704,7 +718,7 @@ func (j *Job) most() int { return max(j.o.Parallel, min(j.o.Segments, MaxSegment
 func (j *Job) sessions() int {
 	n := j.spares
 	for _, w := range j.workers {
-		if w.s != nil || w.task != nil {
+		if w.s != nil || w.task != nil || w.dials {
 			n++
 		}
 	}
