@@ -9,8 +9,9 @@
 // With --scale it measures servers with many clients instead: memory of idle sessions, sign-ins, many transfers at once, small
 // files, long listings, throughput and processor time, of Portside's engine and of vsftpd, Pure-FTPd and pyftpdlib.
 //
-// With --small it measures 1,000 files of 4 KiB over 10 connections from and to vsftpd, behind a relay that puts a round trip
-// of 20 ms between (package relay; command delay puts it between any client and server) and without, beside curl -Z and lftp.
+// With --small it measures 1,000 files of 4 KiB over 10 connections from and to vsftpd, beside curl -Z and lftp: at a round
+// trip of 20 ms between two network namespaces (package way, root only), behind a relay that counts less of what a distance
+// costs but needs no rights (package relay), and without. Command delay puts either between any client and server.
 //
 // Everything runs on loopback, has a time limit, and is ended by this program, by process number.
 package main

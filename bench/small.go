@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"portside/bench/relay"
+	"portside/bench/way"
 	"portside/e2e/peers"
 )
 
@@ -33,11 +34,19 @@ const (
 func small(ctx context.Context, out io.Writer, o options, work string) error {
 	b := &bench{options: o, work: work, servers: map[netip.AddrPort]func() []int{}}
 	defer b.stop()
+	distant, err := way.Open(ctx, manyTrip)
+	host := ""
+	if err != nil {
+		fmt.Fprintf(out, "No distance between network namespaces, only the relay: %v\n\n", err)
+	} else {
+		b.stops = append(b.stops, func() { _ = distant.Close() })
+		host = way.Near.String()
+	}
 	root := filepath.Join(work, "vsftpd-small")
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return err
 	}
-	server, err := peers.Start(ctx, peers.Config{Kind: peers.Vsftpd, TLS: peers.Off, Root: root, Sessions: 100})
+	server, err := peers.Start(ctx, peers.Config{Kind: peers.Vsftpd, TLS: peers.Off, Root: root, Sessions: 100, Host: host})
 	if err != nil {
 		return err
 	}
@@ -53,31 +62,33 @@ func small(ctx context.Context, out io.Writer, o options, work string) error {
 			return err
 		}
 	}
-	far, near := server.Endpoint(), server.Endpoint()
+	at := place{server.Endpoint(), server.Root}
+	relayed := at
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	far.Addr = netip.MustParseAddrPort(ln.Addr().String())
+	relayed.Addr = netip.MustParseAddrPort(ln.Addr().String())
 	relaying, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
-	go func() { done <- relay.Relay{To: near.Addr.String(), RoundTrip: manyTrip}.Serve(relaying, ln) }()
+	go func() { done <- relay.Relay{To: at.Addr.String(), RoundTrip: manyTrip}.Serve(relaying, ln) }()
 	defer func() { stop(); <-done }()
 
 	fmt.Fprintf(out, "%d files of %d KiB, %d connections, server vsftpd\n\n%-52s %9s %9s %7s %7s %8s\n", manyFiles, manySize>>10, manyConns,
 		"", "Portside", "peer", "ratio", "spread", "CPU")
+	here := func(args ...string) []string { return args }
+	distances := []distance{{"20 ms by relay", relayed, here}, {"loopback", at, here}}
+	if distant != nil {
+		distances = append([]distance{{"20 ms round trip", at, distant.Args}}, distances...)
+	}
 	var failed []error
-	for _, at := range []struct {
-		name string
-		peers.Endpoint
-	}{{"20 ms round trip", far}, {"loopback", near}} {
+	for _, d := range distances {
 		for _, op := range []peers.Op{peers.Get, peers.Put} {
 			for _, active := range []bool{false, true} {
 				what := map[peers.Op]string{peers.Get: "download", peers.Put: "upload"}[op]
-				name := fmt.Sprintf("%s, %s, %s", at.name, what, map[bool]string{false: "passive", true: "active"}[active])
-				p := place{at.Endpoint, server.Root}
+				name := fmt.Sprintf("%s, %s, %s", d.name, what, map[bool]string{false: "passive", true: "active"}[active])
 				r := row{name, []contender{
-					{"portside", b.manyWithPortside(op, p, active)}, {"curl -Z 10", b.manyWithCurl(op, p, active)}, {"lftp -P10", b.manyWithLftp(op, p, active)},
+					{"portside", b.manyWithPortside(op, d, active)}, {"curl -Z 10", b.manyWithCurl(op, d, active)}, {"lftp -P10", b.manyWithLftp(op, d, active)},
 				}}
 				failed = append(failed, r.compare(ctx, o, func(c contender, ours, peer sample) {
 					fmt.Fprintf(out, "%-52s %7.2f s %7.2f s %7.2f %6.0f%% %8.2f\n", r.title(c), ours.wall.Seconds(), peer.wall.Seconds(),
@@ -90,11 +101,18 @@ func small(ctx context.Context, out io.Writer, o options, work string) error {
 	return errors.Join(failed...)
 }
 
+// distance is a server seen from a client, and how a client is run there.
+type distance struct {
+	name string
+	place
+	args func(args ...string) []string
+}
+
 func manyName(i int) string { return fmt.Sprintf("f%04d.bin", i) }
 
 // manyWithPortside, manyWithCurl and manyWithLftp move the folder with one client.
 
-func (b *bench) manyWithPortside(op peers.Op, p place, active bool) func(context.Context) (took, error) {
+func (b *bench) manyWithPortside(op peers.Op, p distance, active bool) func(context.Context) (took, error) {
 	mode := map[bool]string{false: "passive", true: "active"}[active]
 	url := func(name string) string {
 		return fmt.Sprintf("ftp://%s@%s/%s", p.User, p.Addr, filepath.Join(p.Base, name))
@@ -108,7 +126,7 @@ func (b *bench) manyWithPortside(op peers.Op, p place, active bool) func(context
 	})
 }
 
-func (b *bench) manyWithCurl(op peers.Op, p place, active bool) func(context.Context) (took, error) {
+func (b *bench) manyWithCurl(op peers.Op, p distance, active bool) func(context.Context) (took, error) {
 	return b.many(op, p, func(target string) []string {
 		args := []string{"curl", "--silent", "--show-error", "--parallel", "--parallel-max", fmt.Sprint(manyConns)}
 		for _, a := range peers.CurlOptions(p.Endpoint, active) {
@@ -124,7 +142,7 @@ func (b *bench) manyWithCurl(op peers.Op, p place, active bool) func(context.Con
 	})
 }
 
-func (b *bench) manyWithLftp(op peers.Op, p place, active bool) func(context.Context) (took, error) {
+func (b *bench) manyWithLftp(op peers.Op, p distance, active bool) func(context.Context) (took, error) {
 	return b.many(op, p, func(target string) []string {
 		script := strings.Replace(peers.LftpSettings(p.Endpoint, active), "debug 6\n", "", 1)
 		if op == peers.Get {
@@ -137,14 +155,14 @@ func (b *bench) manyWithLftp(op peers.Op, p place, active bool) func(context.Con
 }
 
 // many runs a client that moves the folder, and checks that all of it is there.
-func (b *bench) many(op peers.Op, p place, command func(target string) []string) func(context.Context) (took, error) {
+func (b *bench) many(op peers.Op, p distance, command func(target string) []string) func(context.Context) (took, error) {
 	return func(ctx context.Context) (took, error) {
 		target := filepath.Join(b.work, "down")
 		if op == peers.Put {
 			target = filepath.Join(p.root, "up")
 		}
 		defer os.RemoveAll(target)
-		args := command(target)
+		args := p.args(command(target)...)
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 		cmd.Env = append(os.Environ(), "PORTSIDE_PASSWORD="+p.Password, "HOME="+b.work, "XDG_CONFIG_HOME="+b.work)
 		start := time.Now()
