@@ -65,7 +65,7 @@ func (m *mover) follow(t *task, more bool, line []*task) {
 
 // asksAtOnce says that the first that a task does with its session is to get the whole file.
 func (m *mover) asksAtOnce(t *task) bool {
-	if t.Direction != Download || !t.small() || t.link || t.begun || t.recovered || m.o.segments > 1 || m.o.down != nil {
+	if t.Direction != Download || !t.small() || t.link || t.begun || t.recovered || m.o.segments > 1 || slowed(m.o.down) {
 		return false
 	}
 	_, err := t.root.Lstat(t.rel)

@@ -559,14 +559,14 @@ type paced struct {
 
 // pacedWriter is f, slowed down where there is a limit. Without one the kernel can copy.
 func (m *mover) pacedWriter(f *os.File) io.Writer {
-	if m.o.down == nil || m.o.down.Limit() == rate.Inf {
+	if !slowed(m.o.down) {
 		return f
 	}
 	return &paced{ctx: m.ctx, limit: m.o.down, w: f}
 }
 
 func (m *mover) pacedReader(f *os.File) io.Reader {
-	if m.o.up == nil || m.o.up.Limit() == rate.Inf {
+	if !slowed(m.o.up) {
 		return f
 	}
 	return &paced{ctx: m.ctx, limit: m.o.up, r: f}
@@ -610,6 +610,8 @@ func NewLimit(bytesPerSecond int64) *rate.Limiter {
 	setLimit(l, bytesPerSecond)
 	return l
 }
+
+func slowed(l *rate.Limiter) bool { return l != nil && l.Limit() != rate.Inf }
 
 func setLimit(l *rate.Limiter, bytesPerSecond int64) {
 	if bytesPerSecond <= 0 {

@@ -528,17 +528,20 @@ func (l *lane) startWorkers(n int) {
 	}
 }
 
-// claimAtOnce is how many items a lane takes from the disk at once.
+// claimAtOnce is how many items a lane takes from the disk at once, and twice what its workers may line up if that is more.
 const claimAtOnce = 32
 
 // claim takes the next waiting items of the lane in hand.
 func (l *lane) claim() error {
 	var got []*task
+	l.q.mu.Lock()
+	most := max(claimAtOnce, 2*lineLength*len(l.workers))
+	l.q.mu.Unlock()
 	err := l.q.st.do(func(tx *bolt.Tx) error {
 		var ids []uint64
 		prefix := (&record{State: Waiting, Site: l.id}).orderKey()[:4]
 		c := tx.Bucket(bucketOrder[Waiting]).Cursor()
-		for k, _ := c.Seek(prefix); k != nil && string(k[:4]) == string(prefix) && len(ids) < claimAtOnce; k, _ = c.Next() {
+		for k, _ := c.Seek(prefix); k != nil && string(k[:4]) == string(prefix) && len(ids) < most; k, _ = c.Next() {
 			ids = append(ids, idIn(k))
 		}
 		for _, id := range ids {
@@ -770,10 +773,10 @@ func (w *laneWorker) next() *task {
 		now := time.Now()
 		rest := now.Before(l.until) // the server was not reached, and is asked again later
 		if !rest {
-			t := l.take(now)
+			t := l.take(w, now)
 			for t != nil && q.removed[t.batch] {
 				q.putBack(l, t, errRemove)
-				t = l.take(now)
+				t = l.take(w, now)
 			}
 			if t != nil {
 				w.task, w.shown = t, t.item(l.site)
@@ -794,7 +797,7 @@ func (w *laneWorker) next() *task {
 		if !rest && q.st.waitingOf(l.id) > 0 {
 			l.claims <- struct{}{}
 			q.mu.Lock()
-			none := len(l.ready) == 0
+			none := l.first(w) < 0
 			q.mu.Unlock()
 			var err error
 			if none {
@@ -852,19 +855,51 @@ func (l *lane) fewer(n int, err error) {
 	l.note = fmt.Sprintf("The server takes %d of %d connections: %v", n, l.want(), err)
 }
 
-// take takes a claimed task, first one whose next try is due; q.mu is held.
-func (l *lane) take(now time.Time) *task {
+// take takes a claimed task for w, first one whose next try is due; q.mu is held.
+func (l *lane) take(w *laneWorker, now time.Time) *task {
 	if len(l.later) > 0 && !l.later[0].at.After(now) {
 		t := l.later[0].t
 		l.later = l.later[1:]
 		return t
 	}
-	if len(l.ready) == 0 {
+	i := l.first(w)
+	if i < 0 {
 		return nil
 	}
-	t := l.ready[0]
-	l.ready = l.ready[1:]
+	t := l.ready[i]
+	l.ready = slices.Delete(l.ready, i, i+1)
 	return t
+}
+
+// first is where in ready the task is that w is to take next: one that it has lined up, else one that nobody has, or whose
+// worker has left; -1: there is none. q.mu is held.
+func (l *lane) first(w *laneWorker) int {
+	if i := slices.IndexFunc(l.ready, func(t *task) bool { return t.owner == w }); i >= 0 {
+		return i
+	}
+	return slices.IndexFunc(l.ready, func(t *task) bool { return !l.workers[t.owner] })
+}
+
+// lineUp says what w will move after t, so that its session can ask for it early; other workers leave that alone. There
+// must be enough for everybody. What is paused or taken out meanwhile goes all the same: it was asked for in vain. q.mu is
+// held.
+func (w *laneWorker) lineUp(t *task) (line []*task) {
+	l := w.l
+	if w.s.Mode() != client.ModeActive || w.s.NotAhead() {
+		return nil
+	}
+	enough := len(l.ready)+l.q.st.waitingOf(l.id) > lineLength*len(l.workers)
+	for _, n := range l.ready {
+		if len(line) == lineLength {
+			break
+		}
+		if n.owner == nil && (!enough || n.batch != t.batch || n.rootID != t.rootID || !n.small()) || n.owner != nil && n.owner != w {
+			continue
+		}
+		n.owner, n.root = w, t.root
+		line = append(line, n)
+	}
+	return line
 }
 
 // settle calls Idle when nothing is left to do.
@@ -1037,9 +1072,10 @@ func (w *laneWorker) work(t *task) error {
 		}()
 	}
 	w.q.mu.Lock()
-	more := len(w.l.ready) > 0
+	more := w.l.first(w) >= 0
+	line := w.lineUp(t)
 	w.q.mu.Unlock()
-	w.follow(t, more, nil)
+	w.follow(t, more, line)
 	var err error
 	t.moved, err = w.do(t)
 	w.noteNotAhead()

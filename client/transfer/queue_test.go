@@ -580,3 +580,57 @@ func TestAModeChosenSinceHoldsForSessionsThatAreStillOpen(t *testing.T) {
 		mu.Unlock()
 	}
 }
+
+// In active mode the sessions of a queue ask for the files that come next before the one under way is over, each for its
+// own, and every file arrives once.
+func TestAQueueAsksForSmallFilesAheadInActiveMode(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	const files = 200
+	for i := range files {
+		write(t, filepath.Join(root, fmt.Sprintf("f%03d", i)), fmt.Sprint("body ", i))
+	}
+	var mu sync.Mutex
+	asked, under, most := map[string]int{}, map[string]int{}, 0
+	rec := connlog.RecorderFunc(func(r connlog.Record) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case r.Event == connlog.CommandSent && strings.HasPrefix(r.Command, "RETR "):
+			asked[r.Command]++
+			under[r.Session]++
+			most = max(most, under[r.Session])
+		case r.Event == connlog.ReplySent && strings.HasPrefix(r.Reply, "226") && under[r.Session] > 0:
+			under[r.Session]--
+		}
+	})
+	q := openQueue(t, transfer.QueueOptions{
+		Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 3} },
+		Dial: func(ctx context.Context, site transfer.Site) (*client.Session, error) {
+			target, err := client.ParseURL(site.URL)
+			if err != nil {
+				return nil, err
+			}
+			target.TLS = client.TLSNone
+			return client.Dial(ctx, client.Options{Target: target, Mode: client.ModeActive, Recorder: rec})
+		}})
+	add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil))}, transfer.Item{Local: dir, Remote: "/"})
+	drained(t, q)
+	noFailures(t, q)
+	for i := range files {
+		if got := content(t, filepath.Join(dir, fmt.Sprintf("f%03d", i))); got != fmt.Sprint("body ", i) {
+			t.Errorf("file %d is %q", i, got)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if most < 3 {
+		t.Errorf("at most %d files were asked for at once", most)
+	}
+	again := 0
+	for _, n := range asked {
+		again += n - 1
+	}
+	if len(asked) != files || again > files/10 {
+		t.Errorf("%d files were asked for, %d of them in vain", len(asked), again)
+	}
+}

@@ -234,6 +234,7 @@ type task struct {
 	after             string // a folder of which entries up to this one are in the queue already
 	priority          Priority
 	claimed           time.Time
+	owner             *laneWorker // has lined it up
 	moved             int64
 	problem           string // why the last try failed
 }
