@@ -175,3 +175,18 @@ func TestRow35TransfersOutliveTheirAccounts(t *testing.T) {
 		return len(r.srv.sessions) == 0 && len(r.srv.folders) == 0
 	})
 }
+
+// Between the decision that no transfer runs and the close, a transfer must not begin: it would be cut.
+func TestRow35NoTransferBeginsInASessionThatIsToEnd(t *testing.T) {
+	r := start(t, nil)
+	r.write("f", "content")
+	c := r.login()
+	c.epsv()
+	for _, n := range r.srv.sessions {
+		n.mu.Lock()
+		n.ending = &ending{connlog.ReasonKicked, errKicked, "Your account was changed. Sign in again."}
+		n.mu.Unlock()
+	}
+	c.send("RETR f\r\nNOOP\r\n")
+	c.expect(200)
+}

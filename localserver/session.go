@@ -212,7 +212,7 @@ type ending struct {
 }
 
 // endAfterTransfer ends the session: at once, or when the transfer that runs is over. What its client sent ahead for
-// afterwards is not executed.
+// afterwards is not executed. From this call on no transfer begins: one that had begun comes to its end.
 func (s *session) endAfterTransfer(reason connlog.Reason, cause error, last string) {
 	s.mu.Lock()
 	s.ending = &ending{reason, cause, last}
@@ -386,7 +386,9 @@ func (s *session) take(line string) {
 // startWorker hands the executor's role to a new goroutine that runs a transfer, then what was queued meanwhile, and
 // gives the role back.
 func (s *session) startWorker(transfer func()) {
-	s.beginTransfer()
+	if !s.beginTransfer() {
+		return
+	}
 	s.work.Go(func() {
 		defer s.srv.contain(s)
 		transfer()
@@ -395,12 +397,17 @@ func (s *session) startWorker(transfer func()) {
 	})
 }
 
-// beginTransfer makes the executor busy with a transfer that s.stop can end.
-func (s *session) beginTransfer() {
+// beginTransfer makes the executor busy with a transfer that s.stop can end. It is false when the session is about to
+// close: endAfterTransfer saw no transfer, and one that began now would be cut in its first bytes.
+func (s *session) beginTransfer() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ending != nil && !s.busy {
+		return false
+	}
 	s.busy = true
 	s.xfer, s.stop = context.WithCancelCause(s.ctx)
+	return true
 }
 
 // next does one thing after a transfer and reports whether the worker goes on.
