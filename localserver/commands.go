@@ -254,6 +254,10 @@ func (s *session) cmdOPTS(c wire.Command) {
 }
 
 func (s *session) cmdHELP(c wire.Command) {
+	if what, of, _ := strings.Cut(strings.TrimSpace(c.Arg), " "); strings.EqualFold(what, "SITE") && of != "" {
+		s.helpSITE(of)
+		return
+	}
 	if verb := canonical(strings.ToUpper(strings.TrimSpace(c.Arg))); verb != "" {
 		if row, known := s.srv.commands[verb]; known {
 			s.replyf(214, "Syntax: %s", row.help)
@@ -301,6 +305,12 @@ func (s *session) cmdALLO(c wire.Command) {
 	s.reply(202, "No space needs to be reserved.")
 }
 
+// localByte reports whether a type is L with its byte size in one word.
+func localByte(kind string) bool {
+	size, found := strings.CutPrefix(kind, "L")
+	return found && size != "" && strings.Trim(size, "0123456789") == ""
+}
+
 func (s *session) cmdTYPE(c wire.Command) {
 	switch f := strings.Fields(strings.ToUpper(c.Arg)); {
 	case len(f) == 1 && f[0] == "A", len(f) == 2 && f[0] == "A" && f[1] == "N":
@@ -309,7 +319,7 @@ func (s *session) cmdTYPE(c wire.Command) {
 	case len(f) == 1 && (f[0] == "I" || f[0] == "L8"), len(f) == 2 && f[0] == "L" && f[1] == "8":
 		s.binary = true
 		s.reply(200, "Type is binary.")
-	case len(f) > 0 && (f[0] == "A" || f[0] == "E" || f[0] == "L"):
+	case len(f) > 0 && (f[0] == "A" || f[0] == "E" || f[0] == "L"), len(f) == 1 && localByte(f[0]):
 		s.replyf(504, "TYPE %s is not offered; use A, I or L 8.", strings.Join(f, " "))
 	default:
 		s.reply(501, "TYPE wants A, I or L 8.")

@@ -185,6 +185,8 @@ func TestRow5Codes(t *testing.T) {
 		{500, "XYZZY"}, {500, "1234"}, {500, " NOOP"}, {502, "SMNT x"}, {502, "LANG en"}, {503, "RNTO x"}, {503, "PASS x"},
 		{501, "RETR"}, {501, "PORT 1,2,3"}, {501, "TYPE Q"}, {504, "TYPE E"}, {504, "MODE B"}, {504, "STRU R"}, {501, "CDUP x"},
 		{501, "OPTS foo"}, {504, "SITE EXEC ls"}, {425, "LIST"}, {502, "AUTH TLS"}, {501, "STRU X"}, {504, "TYPE A T"},
+		{504, "TYPE L7"}, {504, "TYPE L 7"}, {501, "TYPE LX"}, {522, "EPRT |2|1.2.3.256|2048|"}, {501, "EPRT |1|1.2.3.256|2048|"},
+		{214, "HELP SITE"}, {214, "HELP site chmod"}, {502, "HELP SITE EXEC"},
 	} {
 		c.cmd(x.code, "%s", x.line)
 	}

@@ -52,10 +52,7 @@ func (s *session) cmdPASV(c wire.Command) {
 }
 
 func (s *session) cmdEPSV(c wire.Command) {
-	family := "1"
-	if s.local.Addr().Is6() {
-		family = "2"
-	}
+	family := ownFamily(s.local.Addr().Is6())
 	switch arg := strings.ToUpper(strings.TrimSpace(c.Arg)); {
 	case arg == "ALL":
 		s.extended = true
@@ -75,6 +72,14 @@ func (s *session) cmdEPSV(c wire.Command) {
 	}
 	s.announce(d)
 	s.reply(229, wire.Format229(d.lease.port))
+}
+
+// ownFamily is the number of the session's network protocol in EPRT and EPSV (RFC 2428 section 2).
+func ownFamily(six bool) string {
+	if six {
+		return "2"
+	}
+	return "1"
 }
 
 // offer replaces the former data connection by a passive offer. It replies itself when there is no port.
@@ -127,23 +132,23 @@ func (s *session) activeTarget(c wire.Command) (to netip.AddrPort, refusal wire.
 	if s.extended {
 		return refuse(501, c.Verb+" is not possible after EPSV ALL.")
 	}
+	arg, six := strings.TrimSpace(c.Arg), s.local.Addr().Is6()
 	parse := wire.ParsePort
 	if c.Verb == "EPRT" {
 		parse = wire.ParseEPRT
+		// The family is judged before the address: of another family's address nothing needs to be understood.
+		if family, err := wire.EPRTFamily(arg); err == nil && (family == 2) != six {
+			return refuse(522, "Network protocol not supported, use ("+ownFamily(six)+")")
+		}
 	}
-	to, err := parse(strings.TrimSpace(c.Arg))
-	six := s.local.Addr().Is6()
+	to, err := parse(arg)
 	switch {
 	case errors.Is(err, wire.ErrFamily):
 		return refuse(522, "Network protocol not supported, use (1,2)")
 	case err != nil:
 		return refuse(501, "Malformed. Usage: "+s.srv.commands[c.Verb].help+".")
-	case to.Addr().Unmap().Is6() != six && c.Verb == "EPRT":
-		family := "1"
-		if six {
-			family = "2"
-		}
-		return refuse(522, "Network protocol not supported, use ("+family+")")
+	case to.Addr().Unmap().Is6() != six && c.Verb == "EPRT": // "|2|::ffff:192.0.2.1|…"
+		return refuse(522, "Network protocol not supported, use ("+ownFamily(six)+")")
 	case to.Addr().Unmap().Is6() != six:
 		return refuse(504, "PORT is for IPv4; use EPRT or EPSV.")
 	case to.Port() < 1024:

@@ -243,19 +243,7 @@ func (s *session) cmdSITE(c wire.Command) {
 	what, arg, _ := strings.Cut(c.Arg, " ")
 	switch strings.ToUpper(what) {
 	case "HELP":
-		switch of := strings.ToUpper(strings.TrimSpace(arg)); of {
-		case "HELP":
-			s.reply(214, "Syntax: SITE HELP [command]")
-			return
-		case "CHMOD":
-			s.reply(214, "Syntax: SITE CHMOD mode path")
-			return
-		case "":
-		default:
-			s.reply(502, "There is no such SITE command.")
-			return
-		}
-		s.replyLines(214, "SITE commands:", " HELP", " CHMOD mode path", "End")
+		s.helpSITE(arg)
 	case "CHMOD":
 		mode, path, _ := strings.Cut(arg, " ")
 		bits, err := strconv.ParseUint(mode, 8, 32)
@@ -268,5 +256,19 @@ func (s *session) cmdSITE(c wire.Command) {
 		}
 	default:
 		s.reply(504, "SITE knows HELP and CHMOD.")
+	}
+}
+
+// helpSITE is SITE HELP, and HELP SITE, of one command or of all ("").
+func (s *session) helpSITE(of string) {
+	switch strings.ToUpper(strings.TrimSpace(of)) {
+	case "":
+		s.replyLines(214, "SITE commands:", " HELP", " CHMOD mode path", "End")
+	case "HELP":
+		s.reply(214, "Syntax: SITE HELP [command]")
+	case "CHMOD":
+		s.reply(214, "Syntax: SITE CHMOD mode path")
+	default:
+		s.reply(502, "There is no such SITE command.")
 	}
 }

@@ -55,29 +55,44 @@ func FormatEPRT(ap netip.AddrPort) string {
 // ParseEPRT reads the argument of EPRT with any delimiter in the range 33 to 126 (RFC 2428 section 2). It returns
 // [ErrFamily] for a network protocol other than 1 and 2, and another error for everything malformed.
 func ParseEPRT(arg string) (netip.AddrPort, error) {
-	if arg == "" || arg[0] < 33 || arg[0] > 126 {
-		return netip.AddrPort{}, fmt.Errorf("%q: want |1|address|port| or |2|address|port|", arg)
-	}
-	parts := strings.Split(arg, arg[:1])
-	if len(parts) != 5 || parts[0] != "" || parts[4] != "" {
-		return netip.AddrPort{}, fmt.Errorf("%q: want |1|address|port| or |2|address|port|", arg)
-	}
-	family, err := strconv.ParseUint(parts[1], 10, 16)
+	family, address, number, err := splitEPRT(arg)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("%q: %q is not a network protocol number", arg, parts[1])
+		return netip.AddrPort{}, err
 	}
-	if family != 1 && family != 2 {
-		return netip.AddrPort{}, ErrFamily
-	}
-	addr, err := netip.ParseAddr(parts[2])
+	addr, err := netip.ParseAddr(address)
 	if err != nil || addr.Zone() != "" || addr.Is4() != (family == 1) {
-		return netip.AddrPort{}, fmt.Errorf("%q: %q is not an address of network protocol %d", arg, parts[2], family)
+		return netip.AddrPort{}, fmt.Errorf("%q: %q is not an address of network protocol %d", arg, address, family)
 	}
-	port, err := parsePortNumber(parts[3])
+	port, err := parsePortNumber(number)
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("%q: %w", arg, err)
 	}
 	return netip.AddrPortFrom(addr, port), nil
+}
+
+// EPRTFamily returns the network protocol that EPRT's argument names, 1 for IPv4 or 2 for IPv6, whatever its address and
+// port are. Its errors are those of [ParseEPRT].
+func EPRTFamily(arg string) (int, error) {
+	family, _, _, err := splitEPRT(arg)
+	return family, err
+}
+
+func splitEPRT(arg string) (family int, address, port string, err error) {
+	if arg == "" || arg[0] < 33 || arg[0] > 126 {
+		return 0, "", "", fmt.Errorf("%q: want |1|address|port| or |2|address|port|", arg)
+	}
+	parts := strings.Split(arg, arg[:1])
+	if len(parts) != 5 || parts[0] != "" || parts[4] != "" {
+		return 0, "", "", fmt.Errorf("%q: want |1|address|port| or |2|address|port|", arg)
+	}
+	n, err := strconv.ParseUint(parts[1], 10, 16)
+	if err != nil {
+		return 0, "", "", fmt.Errorf("%q: %q is not a network protocol number", arg, parts[1])
+	}
+	if n != 1 && n != 2 {
+		return 0, "", "", ErrFamily
+	}
+	return int(n), parts[2], parts[3], nil
 }
 
 // Format227 returns the text of a 227 reply, without the code.
