@@ -1,6 +1,8 @@
 package localserver
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -540,23 +543,95 @@ func TestRow30NamesAreSortedInPiecesWithinABudget(t *testing.T) {
 	for i := range n {
 		os.WriteFile(filepath.Join(dir, fmt.Sprintf("%04d", (i*7919)%n)), nil, 0o644)
 	}
+	every := func(string) bool { return true }
 	for _, budget := range []int{1 << 20, 2000, 200} {
-		f, err := os.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
 		next := 0
-		err = sortedNames(f, func(string) bool { return true }, budget, func(name string) error {
+		err := sortedNames(t.Context(), openFolderOf(t, dir), every, nameMemory{own: budget, most: budget}, func(name string) error {
 			if name != fmt.Sprintf("%04d", next) {
 				return fmt.Errorf("got %s at place %d", name, next)
 			}
 			next++
 			return nil
 		})
-		f.Close()
 		if err != nil || next != n {
 			t.Errorf("budget %d: %d names, %v", budget, next, err)
 		}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errAborted)
+	err := sortedNames(ctx, openFolderOf(t, dir), every, nameMemory{own: nameBudget}, func(string) error { return nil })
+	if !errors.Is(err, errAborted) {
+		t.Errorf("ABOR while names are read: %v", err)
+	}
+}
+
+func openFolderOf(t *testing.T, dir string) *os.File {
+	t.Helper()
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// Runs of names are merged in order, and the first half is the first half.
+func TestRow30NamesInManyRuns(t *testing.T) {
+	var l nameList
+	const n = 5*nameRun/2 + 7
+	for i := range n {
+		l.add(fmt.Sprintf("%06d", i*7919%n))
+	}
+	check := func(l *nameList, want int) {
+		t.Helper()
+		next := 0
+		for a := range l.inOrder() {
+			if got := string(l.bytes(a)); got != fmt.Sprintf("%06d", next) {
+				t.Fatalf("%q at place %d", got, next)
+			}
+			next++
+		}
+		if next != want {
+			t.Errorf("%d names, want %d", next, want)
+		}
+	}
+	check(&l, n)
+	half := l.firstHalf()
+	half.add("000000a") // what comes after it is sorted in
+	if got := half.last(); got != "000000a" {
+		t.Errorf("last is %q", got)
+	}
+	half = l.firstHalf()
+	check(&half, (n+1)/2)
+}
+
+// The listings of a server share what they may take beyond their own, and give it back.
+func TestRow30ListingsShareTheirMemory(t *testing.T) {
+	var common atomic.Int64
+	one := nameMemory{own: nameBudget, most: nameMost, common: &common}
+	for one.more() {
+	}
+	if one.taken != nameMost-nameBudget {
+		t.Errorf("one listing takes %d beyond its own", one.taken)
+	}
+	var all []nameMemory
+	for common.Load()+nameStep <= nameMostOfAll {
+		m := nameMemory{own: nameBudget, most: nameMost, common: &common}
+		if !m.more() {
+			t.Fatalf("no more at %d of all", common.Load())
+		}
+		all = append(all, m)
+	}
+	late := nameMemory{own: nameBudget, most: nameMost, common: &common}
+	if late.more() || common.Load() != nameMostOfAll {
+		t.Errorf("more than all: %d", common.Load())
+	}
+	one.release()
+	for _, m := range all {
+		m.release()
+	}
+	if common.Load() != 0 {
+		t.Errorf("%d not given back", common.Load())
 	}
 }
 

@@ -2,9 +2,9 @@ package localserver
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -118,84 +118,6 @@ func (r Rights) perm(dir bool) string {
 	return string(b)
 }
 
-// nameBudget is the memory that the names of one listing may take. A folder whose names need more is read again for
-// each piece, so a listing of any size is sorted in bounded memory and starts at once.
-const nameBudget = 8 << 20
-
-// sortedNames calls emit with the names in dir that match, in the order of their bytes.
-func sortedNames(dir *os.File, match func(string) bool, budget int, emit func(string) error) error {
-	var last string // emitted so far
-	for begin := true; ; begin = false {
-		names := nameList{}
-		bound, bounded := "", false // names above bound wait for a later pass
-		if _, err := dir.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		for {
-			some, err := dir.Readdirnames(1024)
-			for _, n := range some {
-				if !begin && n <= last || bounded && n > bound || !match(n) {
-					continue
-				}
-				names.add(n)
-				if names.size() > budget {
-					names.sort()
-					names.halve()
-					bound, bounded = names.at(names.len()-1), true
-				}
-			}
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				return err
-			}
-		}
-		names.sort()
-		for i := range names.len() {
-			if err := emit(names.at(i)); err != nil {
-				return err
-			}
-		}
-		if !bounded {
-			return nil
-		}
-		last = bound
-	}
-}
-
-// nameList keeps many names with 8 bytes of overhead each, instead of a string header and an allocation.
-type nameList struct {
-	text  []byte
-	index []nameAt
-}
-
-type nameAt struct{ off, len uint32 }
-
-func (l *nameList) add(n string) {
-	l.index = append(l.index, nameAt{uint32(len(l.text)), uint32(len(n))})
-	l.text = append(l.text, n...)
-}
-
-func (l *nameList) len() int  { return len(l.index) }
-func (l *nameList) size() int { return len(l.text) + 8*len(l.index) }
-
-func (l *nameList) bytes(a nameAt) []byte { return l.text[a.off : a.off+a.len] }
-func (l *nameList) at(i int) string       { return string(l.bytes(l.index[i])) }
-
-func (l *nameList) sort() {
-	slices.SortFunc(l.index, func(a, b nameAt) int { return strings.Compare(string(l.bytes(a)), string(l.bytes(b))) })
-}
-
-// halve keeps the first half of a sorted list.
-func (l *nameList) halve() {
-	kept := nameList{index: make([]nameAt, 0, len(l.index)), text: make([]byte, 0, cap(l.text))}
-	for _, a := range l.index[:(len(l.index)+1)/2] {
-		kept.add(string(l.bytes(a)))
-	}
-	*l = kept
-}
-
 // listArg splits the argument of LIST and NLST into ls switches, which change nothing, and the path.
 func listArg(arg string) string {
 	arg = strings.TrimLeft(arg, " ")
@@ -307,7 +229,7 @@ func (s *session) sendListing(p *pipe, verb, arg, pattern, rel string, st fs.Fil
 	if arg = strings.TrimSuffix(arg, "/"); verb == "NLST" && arg != "" && arg != "." {
 		prefix = arg + "/"
 	}
-	err := s.eachEntry(dir, rel, pattern, verb != "NLST", func(st fs.FileInfo, name string) error { return emit(st, prefix+name) })
+	err := s.eachEntry(s.xfer, dir, rel, pattern, func(st fs.FileInfo, name string) error { return emit(st, prefix+name) })
 	if err != nil {
 		return err
 	}
@@ -315,9 +237,9 @@ func (s *session) sendListing(p *pipe, verb, arg, pattern, rel string, st fs.Fil
 }
 
 // eachEntry calls emit for the entries of dir that a client may see, sorted. Links are followed inside the root; those
-// that lead out of it or nowhere are left out, and so is what is neither file nor folder. full is false when only the
-// names matter. Names with line ends can't be said in a listing; they are left out and recorded.
-func (s *session) eachEntry(dir *os.File, rel, pattern string, full bool, emit func(fs.FileInfo, string) error) error {
+// that lead out of it or nowhere are left out, and so is what is neither file nor folder. Names with
+// line ends can't be said in a listing; they are left out and recorded.
+func (s *session) eachEntry(ctx context.Context, dir *os.File, rel, pattern string, emit func(fs.FileInfo, string) error) error {
 	here, err := s.root.OpenRoot(rel)
 	if err != nil {
 		return &localError{err}
@@ -336,7 +258,8 @@ func (s *session) eachEntry(dir *os.File, rel, pattern string, full bool, emit f
 		return true
 	}
 	var failed error
-	err = sortedNames(dir, match, nameBudget, func(name string) error {
+	memory := nameMemory{own: nameBudget, most: nameMost, common: &s.srv.nameMemory}
+	err = sortedNames(ctx, dir, match, memory, func(name string) error {
 		if strings.ContainsAny(name, "\r\n\x00") {
 			unsayable++
 			return nil
@@ -360,7 +283,7 @@ func (s *session) eachEntry(dir *os.File, rel, pattern string, full bool, emit f
 		s.record(connlog.Record{Event: connlog.ServerFault, Reason: connlog.ReasonLocal,
 			Err: fmt.Sprintf("%d names with line ends or NUL were left out of a listing", unsayable)})
 	}
-	if err != nil && failed == nil {
+	if err != nil && failed == nil && ctx.Err() == nil {
 		return &localError{err}
 	}
 	return err
@@ -420,7 +343,7 @@ func (s *session) statPath(arg string) {
 		code = 212
 		dir, err := s.root.OpenFile(rel, os.O_RDONLY|openNonblock, 0)
 		if err == nil {
-			err = s.eachEntry(dir, rel, "", true, add)
+			err = s.eachEntry(s.ctx, dir, rel, "", add)
 			dir.Close()
 		}
 		if err != nil && !errors.Is(err, errEnough) {

@@ -45,6 +45,8 @@ type Server struct {
 	guard    *guard
 	temps    *liveTemps
 
+	nameMemory atomic.Int64 // see nameMostOfAll
+
 	certMu    sync.Mutex
 	cert      *tls.Certificate
 	renewNext time.Time // not before
