@@ -219,7 +219,7 @@ func TestSharingAndConnectingMoveAFolderBothWaysInEachMode(t *testing.T) {
 func finished(t *testing.T, a *App) {
 	t.Helper()
 	until(t, "the transfer has ended", func() bool { return a.TransfersRunning() == 0 })
-	a.ShowTransfers(transfer.Failed)
+	a.ShowTransfers(transfer.Failed, 0)
 	if s := a.Transfers(); s.Items[transfer.Failed] > 0 {
 		until(t, "the failures are read", func() bool { return len(a.Transfers().Shown) > 0 })
 		t.Fatalf("%+v", a.Transfers().Shown)

@@ -237,6 +237,29 @@ func (a *App) ConnectSite(id string) error {
 	return nil
 }
 
+// AddBookmark keeps a bookmark with the site that the current tab is connected to.
+func (a *App) AddBookmark(b sites.Bookmark) error {
+	r := a.remote()
+	_, _, id := r.openSite()
+	err := a.ChangeSites(func(book *sites.Book) error {
+		n, _ := book.Find(id)
+		if n == nil || n.Folder() {
+			return errors.New("this site is no longer in the book")
+		}
+		n.Site.Bookmarks = append(slices.Clone(n.Site.Bookmarks), b)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.site != nil && r.site.id == id {
+		r.site.site.Bookmarks = append(slices.Clone(r.site.site.Bookmarks), b)
+	}
+	return nil
+}
+
 // ConnectedSite returns the site that the current tab is, or was last, connected to, a copy, with its name and ID; nil when
 // it was no site of the book. Its limits and connections hold for transfers.
 func (a *App) ConnectedSite() (s *sites.Site, name, id string) { return a.remote().openSite() }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"portside/client"
+	"portside/client/sites"
 )
 
 // TabID names a tab for as long as the program runs; 0 names none.
@@ -16,6 +17,8 @@ type TabID uint64
 type Tab struct {
 	ID     TabID
 	Target client.Target // without the password; empty before the first connect
+	Name   string        // of the site of the book that it is, or was last, connected to; empty: it was none
+	Color  sites.Color   // of that site
 	Phase  ConnectPhase
 	Busy   bool // something is under way
 	Asks   bool // a certificate waits for an answer
@@ -77,9 +80,11 @@ func (a *App) Tabs() (all []Tab, current TabID) {
 	for _, r := range remotes {
 		r.mu.Lock()
 		st := &r.state
-		all = append(all, Tab{
-			ID: r.id, Target: st.Target, Phase: st.Phase, Busy: st.Doing != "", Asks: st.Question != nil, Failed: st.Err != "",
-		})
+		tab := Tab{ID: r.id, Target: st.Target, Phase: st.Phase, Busy: st.Doing != "", Asks: st.Question != nil, Failed: st.Err != ""}
+		if r.site != nil {
+			tab.Name, tab.Color = r.site.name, r.site.site.Color
+		}
+		all = append(all, tab)
 		r.mu.Unlock()
 	}
 	return all, current

@@ -21,14 +21,24 @@ import (
 // Transfers is the transfer queue as a screen shows it.
 type Transfers struct {
 	transfer.QueueSnapshot
-	// Shown is what the screen asked for with [App.ShowTransfers], as it was at the last look: at most [TransfersShown]
-	// of them.
+	// Shown is the page that the screen asked for with [App.ShowTransfers], as it was at the last look: at most
+	// [TransfersShown] items.
 	Shown []transfer.QueueItem
 	State transfer.State // whose items Shown are
+	From  int            // how many of them stand before Shown
 }
 
-// TransfersShown is how many waiting, failed or done items are read from the queue for a screen.
+// TransfersShown is how many waiting, failed or done items a page holds.
 const TransfersShown = 1000
+
+// Listed is how many items of a state [App.ShowTransfers] leads to.
+func (t Transfers) Listed(state transfer.State) int {
+	n := t.Items[state]
+	if state == transfer.Waiting {
+		n += t.Items[transfer.Paused]
+	}
+	return n
+}
 
 // AfterTransfers is what happens when the last transfer has ended.
 type AfterTransfers int
@@ -75,9 +85,9 @@ type transfers struct {
 	temp    string          // a folder to remove at the end
 	closed  bool
 	known   map[string]client.Options // how to sign in, of this run, by site
-	state   transfer.State
+	want    transferPage
 	shown   []transfer.QueueItem
-	of      transfer.State
+	at      transferPage // what is shown
 	look    chan struct{}
 	after   AfterTransfers
 	ended   *TransfersEnded
@@ -89,7 +99,7 @@ type transfers struct {
 }
 
 func newTransfers(a *App) *transfers {
-	return &transfers{app: a, known: map[string]client.Options{}, look: make(chan struct{}, 1), state: transfer.Waiting}
+	return &transfers{app: a, known: map[string]client.Options{}, look: make(chan struct{}, 1), want: transferPage{state: transfer.Waiting}}
 }
 
 // OverwriteQuestion asks what to do about a file that is there already. Answer must be called once.
@@ -331,6 +341,26 @@ func (q *transfers) open() (*transfer.Queue, error) {
 // lookEvery is how often the queue's file is read for a screen, at most.
 const lookEvery = 400 * time.Millisecond
 
+// transferPage is a part of the items of a state.
+type transferPage struct {
+	state transfer.State
+	from  int
+}
+
+// read reads the page, or the last one when there are no longer so many, and says which that was. The paused items stand
+// behind the waiting ones.
+func (p transferPage) read(queue *transfer.Queue) ([]transfer.QueueItem, transferPage, error) {
+	now := Transfers{QueueSnapshot: queue.Snapshot()}
+	p.from = max(0, min(p.from, (now.Listed(p.state)-1)/TransfersShown*TransfersShown))
+	items, err := queue.List(p.state, p.from, TransfersShown)
+	if err == nil && p.state == transfer.Waiting && len(items) < TransfersShown {
+		var paused []transfer.QueueItem
+		paused, err = queue.List(transfer.Paused, max(0, p.from-now.Items[transfer.Waiting]), TransfersShown-len(items))
+		items = append(items, paused...)
+	}
+	return items, p, err
+}
+
 // watch reads what the screen shows from the queue's file whenever that may have changed.
 func (q *transfers) watch(ctx context.Context) {
 	rest := time.NewTicker(lookEvery)
@@ -342,18 +372,12 @@ func (q *transfers) watch(ctx context.Context) {
 		case <-q.look:
 		}
 		q.mu.Lock()
-		queue, state := q.queue, q.state
+		queue, want := q.queue, q.want
 		q.mu.Unlock()
-		if state != transfer.Active {
-			items, err := queue.List(state, 0, TransfersShown)
-			if err == nil && state == transfer.Waiting && len(items) < TransfersShown {
-				var paused []transfer.QueueItem
-				paused, err = queue.List(transfer.Paused, 0, TransfersShown-len(items))
-				items = append(items, paused...)
-			}
-			if err == nil {
+		if want.state != transfer.Active {
+			if items, at, err := want.read(queue); err == nil {
 				q.mu.Lock()
-				q.shown, q.of = items, state
+				q.shown, q.at = items, at
 				q.mu.Unlock()
 				q.app.changed()
 			}
@@ -440,18 +464,18 @@ func (a *App) Transfers() Transfers {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	t.State = q.state
-	if q.of == q.state {
-		t.Shown = q.shown
+	t.State = q.want.state
+	if q.at.state == q.want.state {
+		t.Shown, t.From = q.shown, q.at.from
 	}
 	return t
 }
 
-// ShowTransfers says which items [Transfers.Shown] is to hold: waiting (with the paused ones behind them), failed or done.
-// The ones under way are always there.
-func (a *App) ShowTransfers(state transfer.State) {
+// ShowTransfers says which items [Transfers.Shown] is to hold: the page with item number from, counted from 0, of the
+// waiting ones (with the paused ones behind them), the failed or the done ones. The ones under way are always there.
+func (a *App) ShowTransfers(state transfer.State, from int) {
 	a.queue.mu.Lock()
-	a.queue.state = state
+	a.queue.want = transferPage{state, max(0, from) / TransfersShown * TransfersShown}
 	a.queue.mu.Unlock()
 	a.queue.changed()
 }
@@ -722,8 +746,11 @@ func (c OverwriteChoice) known() bool {
 	return false
 }
 
-// SiteName is a queued site as a person knows it.
-func SiteName(site transfer.Site) string {
+// SiteName is a queued site as a person knows it: its name in the site book, else its address.
+func (a *App) SiteName(site transfer.Site) string {
+	if n := a.site(site.Ref); site.Ref != "" && n != nil {
+		return n.Name
+	}
 	t, err := client.ParseURL(site.URL)
 	if err != nil {
 		return site.URL

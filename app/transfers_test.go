@@ -1,6 +1,60 @@
 package app
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+
+	"portside/client/sites"
+	"portside/client/transfer"
+)
+
+func TestEveryItemOfTheQueueCanBeReached(t *testing.T) {
+	a := start(t)
+	n := sites.NewNode("Mine", &sites.Site{Host: "a.example"})
+	if err := a.ChangeSites(func(b *sites.Book) error { return b.Add("", -1, n) }); err != nil {
+		t.Fatal(err)
+	}
+	queue, err := a.queue.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue.PauseAll()
+	batch, err := queue.Add(transfer.Batch{Site: transfer.Site{URL: "ftp://a.example/", Ref: n.ID}}, func(yield func(transfer.Order) bool) {
+		for i := range 2500 {
+			name := fmt.Sprint("/", i)
+			if !yield(transfer.Order{Item: transfer.Item{Local: name, Remote: name}}) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := func(from int, first string, count int) []transfer.QueueItem {
+		t.Helper()
+		a.ShowTransfers(transfer.Waiting, from)
+		until(t, fmt.Sprint("the page from ", from, " begins with ", first), func() bool {
+			now := a.Transfers()
+			return len(now.Shown) == count && now.From == from && now.Shown[0].Remote == first && now.Listed(transfer.Waiting) == 2500
+		})
+		return a.Transfers().Shown
+	}
+	items := page(0, "/0", 1000)
+	if name := a.SiteName(items[0].Site); name != "Mine" {
+		t.Errorf("its server is called %q in batch %d", name, batch)
+	}
+	page(1000, "/1000", 1000)
+	page(2000, "/2000", 500)
+	// What is paused stands behind the rest.
+	a.PauseItems([]uint64{items[0].ID, items[1].ID})
+	page(1000, "/1002", 1000)
+	if last := page(2000, "/2002", 500); last[499].Remote != "/1" || last[499].State != transfer.Paused {
+		t.Errorf("the last one is %+v", last[499])
+	}
+	// When the page is gone, the last one that there is takes its place.
+	a.CancelTransfers()
+	until(t, "all are out", func() bool { now := a.Transfers(); return now.Left() == 0 && len(now.Shown) == 0 && now.From == 0 })
+}
 
 func TestTheEndOfTransfersIsSaidAsItWas(t *testing.T) {
 	for want, e := range map[string]TransfersEnded{

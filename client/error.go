@@ -52,7 +52,8 @@ func (e *Error) Error() string {
 		b.WriteString(": " + what)
 	}
 	if e.Reply != "" {
-		fmt.Fprintf(&b, ": the server said %q", e.Reply)
+		// The stop ends our sentence, not the server's.
+		fmt.Fprintf(&b, ": the server said %q", strings.TrimSuffix(e.Reply, "."))
 	}
 	if e.Advice != "" {
 		b.WriteString(". " + e.Advice)

@@ -69,6 +69,13 @@ func TestLinesOfMLSD(t *testing.T) {
 	}
 }
 
+func TestAQuotedReplyEndsTheSentenceOnce(t *testing.T) {
+	err := &Error{Op: "List", On: "/x", Code: 550, Reply: "550 No such folder."}
+	if got := err.Error(); got != `List /x: the server said "550 No such folder"` {
+		t.Error(got)
+	}
+}
+
 func FuzzListing(f *testing.F) {
 	for _, s := range []string{"-rw-r--r-- 1 b s 1 Jan 2 2020 x", "type=file;size=1; x", "01-02-20 03:04PM <DIR> x", "l 1 2 3 -> ", "d -> "} {
 		f.Add(s)

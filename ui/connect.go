@@ -103,9 +103,9 @@ func newConnect(w *Window) *connect {
 	c.sites.Icon, c.sites.Tip = kit.IconStar, "Sites, and what you connected to  "+kit.KeyLabel("Ctrl+B")
 	c.siteChip = kit.NewChip("", "", "")
 	c.siteChip.OnTapped = func() { openSites(w, "") }
-	c.siteChip.Tip = "The site that is connected to: its settings"
 	c.siteChip.Hide()
 	c.tls = kit.NewChip("", "", "")
+	c.siteChip.Shrinks, c.tls.Shrinks = true, true
 	more := func(p **pane) *kit.Button {
 		b := kit.NewIconButton(kit.IconMore, "More (Alt+M)", nil)
 		b.Style = kit.Quiet

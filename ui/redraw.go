@@ -15,8 +15,12 @@ type drawn string
 func (d *drawn) redraw(t *kit.Table) {
 	var b strings.Builder
 	columns := len(t.Columns())
+	first, last := t.Seen()
 	for row := range t.Length() {
-		b.WriteString(t.Key(row))
+		b.WriteString(t.Key(row)) // selection and cursor follow all of them
+		if row < first || row > last {
+			continue
+		}
 		for col := range columns {
 			c := t.Cell(row, col)
 			fmt.Fprint(&b, "\x1f", c.Text, c.Color)

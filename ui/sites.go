@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -159,7 +160,7 @@ func (m *siteManager) cell(row, _ int) kit.Cell {
 	case !r.node.Folder():
 		color := kit.ColorMuted
 		if r.node.Site.Color != "" {
-			color = kit.ColorSite + fyne.ThemeColorName(r.node.Site.Color)
+			color = siteColor(r.node.Site.Color)
 		}
 		c.Icon = kit.IconColored(kit.IconServer, color)
 		if len(r.in) > 0 && r.depth == 0 {
@@ -581,31 +582,29 @@ func (m *siteManager) cancel() bool {
 	if !m.changed {
 		return true
 	}
-	kit.Confirm(m.w, "Leave the sites as they were?", "What you changed here is not saved.", "Discard", true, m.dialog.Close)
+	kit.Confirm(m.w, "Discard the changes?", "What you changed in the sites is not saved.", "Discard", true, m.dialog.Close)
 	return false
 }
 
-// imports reads the sites of other programs into a folder of their own.
+// imports reads the sites of other programs, those of each into a folder of their own.
 func (m *siteManager) imports() {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		home = "."
 	}
-	m.files.Files(m.w, "Import sites", "Import", home, func(paths []string) {
+	files := m.files
+	files.Hidden = true // most programs keep their sites where nobody sees them
+	files.Files(m.w, "Import sites", "Import", home, func(paths []string) {
 		m.say("Reading…", kit.ColorMuted)
-		all := &sites.Imported{Secrets: map[string]sites.Secret{}}
+		var all []*sites.Imported
 		left := len(paths)
 		for _, p := range paths {
 			m.w.app.ReadSites(p, func(in *sites.Imported, err error) {
 				m.w.post(func() {
 					if err != nil {
-						all.Problems = append(all.Problems, filepath.Base(p)+": "+app.Sentence(err))
-					} else {
-						all.From = in.From
-						all.Nodes = append(all.Nodes, in.Nodes...)
-						all.Problems = append(all.Problems, in.Problems...)
-						maps.Copy(all.Secrets, in.Secrets)
+						in = &sites.Imported{Problems: []string{filepath.Base(p) + ": " + app.Sentence(err)}}
 					}
+					all = append(all, in)
 					if left--; left == 0 && m.dialog.Open() {
 						m.imported(all)
 					}
@@ -615,30 +614,44 @@ func (m *siteManager) imports() {
 	})
 }
 
-func (m *siteManager) imported(in *sites.Imported) {
+func (m *siteManager) imported(all []*sites.Imported) {
 	m.take()
 	m.say("", "")
-	if len(in.Nodes) > 0 {
-		folder := sites.NewNode("From "+string(in.From), nil)
-		folder.Nodes = in.Nodes
-		if err := m.book.Add("", -1, folder); err != nil {
-			m.say(app.Sentence(err), kit.ColorBad)
-			return
+	folders := map[sites.Program]*sites.Node{}
+	var problems []string
+	read, secrets, first := 0, 0, ""
+	for _, in := range all {
+		problems = append(problems, in.Problems...)
+		if len(in.Nodes) == 0 {
+			continue
 		}
+		folder := folders[in.From]
+		if folder == nil {
+			folder = sites.NewNode("From "+string(in.From), nil)
+			if err := m.book.Add("", -1, folder); err != nil {
+				m.say(app.Sentence(err), kit.ColorBad)
+				return
+			}
+			folders[in.From] = folder
+		}
+		folder.Nodes = append(folder.Nodes, in.Nodes...)
 		maps.Copy(m.secret.Set, in.Secrets)
+		read, secrets, first = read+in.Len(), secrets+len(in.Secrets), cmp.Or(first, folder.ID)
 		m.changed = true
+	}
+	if first != "" {
 		m.search.SetText("")
-		m.show(folder.ID)
+		m.show(first)
 	}
-	text := count(in.Len(), "site was", "sites were") + " read"
-	if n := len(in.Secrets); n > 0 {
-		text += ", " + count(n, "with its password", "with their passwords")
+	text := count(read, "site was", "sites were") + " read"
+	if secrets > 0 {
+		text += ", " + count(secrets, "with its password", "with their passwords")
 	}
-	if len(in.Problems) == 0 {
+	if len(problems) == 0 {
 		m.say(capital(text)+". Save keeps them.", kit.ColorGood)
 		return
 	}
-	m.report(capital(text)+". This could not be read, or not wholly:", in.Problems)
+	m.report(capital(text)+". This could not be read, or not wholly:", problems)
 }
 
 // report shows a list of sentences that can be copied.

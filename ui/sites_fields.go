@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -51,6 +52,7 @@ type siteFields struct {
 	linked                   *kit.Check
 	marks                    *kit.Table
 	bookmarks                []sites.Bookmark
+	change, drop             *kit.Button // of bookmarks
 	charset                  *kit.Select
 	offset                   *kit.Entry
 	notes                    *kit.Entry
@@ -137,9 +139,11 @@ func newSiteFields(w *Window, m *siteManager) *siteFields {
 		}
 		return true
 	}
+	f.change, f.drop = kit.NewButton("Edit…", f.editBookmark), kit.NewButton("Delete", f.dropBookmark)
+	f.marks.OnSelectionChanged = f.enableBookmarks
 	folders := kit.VBox(8, formRow("This computer", kit.HBox(6, kit.Grow(f.local), choose)), formRow("Server", f.remote), formRow("", f.linked),
 		kit.Grow(kit.NewFlushCard(f.marks)),
-		kit.HBox(6, kit.NewButton("Add…", func() { f.bookmark(-1) }), kit.NewButton("Edit…", f.editBookmark), kit.NewButton("Delete", f.dropBookmark), kit.Space()))
+		kit.HBox(6, kit.NewButton("Add…", func() { f.bookmark(-1) }), f.change, f.drop, kit.Space()))
 
 	f.charset = kit.NewSelect(append([]string{"Automatic"}, sites.CharsetNames...), nil)
 	f.offset = entry("measured")
@@ -302,6 +306,7 @@ func (f *siteFields) fill(n *sites.Node) {
 	f.linked.ShowChecked(s.Linked)
 	f.bookmarks = slices.Clone(s.Bookmarks)
 	f.marks.Refresh()
+	f.enableBookmarks()
 	options := append([]string{"Automatic"}, sites.CharsetNames...)
 	at := 0
 	if s.Charset != "" {
@@ -462,12 +467,28 @@ func (f *siteFields) dropBookmark() {
 	if rows := f.marks.Selected(); len(rows) == 1 {
 		f.bookmarks = slices.Delete(slices.Clone(f.bookmarks), rows[0], rows[0]+1)
 		f.marks.Refresh()
+		f.enableBookmarks()
 	}
+}
+
+func (f *siteFields) enableBookmarks() {
+	one := len(f.marks.Selected()) == 1
+	enable(f.change, one)
+	enable(f.drop, one)
+}
+
+// seenNow is a bookmark of the folders in the panes, when those are this site's.
+func (f *siteFields) seenNow() sites.Bookmark {
+	c := f.w.connect
+	if _, _, id := f.w.app.ConnectedSite(); id != f.manager.filled || f.w.app.Remote().Phase != app.Connected {
+		return sites.Bookmark{}
+	}
+	return sites.Bookmark{Name: path.Base(c.remote.path), Local: c.local.path, Remote: c.remote.path}
 }
 
 // bookmark edits a bookmark; -1 is a new one, with the folders that are seen now.
 func (f *siteFields) bookmark(row int) {
-	b := sites.Bookmark{}
+	b := f.seenNow()
 	title, ok := "New bookmark", "Add"
 	if row >= 0 {
 		b, title, ok = f.bookmarks[row], "Bookmark", "Change"
@@ -505,6 +526,10 @@ func (f *siteFields) bookmark(row int) {
 			f.bookmarks = append(f.bookmarks, now)
 		}
 		f.marks.Refresh()
+		if row < 0 {
+			row = len(f.bookmarks) - 1
+		}
+		f.marks.SetCursor(row)
 		return true
 	}}}
 	d.Show(f.w)

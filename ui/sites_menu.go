@@ -1,7 +1,9 @@
 package ui
 
 import (
+	"errors"
 	"path"
+	"strings"
 
 	"fyne.io/fyne/v2"
 
@@ -87,7 +89,7 @@ func (c *connect) sitesMenu() *fyne.Menu {
 	if len(items) > 0 {
 		items = append(items, fyne.NewMenuItemSeparator())
 	}
-	items = append(items, c.w.registry.Menu("connect.sites", "connect.keepsite").Items...)
+	items = append(items, c.w.registry.Menu("connect.sites", "connect.keepsite", "connect.bookmark").Items...)
 	if len(c.w.app.Recents()) > 0 {
 		items = append(items, fyne.NewMenuItem("Forget the recent ones", c.w.app.ForgetRecents))
 	}
@@ -115,7 +117,7 @@ func (c *connect) menuOf(nodes []*sites.Node, n *int) []*fyne.MenuItem {
 			item.Action = func() { c.connectSite(id) }
 			color := kit.ColorMuted
 			if one.Site.Color != "" {
-				color = kit.ColorSite + fyne.ThemeColorName(one.Site.Color)
+				color = siteColor(one.Site.Color)
 			}
 			item.Icon = kit.IconColored(kit.IconServer, color)
 		}
@@ -184,8 +186,36 @@ func (c *connect) siteCommands() []kit.Command {
 		{ID: "connect.sites", Title: "Sites…", Keys: []string{"Ctrl+B"}, Group: "Connection", Icon: kit.IconStar, Run: func() { openSites(c.w, "") }},
 		{ID: "connect.keepsite", Title: "Keep this as a site…", Keys: []string{"Ctrl+Shift+B"}, Group: "Connection", Icon: kit.IconPlus,
 			Enabled: func() bool { return c.w.screen == "connect" }, Run: c.keepSite},
+		{ID: "connect.bookmark", Title: "Bookmark these folders…", Keys: []string{"Alt+B"}, Group: "Connection", Enabled: c.atSite, Run: c.bookmark},
 	}
 }
+
+// atSite says whether the panes show folders of a site of the book.
+func (c *connect) atSite() bool {
+	s, _, _ := c.w.app.ConnectedSite()
+	return c.w.screen == "connect" && s != nil && c.w.app.Remote().Phase == app.Connected && c.remote.path != ""
+}
+
+// bookmark keeps the two folders with the site.
+func (c *connect) bookmark() {
+	b := sites.Bookmark{Local: c.local.path, Remote: c.remote.path, Linked: c.linked != nil}
+	kit.Prompt(c.w, kit.PromptOptions{Title: "Bookmark these folders", Label: "Name", Text: path.Base(b.Remote), OK: "Keep", Validate: func(name string) error {
+		if strings.TrimSpace(name) == "" {
+			return errors.New("type a name")
+		}
+		return nil
+	}}, func(name string) {
+		b.Name = strings.TrimSpace(name)
+		if err := c.w.app.AddBookmark(b); err != nil {
+			c.note(app.Sentence(err), kit.ColorBad)
+			return
+		}
+		kit.ShowToast(c.object, "Kept in the menu beside the address")
+	})
+}
+
+// siteColor is the theme's name of a colour that marks a site.
+func siteColor(c sites.Color) fyne.ThemeColorName { return kit.ColorSite + fyne.ThemeColorName(c) }
 
 // showSite shows the name of the site that is connected to, in its colour.
 func (c *connect) showSite(r app.Remote) {
@@ -193,11 +223,13 @@ func (c *connect) showSite(r app.Remote) {
 		c.siteChip.Hide()
 		return
 	}
-	dot := fyne.ThemeColorName("")
+	dot, sign := fyne.ThemeColorName(""), kit.IconServer
 	if r.Color != "" {
-		dot = kit.ColorSite + fyne.ThemeColorName(r.Color)
+		dot, sign = siteColor(r.Color), ""
 	}
-	c.siteChip.Set(shorten(connlog.Printable(r.SiteName), 24), dot, "")
+	name := connlog.Printable(r.SiteName)
+	c.siteChip.Set(shorten(name, 24), dot, sign)
+	c.siteChip.Tip = name + ": the settings of this site"
 	c.siteChip.Show()
 }
 

@@ -78,6 +78,32 @@ func TestTheSiteManagerFitsTheSmallestWindowInEachGroup(t *testing.T) {
 	m.dialog.Cancel()
 }
 
+func TestBookmarksAreEditedOnlyWhenOneIsChosen(t *testing.T) {
+	w, core, _ := testWindow(t, 1280, 800)
+	_, alpha, _ := testBook(t, core)
+	m := openSites(w, alpha.ID)
+	f := m.fields
+	f.tabs.Select(2)
+	uitest.Settle(w)
+	enabled := func() [2]bool { return [2]bool{!f.change.Disabled(), !f.drop.Disabled()} }
+	if enabled() != [2]bool{} {
+		t.Errorf("without bookmarks Edit and Delete are enabled: %v", enabled())
+	}
+	f.bookmark(-1)
+	uitest.Type(w, "Photos")
+	w.Canvas().FocusNext()
+	uitest.Type(w, "/home/alice")
+	uitest.Key(w, fyne.KeyReturn)
+	if len(f.bookmarks) != 1 || f.bookmarks[0].Name != "Photos" || f.bookmarks[0].Local != "/home/alice" || enabled() != [2]bool{true, true} {
+		t.Errorf("added: %+v; enabled: %v", f.bookmarks, enabled())
+	}
+	f.drop.OnTapped()
+	if len(f.bookmarks) != 0 || enabled() != [2]bool{} {
+		t.Errorf("deleted: %+v; enabled: %v", f.bookmarks, enabled())
+	}
+	m.dialog.Close()
+}
+
 func TestSitesAreArrangedByKeysAndByDragging(t *testing.T) {
 	w, core, _ := testWindow(t, 1280, 800)
 	work, alpha, gamma := testBook(t, core)
@@ -238,22 +264,28 @@ func TestAnImportListsWhatItCouldNotRead(t *testing.T) {
 	if top := w.Canvas().Overlays().Top(); top == nil {
 		t.Fatal("no file is asked for")
 	}
-	var in *sites.Imported
-	core.ReadSites(path, func(i *sites.Imported, err error) {
-		if err != nil {
-			t.Error(err)
-		}
-		queue.Post(func() { in = i })
-	})
-	queue.Await(t, "the file is read", func() bool { return in != nil })
-	m.imported(in)
+	netrc := filepath.Join(filepath.Dir(path), ".netrc")
+	if err := os.WriteFile(netrc, []byte("machine n.example login bob password secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var all []*sites.Imported
+	for _, p := range []string{path, netrc} {
+		core.ReadSites(p, func(i *sites.Imported, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			queue.Post(func() { all = append(all, i) })
+		})
+		queue.Await(t, "the file is read", func() bool { return len(all) > 0 && all[len(all)-1] != nil && (p == path || len(all) == 2) })
+	}
+	m.imported(all)
 	uitest.Settle(w)
 	uitest.Shot(t, w, "sites-import")
-	if m.lines() != "From lftp .good" {
+	if m.lines() != "From lftp .good From .netrc .bob@n.example" {
 		t.Errorf("read: %s", m.lines())
 	}
 	m.keep()
-	if bookText(core) != "From lftp .good" {
+	if bookText(core) != "From lftp .good From .netrc .bob@n.example" {
 		t.Errorf("kept: %s", bookText(core))
 	}
 }
@@ -419,6 +451,12 @@ func TestASiteAndABookmarkWithLinkedBrowsingBeginIt(t *testing.T) {
 	queue.Await(t, "the site's folders are linked", func() bool { return c.linked != nil && c.remote.path == "/" && core.Remote().Doing == "" })
 	c.remote.goTo("/in")
 	queue.Await(t, "this computer follows", func() bool { return c.local.path == filepath.Join(local, "in") })
+	w.registry.Run("connect.bookmark")
+	uitest.Type(w, "here")
+	uitest.Key(w, fyne.KeyReturn)
+	if now, _, id := core.ConnectedSite(); len(now.Bookmarks) != 2 || now.Bookmarks[1] != (sites.Bookmark{Name: "here", Local: c.local.path, Remote: c.remote.path, Linked: true}) {
+		t.Errorf("%s has the bookmarks %+v", id, now.Bookmarks)
+	}
 	c.openBookmark(site.Bookmarks[0])
 	if l := c.linked; l == nil || l.remote != "/in" || l.local != filepath.Join(local, "in") {
 		t.Errorf("the bookmark's folders are linked as %+v", l)

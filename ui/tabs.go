@@ -40,7 +40,10 @@ func (s *tabStrip) box() fyne.CanvasObject {
 
 // tabTitle is what a tab is called.
 func tabTitle(t app.Tab) string {
-	if t.Target.Host == "" {
+	switch {
+	case t.Name != "":
+		return connlog.Printable(shorten(t.Name, 24))
+	case t.Target.Host == "":
 		return "New tab"
 	}
 	return connlog.Printable(shorten(t.Target.Host, 24))
@@ -55,7 +58,7 @@ func (c *connect) showTabs() {
 	}
 	drawn := fmt.Sprint(current)
 	for _, t := range all {
-		drawn += fmt.Sprint("|", t.ID, tabTitle(t), t.Phase, t.Busy, t.Asks, t.Failed)
+		drawn += fmt.Sprint("|", t.ID, tabTitle(t), t.Color, t.Phase, t.Busy, t.Asks, t.Failed)
 	}
 	if drawn == s.drawn {
 		return
@@ -66,6 +69,9 @@ func (c *connect) showTabs() {
 		b := kit.NewButton(tabTitle(t), func() { c.selectTab(t.ID) })
 		b.Style = kit.Quiet
 		b.Icon = kit.IconServer
+		if t.Color != "" {
+			b.IconColor = siteColor(t.Color)
+		}
 		state := "Not connected"
 		switch {
 		case t.Asks:
@@ -80,6 +86,9 @@ func (c *connect) showTabs() {
 			state = "Connecting"
 		}
 		b.Tip = state
+		if t.Name != "" && t.Target.Host != "" {
+			b.Tip += ": " + connlog.Printable(t.Target.Host)
+		}
 		b.SetOn(t.ID == current)
 		end := kit.NewIconButton(kit.IconClose, "Close "+tabTitle(t), func() { c.closeTab(t.ID) })
 		end.Style = kit.Quiet

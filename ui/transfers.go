@@ -23,6 +23,7 @@ type transferList struct {
 	table  *kit.Table
 	drawn  drawn
 	line   *kit.FlowText // what holds the queue up
+	pager  *pager
 	box    *fyne.Container
 	said   string
 	object *fyne.Container
@@ -65,11 +66,16 @@ func newTransferList(w *Window) *transferList {
 	l.tabs.OnSelected = func(i int) {
 		l.table.SetColumns(transferColumns(i))
 		l.table.ClearSelection()
-		w.app.ShowTransfers(transferStates[i])
+		w.app.ShowTransfers(transferStates[i], 0)
 		l.refresh()
 	}
 	l.line = kit.NewFlowText()
-	l.box = kit.Pad(4, 10, 4, 10, l.line)
+	l.pager = newPager(w, func(from int) {
+		l.table.ClearSelection()
+		l.table.ScrollTo(0)
+		w.app.ShowTransfers(transferStates[l.tabs.Selected()], from)
+	})
+	l.box = kit.Pad(4, 10, 4, 10, kit.HBox(kit.Gap, kit.Grow(kit.Pad(4, 0, 0, 0, l.line)), l.pager.object))
 	l.box.Hide()
 	l.object = kit.VBox(0, l.tabs, l.box, kit.Grow(l.table))
 	l.empty()
@@ -166,18 +172,21 @@ func (l *transferList) say() {
 			if s.Stopped {
 				color = kit.ColorBad
 			}
-			note(app.SiteName(s.Site)+": "+connlog.Printable(s.Note), color)
+			note(l.w.app.SiteName(s.Site)+": "+connlog.Printable(s.Note), color)
 		}
 	}
-	if tab := l.tabs.Selected(); tab != tabActive && len(l.items) >= app.TransfersShown {
-		note(fmt.Sprintf("The first %d are shown.", app.TransfersShown), kit.ColorMuted)
+	state := transferStates[l.tabs.Selected()]
+	total := 0
+	if state != transfer.Active && state == l.now.State {
+		total = l.now.Listed(state)
 	}
-	if text == l.said {
+	moved := l.pager.show(l.now.From, len(l.items), total, app.TransfersShown)
+	if text == l.said && !moved {
 		return
 	}
 	l.said = text
 	l.line.SetSpans(spans...)
-	if text == "" {
+	if text == "" && !l.pager.object.Visible() {
 		l.box.Hide()
 	} else {
 		l.box.Show()
@@ -213,7 +222,7 @@ func (l *transferList) cell(i, col int) kit.Cell {
 		}
 		return kit.Cell{Text: connlog.Printable(name), Icon: kit.IconColored(icon, color)}
 	case "server":
-		return kit.Cell{Text: connlog.Printable(app.SiteName(it.Site))}
+		return kit.Cell{Text: connlog.Printable(l.w.app.SiteName(it.Site))}
 	case "why":
 		return kit.Cell{Text: connlog.Printable(it.Err), Color: kit.ColorBad}
 	case "state":

@@ -38,7 +38,7 @@ func TestASignInThatIsRefusedHalfWayLosesNothing(t *testing.T) {
 	q.SetSpeed(24<<20, 0)
 	add(t, q, transfer.Batch{Site: siteAt(server.Addr())}, transfer.Item{Local: filepath.Join(dir, "f"), Remote: "/f"})
 	until(t, q, func(s transfer.QueueSnapshot) bool { return len(s.Sites) == 1 && s.Sites[0].Stopped })
-	if s := q.Snapshot(); s.Left() != 1 || !strings.Contains(s.Sites[0].Note, "530 Not now.") {
+	if s := q.Snapshot(); s.Left() != 1 || !strings.Contains(s.Sites[0].Note, "530 Not now") {
 		t.Errorf("%+v", s)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "f")); err == nil {

@@ -27,8 +27,9 @@ type Button struct {
 	focusable
 	hoverable // Tip
 	Text      string
-	Icon      IconName // before the text
-	Trailing  IconName // after the text
+	Icon      IconName            // before the text
+	IconColor fyne.ThemeColorName // empty: the text's
+	Trailing  IconName            // after the text
 	Style     ButtonStyle
 	// On shows the button as chosen, for a row of choices.
 	On       bool
@@ -261,7 +262,11 @@ func (b *Button) paint() {
 	b.label.TextSize = TextSize
 	b.label.Color = Color(ink)
 	b.label.TextStyle.Bold = b.Style == Primary || b.Style == Danger || b.On
-	setIcon(b.icon, b.Icon, ink)
+	sign := ink
+	if b.IconColor != "" && !b.Disabled() {
+		sign = b.IconColor
+	}
+	setIcon(b.icon, b.Icon, sign)
 	setIcon(b.trailing, b.Trailing, ink)
 	refreshRing(b.ring, b.focused)
 	b.layout(b.Size())

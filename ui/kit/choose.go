@@ -46,6 +46,8 @@ func ExpandPath(path, base string) (string, error) {
 // read comes back through Post.
 type Chooser struct {
 	Post Post
+	// Hidden has [Chooser.Files] show names that begin with a dot from the beginning.
+	Hidden bool
 }
 
 // Folder is [ChooseFolder].

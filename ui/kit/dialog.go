@@ -43,6 +43,7 @@ type Dialog struct {
 	canvas  fyne.Canvas
 	overlay *dialogOverlay
 	keys    func(*fyne.KeyEvent)
+	under   fyne.Focusable // has the keyboard again when the dialog is gone
 	buttons []*Button
 	closed  bool
 }
@@ -56,6 +57,8 @@ func (d *Dialog) Show(w fyne.Window) {
 	d.overlay = newDialogOverlay(d)
 	d.keys = d.canvas.OnTypedKey()
 	d.canvas.SetOnTypedKey(d.typedKey)
+	d.under = d.canvas.Focused()
+	shadeFocus(d.under, true)
 	d.canvas.Overlays().Add(d.overlay)
 	d.overlay.Resize(d.canvas.Size())
 	d.canvas.Focus(d.firstFocus())
@@ -107,9 +110,12 @@ func (d *Dialog) leave() {
 	if len(above) == 0 {
 		stack.Remove(d.overlay)
 		d.canvas.SetOnTypedKey(d.keys)
+		if d.under != nil && d.canvas.Focused() == d.under {
+			shadeFocus(d.under, false)
+		}
 		return
 	}
-	above[0].d.keys = d.keys // not those of the dialog that is gone
+	above[0].d.keys, above[0].d.under = d.keys, d.under // not those of the dialog that is gone
 	focused := d.canvas.Focused()
 	d.canvas.Unfocus()
 	stack.Remove(d.overlay)

@@ -141,6 +141,29 @@ func TestAQuestionKeepsTheKeyboardWhenTheOneBelowGoes(t *testing.T) {
 	above.Close()
 }
 
+func TestWhatLiesUnderADialogShowsTheFocusOnlyWhenItHasTheKeyboard(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	table := kit.NewTable(kit.Column{Title: "Name", Flex: true})
+	told := 0
+	table.OnFocus = func(bool) { told++ }
+	w := uitest.Window(t, table, 900, 640)
+	w.Canvas().Focus(table)
+	told = 0
+	first := kit.Message(w, "One", "Text")
+	second := kit.Message(w, "Two", "Text")
+	if table.Focused() {
+		t.Error("the table shows the focus under a dialog")
+	}
+	first.Close()
+	if table.Focused() {
+		t.Error("the table shows the focus under the dialog that is left")
+	}
+	second.Close()
+	if !table.Focused() || w.Canvas().Focused() != table || told != 0 {
+		t.Errorf("after the dialogs the table shows the focus: %t; it was told %d times", table.Focused(), told)
+	}
+}
+
 func TestTabLeadsFromAPasswordToTheNextFieldAndAKeyShowsIt(t *testing.T) {
 	w := newWindow(t)
 	password, again, accepted := kit.NewPasswordEntry(), kit.NewPasswordEntry(), false

@@ -143,6 +143,15 @@ func (e *Entry) FocusLost() {
 	}
 }
 
+func (e *Entry) shade(on bool) {
+	e.focused = !on
+	if on {
+		e.Entry.FocusLost()
+	} else {
+		e.Entry.FocusGained()
+	}
+}
+
 // TypedKey is called by Fyne.
 func (e *Entry) TypedKey(ev *fyne.KeyEvent) {
 	switch ev.Name {

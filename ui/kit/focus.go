@@ -120,6 +120,19 @@ func (f *focusable) TypedRune(rune) {}
 // TypedShortcut is called by Fyne.
 func (f *focusable) TypedShortcut(s fyne.Shortcut) { passShortcut(f.self, s) }
 
+func (f *focusable) shade(on bool) { f.focused = !on; f.self.Refresh() }
+
+// shaded is a widget that has its canvas's focus and can hide that: a dialog above it has the keyboard for now. Nobody is
+// told that it lost the focus, because it gets the keyboard back with the end of the dialog.
+type shaded interface{ shade(on bool) }
+
+// shadeFocus hides or shows again that o has the focus.
+func shadeFocus(o fyne.Focusable, on bool) {
+	if s, ok := o.(shaded); ok {
+		s.shade(on)
+	}
+}
+
 // hoverable is the mouse's half: it shows that the mouse is over the widget, and the tooltip after a while.
 type hoverable struct {
 	Tip     string // tooltip

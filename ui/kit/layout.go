@@ -97,6 +97,12 @@ func (l *rowLayout) size(along, across float32) fyne.Size {
 	return fyne.NewSize(along, across)
 }
 
+// shrinks is an object of a row that can do with less width than it wishes for.
+type shrinks interface{ wish() float32 }
+
+// growsFirst is the width that what grows gets before what has shrunk gets more.
+const growsFirst float32 = 120
+
 func grows(o fyne.CanvasObject) bool {
 	c, ok := o.(*fyne.Container)
 	if !ok {
@@ -126,16 +132,23 @@ func (l *rowLayout) Layout(objects []fyne.CanvasObject, size fyne.Size) {
 		}
 		fixed += l.along(o.MinSize())
 	}
-	rest := float32(0)
+	rest := max(0, l.along(size)-fixed-l.gap*float32(shown-1))
+	more := make([]float32, len(objects)) // for those that had to shrink
+	for i, o := range objects {
+		if s, ok := o.(shrinks); ok && !l.down && o.Visible() {
+			more[i] = clamp(s.wish()-o.MinSize().Width, 0, max(0, rest-float32(growing)*growsFirst))
+			rest -= more[i]
+		}
+	}
 	if growing > 0 {
-		rest = max(0, l.along(size)-fixed-l.gap*float32(shown-1)) / float32(growing)
+		rest /= float32(growing)
 	}
 	at := float32(0)
-	for _, o := range objects {
+	for i, o := range objects {
 		if !o.Visible() {
 			continue
 		}
-		along := l.along(o.MinSize())
+		along := l.along(o.MinSize()) + more[i]
 		if grows(o) {
 			along = rest
 		}

@@ -172,6 +172,8 @@ type Chip struct {
 	focusable
 	hoverable // Tip
 	OnTapped  func()
+	// Shrinks lets the chip give up its text, from the end, where an [HBox] has no room for it; its dot or sign stays.
+	Shrinks bool
 
 	text       string
 	dot        fyne.ThemeColorName
@@ -241,21 +243,42 @@ func (c *Chip) AccessibilityLabel() string { return c.text }
 func (c *Chip) AccessibilityRole() fyne.AccessibleRole { return fyne.AccessibleRoleText }
 
 const (
-	chipHeight float32 = 24
-	chipPad    float32 = 10
-	chipDot    float32 = 8
-	chipIcon   float32 = 13
+	chipHeight    float32 = 24
+	chipPad       float32 = 10
+	chipDot       float32 = 8
+	chipDotGap    float32 = 6
+	chipIcon      float32 = 13
+	chipIconGap   float32 = 5
+	chipLeastText float32 = 20 // less of a text says nothing
 )
 
-func (c *Chip) minSize() fyne.Size {
-	w := 2*chipPad + c.label.MinSize().Width
+// textAt is where the text begins.
+func (c *Chip) textAt() float32 {
+	x := chipPad
 	if c.dot != "" {
-		w += chipDot + 6
+		x += chipDot + chipDotGap
 	}
 	if c.icon != "" {
-		w += chipIcon + 5
+		x += chipIcon + chipIconGap
+	}
+	return x
+}
+
+func (c *Chip) minSize() fyne.Size {
+	w := c.wish()
+	switch {
+	case !c.Shrinks:
+	case c.icon != "":
+		w = c.textAt() - chipIconGap + chipPad
+	case c.dot != "":
+		w = c.textAt() - chipDotGap + chipPad
 	}
 	return fyne.NewSize(w, chipHeight)
+}
+
+// wish is the width for the whole text.
+func (c *Chip) wish() float32 {
+	return c.textAt() + fyne.MeasureText(c.text, CaptionSize, fyne.TextStyle{}).Width + chipPad
 }
 
 func (c *Chip) layout(size fyne.Size) {
@@ -268,15 +291,24 @@ func (c *Chip) layout(size fyne.Size) {
 	if c.dot != "" {
 		c.circle.Move(fyne.NewPos(x, y+(chipHeight-chipDot)/2))
 		c.circle.Resize(fyne.NewSquareSize(chipDot))
-		x += chipDot + 6
+		x += chipDot + chipDotGap
 	}
 	if c.icon != "" {
 		c.img.Move(fyne.NewPos(x, y+(chipHeight-chipIcon)/2))
 		c.img.Resize(fyne.NewSquareSize(chipIcon))
-		x += chipIcon + 5
 	}
+	room := size.Width - c.textAt() - chipPad
+	text := c.text
+	if c.Shrinks && size.Width > 0 && size.Width < c.wish()-1 {
+		text = newEllipsisCache().fit(c.text, room, CaptionSize, fyne.TextStyle{})
+	}
+	if text != c.label.Text {
+		c.label.Text = text
+		c.label.Refresh()
+	}
+	c.label.Hidden = c.Shrinks && room < chipLeastText
 	m := c.label.MinSize()
-	c.label.Move(fyne.NewPos(x, y+(chipHeight-m.Height)/2))
+	c.label.Move(fyne.NewPos(c.textAt(), y+(chipHeight-m.Height)/2))
 	c.label.Resize(m)
 }
 
@@ -291,7 +323,7 @@ func (c *Chip) paint() {
 		c.circle.FillColor = Color(c.dot)
 	}
 	setIcon(c.img, c.icon, theme.ColorNameForeground)
-	c.label.Text, c.label.TextSize, c.label.Color = c.text, CaptionSize, Color(theme.ColorNameForeground)
+	c.label.TextSize, c.label.Color = CaptionSize, Color(theme.ColorNameForeground)
 	refreshRing(c.ring, c.focused)
 	c.layout(c.Size())
 }

@@ -355,6 +355,15 @@ func (t *Table) ScrollTo(row int) {
 	}
 }
 
+// Seen returns the first and the last row that can be seen, in part at least; before the table is laid out, all rows may be.
+func (t *Table) Seen() (first, last int) {
+	height := t.body.Size().Height
+	if height <= 0 {
+		return 0, t.length() - 1
+	}
+	return int(t.offset / RowHeight), min(t.length()-1, int((t.offset+height)/RowHeight))
+}
+
 // Focused says whether the table has the keyboard.
 func (t *Table) Focused() bool { return t.focused }
 
@@ -610,6 +619,11 @@ func (t *Table) setFocus(on bool) {
 	if t.OnFocus != nil {
 		t.OnFocus(on)
 	}
+}
+
+func (t *Table) shade(on bool) {
+	t.focused = !on
+	t.body.update(true)
 }
 
 // AcceptsTab is called by Fyne.

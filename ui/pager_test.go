@@ -1,0 +1,44 @@
+package ui
+
+import (
+	"testing"
+
+	"fyne.io/fyne/v2"
+
+	"portside/ui/kit"
+	"portside/ui/uitest"
+)
+
+func TestThePagerLeadsToAllOfALongList(t *testing.T) {
+	w, _, _ := testWindow(t, 1280, 800)
+	went := -1
+	p := newPager(w, func(from int) { went = from })
+	if p.show(0, 999, 999, 1000); p.object.Visible() {
+		t.Error("it is there though all are shown")
+	}
+	p.show(0, 1000, 1_234_567, 1000)
+	if got := p.where.Text; got != "1 to 1,000 of 1,234,567" || !p.object.Visible() || !p.back.Disabled() || p.next.Disabled() {
+		t.Errorf("at the beginning: %q", got)
+	}
+	for _, c := range []struct {
+		button *kit.Button
+		want   int
+	}{{p.next, 1000}, {p.last, 1_234_566}} {
+		if c.button.OnTapped(); went != c.want {
+			t.Errorf("%s leads to %d, not %d", c.button.Tip, went, c.want)
+		}
+	}
+	p.show(1_234_000, 567, 1_234_567, 1000)
+	if !p.next.Disabled() || !p.last.Disabled() || p.back.Disabled() {
+		t.Errorf("at the end: %q", p.where.Text)
+	}
+	if p.back.OnTapped(); went != 1_233_000 {
+		t.Errorf("back leads to %d", went)
+	}
+	p.ask()
+	uitest.Type(w, "500,001")
+	uitest.Key(w, fyne.KeyReturn)
+	if went != 500_000 {
+		t.Errorf("the number leads to %d", went)
+	}
+}
