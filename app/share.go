@@ -276,10 +276,6 @@ func (a *App) ApplyPassive(set ShareSettings) (warnings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a.keepSettings(func(s *Settings) {
-		s.Share.UseRange, s.Share.Min, s.Share.Max = set.UseRange, set.Min, set.Max
-		s.Share.IPMode, s.Share.IPValue, s.Share.LocalNetworks = set.IPMode, set.IPValue, set.LocalNetworks
-	})
 	a.share.mu.Lock()
 	server := a.share.server
 	a.share.mu.Unlock()
@@ -289,6 +285,10 @@ func (a *App) ApplyPassive(set ShareSettings) (warnings []string, err error) {
 		}
 		a.releaseRouter() // it was asked for other ports
 	}
+	a.keepSettings(func(s *Settings) {
+		s.Share.UseRange, s.Share.Min, s.Share.Max = set.UseRange, set.Min, set.Max
+		s.Share.IPMode, s.Share.IPValue, s.Share.LocalNetworks = set.IPMode, set.IPValue, set.LocalNetworks
+	})
 	if !a.SelfCheck().Done.IsZero() {
 		a.CheckSelf()
 	}

@@ -556,8 +556,20 @@ func TestRow24PassiveIPIsToldAndChangesWhileRunning(t *testing.T) {
 	if err := r.srv.SetPassive(PassiveConfig{UseRange: true, Min: 10, Max: 2}); err == nil {
 		t.Error("a bad range is taken")
 	}
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	port := uint16(busy.Addr().(*net.TCPAddr).Port)
+	if err := r.srv.SetPassive(PassiveConfig{UseRange: true, Min: port, Max: port}); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a range that another program holds: %v", err)
+	}
 	if r.srv.Passive().Min != lo {
 		t.Error("a refused change changed something")
+	}
+	if ap := told(); ap.Port() < lo || ap.Port() > lo+2 {
+		t.Errorf("after refused changes: %s", ap)
 	}
 }
 
@@ -725,7 +737,7 @@ func TestRow34StartSaysWhatIsWrong(t *testing.T) {
 		{Config{Listen: "127.0.0.1:0", Root: dir, Accounts: []Account{{Name: "x"}}}, "no password"},
 		{Config{Listen: "127.0.0.1:0", Root: dir, Accounts: append(accounts, accounts...)}, "twice"},
 		{Config{Listen: "127.0.0.1:0", Root: dir, Accounts: accounts, Passive: PassiveConfig{UseRange: true, Min: port, Max: port}},
-			"in use by other programs"},
+			"are in use: choose another range"},
 		{Config{Listen: "nonsense", Root: dir, Accounts: accounts}, "HOST:PORT"},
 		{Config{Listen: "127.0.0.1:99999", Root: dir, Accounts: accounts}, "port"},
 		{Config{Listen: "203.0.113.250:0", Root: dir, Accounts: accounts}, "not an address of this computer"},

@@ -155,7 +155,7 @@ func (s *Server) Start(ctx context.Context) error {
 		s.closeFolders()
 		return err
 	}
-	if err := s.tryRange(); err != nil {
+	if err := s.tryRange(s.settings.Load()); err != nil {
 		for _, l := range s.listeners {
 			l.Close()
 		}
@@ -177,15 +177,15 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// tryRange opens one passive port, so that a range that other programs hold is said at the start.
-func (s *Server) tryRange() error {
-	c, pool := s.Passive(), s.pool()
+// tryRange opens one passive port, so that a range that other programs hold is said when it is chosen.
+func (s *Server) tryRange(with *settings) error {
+	c, pool := with.passive, with.pool
 	if pool == nil {
 		return nil
 	}
 	ln, l, err := pool.listen(s.addr.Addr())
 	if errors.Is(err, errNoPort) {
-		return fmt.Errorf("all passive ports from %d to %d are in use by other programs: choose another range", c.Min, c.Max)
+		return fmt.Errorf("all passive ports from %d to %d are in use: choose another range", c.Min, c.Max)
 	}
 	if err != nil {
 		return fmt.Errorf("passive ports from %d to %d can't be opened: %w", c.Min, c.Max, err)
@@ -384,7 +384,8 @@ func (s *Server) Stop(ctx context.Context) error {
 	return err
 }
 
-// SetPassive changes the passive settings. They hold from the next offer on; offers and transfers that stand go on.
+// SetPassive changes the passive settings. They hold from the next offer on; offers and transfers that stand go on. On an
+// error, such as a range that other programs hold, nothing is changed.
 func (s *Server) SetPassive(c PassiveConfig) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -392,11 +393,16 @@ func (s *Server) SetPassive(c PassiveConfig) error {
 		return err
 	}
 	old := s.settings.Load()
-	pool := old.pool
+	next := &settings{c, old.limits, old.pool}
 	if c.UseRange != old.passive.UseRange || c.Min != old.passive.Min || c.Max != old.passive.Max {
-		pool = newPortPool(c)
+		next.pool = newPortPool(c)
+		if s.state == stateRunning {
+			if err := s.tryRange(next); err != nil {
+				return err
+			}
+		}
 	}
-	s.settings.Store(&settings{c, old.limits, pool})
+	s.settings.Store(next)
 	if s.state == stateRunning && (c.IP.Mode != old.passive.IP.Mode || c.IP.Value != old.passive.IP.Value) {
 		s.startResolver()
 	}

@@ -93,10 +93,28 @@ func serve(ctx context.Context, c Console, args []string) error {
 	if err := server.Start(ctx); err != nil {
 		return err
 	}
+	var lines <-chan string
+	if steered(c.In) {
+		lines = typed(ctx, c.In)
+	}
 	if *kind == "text" {
 		fmt.Fprintf(c.Err, "Sharing %s at %s. Ctrl+C stops.\n", root, server.Addr())
+		if lines != nil {
+			fmt.Fprintf(c.Err, "Typed lines change it while it runs: %s.\n", steerUsage)
+		}
 	}
-	<-ctx.Done()
+	for running := true; running; {
+		select {
+		case line, more := <-lines:
+			if !more {
+				lines = nil
+				continue
+			}
+			steer(c, server, line)
+		case <-ctx.Done():
+			running = false
+		}
+	}
 	end, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	return server.Stop(end)

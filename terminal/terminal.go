@@ -47,6 +47,8 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
       --tls off|explicit|required|implicit
                                 explicit, the default: TLS for clients that ask for it
       --log text|json           the connection log on standard output (default text)
+                                While it runs, the lines "passive-ports MIN-MAX" and "passive-ip auto|IP|NAME", typed
+                                or through a pipe, change these for the next offer; transfers go on
       --check                   does not share: says what would keep clients out (firewalls, router, ports,
                                 certificate) and the lines to type against it; exit code 1 when something is bad
       --ask-router              with --check: asks your own router, too (UPnP, NAT-PMP), what it forwards
