@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -467,4 +469,14 @@ func TestStoppingTwiceDoesNotWaitForTransfers(t *testing.T) {
 	}
 	stuck.Close()
 	<-done
+}
+
+func TestWhatWasSeenHoldsNoAdvice(t *testing.T) {
+	err := fmt.Errorf("outside: %w", &client.Error{Op: "list", On: "/", Reason: connlog.ReasonTimeout, Advice: "Try passive mode."})
+	if got := Sentence(withoutAdvice(err)); strings.Contains(got, "Try passive") || !strings.Contains(got, "no answer") && !strings.Contains(got, "timeout") {
+		t.Error(got)
+	}
+	if plain := errors.New("disk full"); withoutAdvice(plain) != plain {
+		t.Error("another error is changed")
+	}
 }

@@ -41,6 +41,7 @@ type Remote struct {
 	Doing    string     // what is under way; empty: nothing
 	Status   string     // the newest sentence of what is under way
 	Err      string     // why the last thing failed; empty again with the next that works
+	Seen     string     // Err without what the person can do
 	Question *CertificateQuestion
 	Folder   Folder
 	// Site and SiteName are the site of the book; empty: a quick connection. Color marks it.
@@ -415,9 +416,10 @@ func (r *remote) operate(ctx context.Context, t *turn, f func(ctx context.Contex
 	r.cancel = nil
 	r.state.Status, r.state.Folder.Loading = "", false
 	if err != nil && r.visit == t.visit {
-		r.state.Err = Sentence(err)
+		r.state.Err, r.state.Seen = Sentence(err), Sentence(withoutAdvice(err))
 		if errors.Is(err, context.Canceled) {
 			r.state.Err = "Cancelled: " + t.doing + "."
+			r.state.Seen = r.state.Err
 		}
 	}
 	if s := r.session; s != nil {
@@ -440,6 +442,17 @@ func Sentence(err error) string {
 		s += "."
 	}
 	return s
+}
+
+// withoutAdvice is err as far as it says what happened: for where something better founded says what to do.
+func withoutAdvice(err error) error {
+	e, ok := errors.AsType[*client.Error](err)
+	if !ok || e.Advice == "" {
+		return err
+	}
+	plain := *e
+	plain.Advice = ""
+	return &plain
 }
 
 // Cancel ends the operation under way in the current tab.

@@ -557,6 +557,22 @@ func TestAMissingFileIsNoReasonToChangeTheMode(t *testing.T) {
 	}
 }
 
+func TestAModeThatFailedBeforeIsNotAdvised(t *testing.T) {
+	p := newPeer(t)
+	p.on["EPSV"] = func(c *peerConn, _ string) { c.say("500 Unknown") }
+	p.on["PASV"] = func(c *peerConn, _ string) { c.say("502 Switched off") }
+	s, _ := dial(t, Options{Target: p.target(), Timeouts: short})
+	if _, err := get(t, s); err != nil || s.Mode() != ModeActive {
+		t.Fatal(s.Mode(), err)
+	}
+	p.on["RETR"] = func(c *peerConn, _ string) { c.say("150 Wait for me") }
+	p.on["ABOR"] = func(c *peerConn, _ string) { c.say("426 Given up\r\n226 Aborted") }
+	_, err := get(t, s)
+	if e := wantError(t, err, connlog.ReasonTimeout, "did not connect", "probably stopped it"); strings.Contains(e.Error(), "Try passive") || strings.Contains(e.Advice, "Try passive") {
+		t.Errorf("%v %+v", e, e.Advice)
+	}
+}
+
 func TestActiveThatNobodyAnswersEndsSoonAndKeepsTheSession(t *testing.T) {
 	p := newPeer(t)
 	p.on["RETR"] = func(c *peerConn, _ string) { c.say("150 Wait for me") }

@@ -548,6 +548,9 @@ func (s *Session) fault(op, on string, err error) error {
 			e.Code, e.Reply = c.last.code, c.last.String()
 		}
 		e.Advice = dataAdvice(data)
+		if (s.o.Mode == "" || s.o.Mode == ModeAuto) && data.mode == ModeActive { // which had tried passive mode before
+			e.Advice, _, _ = strings.Cut(e.Advice, " Try ")
+		}
 	case isData:
 		e.Reason, e.Code, e.Reply = connlog.ReasonRejected, data.reply.code, data.reply.String()
 	case isEnded:

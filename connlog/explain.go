@@ -332,6 +332,8 @@ func (c Channel) outcome() []Span {
 // aside says what the other mode would have meant.
 func (c Channel) aside() []Span {
 	switch {
+	case c.Mode == Active && c.Side == Client && c.PassiveFailed:
+		return spans(Muted, "In passive mode this arrow would start on your side and need an open port on the server's side instead. That failed before in this session.")
 	case c.Mode == Active && c.Side == Client:
 		return spans(Muted, "In passive mode this arrow would start on your side and need an open port on the server's side instead. Passive is the safer choice when you don't control your router or firewall.")
 	case c.Mode == Active:
@@ -460,6 +462,9 @@ func (c Channel) passiveFailureAtServer() [][]Span {
 
 func (c Channel) activeFailureAtClient() [][]Span {
 	usePassive := spans(Plain, "**Use passive mode**, where you open the data channel yourself. Or let TCP port %s in at your firewall and forward it in your router.", port(c.To))
+	if c.PassiveFailed {
+		usePassive = spans(Plain, "Passive mode failed before in this session, so **one side has to let data channels in**: the server its passive ports, or you TCP port %s at your firewall and router.", port(c.To))
+	}
 	switch c.Reason {
 	case ReasonRejected:
 		out := [][]Span{spans(Plain, "The server said no: `%s`. Nothing was dialled.", quoted(c.Reply))}
@@ -467,6 +472,9 @@ func (c Channel) activeFailureAtClient() [][]Span {
 			out = append(out, spans(Plain, "You told it to come to %s, which is a private address behind your router: the server sees another one and can't use yours.", ipText(c.To)))
 		} else {
 			out = append(out, spans(Plain, "Many servers don't do active mode, or only to the address that they see you come from."))
+		}
+		if c.PassiveFailed {
+			return append(out, spans(Plain, "Passive mode failed before in this session: **the server's side has to mend that.**"))
 		}
 		return append(out, spans(Plain, "**Use passive mode.**"))
 	case ReasonTimeout:

@@ -137,6 +137,9 @@ func outcomes(mode Mode, side Side) []outcome {
 			outcome{"The server could not connect", []Record{offer, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonRejected, By: Server, Reply: "425 Failed to establish connection."})}},
 			outcome{"The transfer was refused", []Record{offer, end(refused)}},
 			outcome{"The server refused", []Record{offer, end(Record{Event: ActiveRefused, Reply: "500 Illegal PORT command."})}},
+			outcome{"Closed after a listing, passive mode had failed", afterPassive(offer, opened, end(Record{Event: DataClosed, Command: "MLSD", Bytes: 4096, Duration: 12 * time.Millisecond}))},
+			outcome{"Never arrived, passive mode had failed", afterPassive(offer, end(Record{Event: DataFailed, Reason: ReasonTimeout, Reply: "425 Failed to establish connection."}))},
+			outcome{"The server refused, passive mode had failed", afterPassive(end(Record{Event: ActiveRefused, Command: offer.Command, Reply: "500 Illegal PORT command."}))},
 		)
 	default:
 		out = append(out,
@@ -144,6 +147,20 @@ func outcomes(mode Mode, side Side) []outcome {
 			outcome{"Turned away", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonRefused})}},
 			outcome{"Refused by a rule", []Record{end(Record{Event: ActiveRefused, Command: "PORT 192,168,1,7,0,25", To: netip.MustParseAddrPort("192.168.1.7:25"), Reply: "504 Port 25 is not allowed.", Reason: ReasonPolicy})}},
 		)
+	}
+	return out
+}
+
+// afterPassive are records of a data channel that was asked for because one in passive mode had failed.
+func afterPassive(records ...Record) []Record {
+	passive := Record{Channel: Data, Conn: 1, Mode: Passive, Initiator: Client, To: netip.MustParseAddrPort("203.0.113.5:21107")}
+	offered, failed := passive, passive
+	offered.Event, offered.Command = PassiveOffered, "EPSV"
+	failed.Event, failed.Reason = DataFailed, ReasonTimeout
+	out := []Record{offered, failed}
+	for _, r := range records {
+		r.Conn = 2
+		out = append(out, r)
 	}
 	return out
 }

@@ -101,8 +101,10 @@ type Channel struct {
 	Holders    []string         // who held the ports when none was left
 	Dialogue   []Line           // the commands and replies that belong to it
 
-	// What the explanation needs of the session: the two ends of the control connection.
+	// What the explanation needs of the session: the two ends of the control connection, and whether passive mode had
+	// failed in it when this channel was asked for in active mode.
 	Client, Server netip.AddrPort
+	PassiveFailed  bool
 	Host           string
 	User           string
 	Software       string
@@ -376,9 +378,11 @@ func (s *session) applyData(c *Channel, n Numbered) {
 	switch n.Event {
 	case PassiveOffered, ActiveRequested:
 		setString(&c.Offer, n.Command)
+		c.PassiveFailed = n.Event == ActiveRequested && s.passiveFailed()
 		s.take(c)
 	case ActiveRefused, PassiveRefused, PortsExhausted:
 		setString(&c.Offer, n.Command)
+		c.PassiveFailed = n.Event == ActiveRefused && s.passiveFailed()
 		c.Holders = n.Holders
 		s.take(c)
 		s.fail(c, n, ReasonRejected)
@@ -410,6 +414,16 @@ func (s *session) applyData(c *Channel, n Numbered) {
 			s.fail(c, n, ReasonTimeout)
 		}
 	}
+}
+
+// passiveFailed says that the newest data channel in passive mode never came about.
+func (s *session) passiveFailed() bool {
+	for _, c := range slices.Backward(s.channels) {
+		if c.Mode == Passive {
+			return c.State == Failed && c.Opened.IsZero()
+		}
+	}
+	return false
 }
 
 func (s *session) fail(c *Channel, n Numbered, reason Reason) {

@@ -288,7 +288,7 @@ func (c *connect) say(text string, color fyne.ThemeColorName) {
 			c.examine.Show()
 		}
 		if c.suspicion != "" {
-			c.line.SetSpans(kit.Span{Text: c.suspicion + " ", Color: kit.ColorBad}, kit.Span{Text: text, Color: kit.ColorMuted})
+			c.line.SetSpans(kit.Span{Text: c.suspicion + " ", Color: kit.ColorBad}, kit.Span{Text: r.Seen, Color: kit.ColorMuted})
 		}
 	}
 	if c.w.app.Remote().Doing != "" {
@@ -413,9 +413,9 @@ func (c *connect) actions(ch connlog.Channel) []channels.Action {
 	}
 	if ch.Kind == connlog.Data && c.w.app.Remote().Phase == app.Connected {
 		switch {
-		case ch.Mode == connlog.Active:
+		case ch.Mode == connlog.Active && !ch.PassiveFailed:
 			use("Use passive from now on", client.ModePassive)
-		case ch.State == connlog.Failed:
+		case ch.Mode == connlog.Passive && ch.State == connlog.Failed:
 			use("Use active from now on", client.ModeActive)
 		}
 	}

@@ -42,6 +42,7 @@ type doctorScreen struct {
 	object  fyne.CanvasObject
 
 	lines  []*factLine
+	drawn  []doctor.Fact // what the picture shows while an examination runs
 	report *doctor.Report
 }
 
@@ -176,7 +177,7 @@ func (d *doctorScreen) examine() {
 // start examines a target, for instance the one that Connect just failed with.
 func (d *doctorScreen) start(t client.Target, mode client.Mode) {
 	d.facts.RemoveAll()
-	d.lines, d.report = nil, nil
+	d.lines, d.drawn, d.report = nil, nil, nil
 	d.w.app.Examine(t, mode, d.consent.Checked)
 	d.refresh()
 }
@@ -220,13 +221,39 @@ func (d *doctorScreen) refresh() {
 		d.report = e.Report
 		d.showReport(e)
 	}
-	if e.Report != nil {
+	if e.Running {
+		d.showProgress(e.Facts)
+	}
+	if tried := e.Report != nil || e.Running && len(e.Facts) > 0; tried {
 		d.idle.Hide()
 		d.body.Show()
 	} else {
 		d.body.Hide()
 		d.idle.Show()
 	}
+}
+
+// showProgress shows how far the channels came until now.
+func (d *doctorScreen) showProgress(facts []doctor.Fact) {
+	if slices.Equal(d.drawn, facts) || len(facts) == 0 {
+		return
+	}
+	d.drawn = facts
+	d.verdict.SetBorder("")
+	d.side.SetSpans(kit.Span{Text: "Examining", Bold: true, Color: kit.ColorMuted})
+	now := facts[len(facts)-1]
+	for _, f := range facts {
+		if f.Running {
+			now = f
+		}
+	}
+	d.title.SetText(plainArrows(now.Title()))
+	d.words.SetText("What is wrong, and what to change, is said when all has been tried.")
+	f, done := figureOfFacts(facts)
+	d.picture.show(f, nil)
+	d.picture.draw(done)
+	d.fixCard.Hide()
+	d.body.Refresh()
 }
 
 func (d *doctorScreen) showReport(e app.Examination) {
@@ -266,6 +293,7 @@ func (d *doctorScreen) showReport(e app.Examination) {
 	d.picture.show(figureOfReport(r), nil)
 	d.picture.draw(float32(len(r.Arrows)))
 	d.showFixes(r)
+	d.fixCard.Show()
 	d.body.Refresh()
 }
 
@@ -297,18 +325,64 @@ func sideWords(s doctor.Side) string {
 	return "the " + string(s)
 }
 
-// figureOfReport is the picture of an examination: both ends, both firewalls, routers where something stopped, and
-// each channel as far as it came.
-func figureOfReport(r *doctor.Report) figure {
+// figureOfEnds is the picture of both ends, without what is between them.
+func figureOfEnds(facts []doctor.Fact) figure {
 	f := figure{client: [2]string{"You", ""}, server: [2]string{"Server", ""}}
-	for _, fact := range r.Facts {
-		if fact.Probe == doctor.ProbeControl && fact.To.IsValid() {
+	for _, fact := range facts {
+		if fact.Probe == doctor.ProbeControl && fact.To.IsValid() && f.client[1] == "" {
 			f.server[1] = fact.To.Addr().Unmap().String()
 			if fact.From.IsValid() {
 				f.client[1] = fact.From.Addr().Unmap().String()
 			}
 		}
 	}
+	return f
+}
+
+// figureOfFacts is the picture of an examination that runs: each kind of channel as it was tried last. Where one stops is
+// not known before the end. done is how much of it is to be drawn: half of a channel that is being opened.
+func figureOfFacts(facts []doctor.Fact) (f figure, done float32) {
+	f = figureOfEnds(facts)
+	f.walls = []wall{{at: doctor.AtClientFirewall, name: "Your firewall"}, {at: doctor.AtServerFirewall, name: "Server's firewall"}}
+	kinds := map[doctor.Probe]string{
+		doctor.ProbeControl: "control", doctor.ProbeEPSV: "passive", doctor.ProbePASV: "passive", doctor.ProbeAdvertised: "passive",
+		doctor.ProbeActive: "active",
+	}
+	var last [3]*doctor.Fact
+	var tried []arrow // not decided; drawn last
+	for i, fact := range facts {
+		if n := slices.Index([]string{"control", "passive", "active"}, kinds[fact.Probe]); n >= 0 && (n > 0 || last[0] == nil || !last[0].OK) {
+			last[n] = &facts[i]
+		}
+	}
+	for n, fact := range last {
+		if fact == nil {
+			continue
+		}
+		kind := []string{"control", "data, passive", "data, active"}[n]
+		a := arrow{by: connlog.Client, labels: []string{kind}}
+		if n == 2 {
+			a.by = connlog.Server
+		}
+		switch {
+		case fact.Running:
+			tried = append(tried, a)
+			continue
+		case !fact.OK:
+			a.stopped, a.at = true, doctor.OnTheWay
+			a.labels = []string{kind + " · " + string(fact.Outcome), kind}
+		}
+		f.arrows = append(f.arrows, a)
+	}
+	done = float32(len(f.arrows)) + 0.5*float32(len(tried))
+	f.arrows = append(f.arrows, tried...)
+	return f, done
+}
+
+// figureOfReport is the picture of an examination: both ends, both firewalls, routers where something stopped, and
+// each channel as far as it came.
+func figureOfReport(r *doctor.Report) figure {
+	f := figureOfEnds(r.Facts)
 	routers := map[doctor.Place]bool{}
 	for _, a := range r.Arrows {
 		if !a.Works && (a.Stop == doctor.AtClientRouter || a.Stop == doctor.AtServerRouter) {
