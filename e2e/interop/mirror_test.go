@@ -117,7 +117,7 @@ func TestTheMirrorCommandWithEveryServer(t *testing.T) {
 				begun := func(line string) bool {
 					var r record
 					_ = json.Unmarshal([]byte(line), &r)
-					return r.Event == "command-sent" && (strings.HasPrefix(r.Command, "RETR") || strings.HasPrefix(r.Command, "STOR"))
+					return r.Event == "command" && (strings.HasPrefix(r.Command, "RETR") || strings.HasPrefix(r.Command, "STOR"))
 				}
 				code, _, errs := command(t, begun, "mirror", way, "--delete", "--log", "json", url, here)
 				if code == 0 {
