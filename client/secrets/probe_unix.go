@@ -13,8 +13,13 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// secretService is the well-known name of a keyring on the session bus.
-const secretService = "org.freedesktop.secrets"
+// A keyring on the session bus, by the Secret Service API of freedesktop.org, version 0.2.
+const (
+	secretService   = "org.freedesktop.secrets"
+	secretInterface = "org.freedesktop.Secret.Service"
+	secretPath      = dbus.ObjectPath("/org/freedesktop/secrets")
+	loginPath       = secretPath + "/collection/login"
+)
 
 // probe finds out whether the session bus has a keyring, without starting a bus: the library would run dbus-launch.
 func probe(ctx context.Context) error {
@@ -51,8 +56,28 @@ func ask(ctx context.Context, address string) error {
 			return fmt.Errorf("the session bus does not answer: %w", err)
 		}
 		if slices.Contains(names, secretService) {
-			return nil
+			return hasCollection(ctx, conn.Object(secretService, secretPath))
 		}
 	}
 	return errors.New("no keyring is on the session bus")
+}
+
+// hasCollection makes sure that the keyring has a collection which new secrets go to. Without one the library can't use it:
+// so it is where a keyring is installed and no desktop has made the person's own.
+func hasCollection(ctx context.Context, keyring dbus.BusObject) error {
+	var path dbus.ObjectPath
+	if err := keyring.CallWithContext(ctx, secretInterface+".ReadAlias", 0, "default").Store(&path); err != nil {
+		return fmt.Errorf("the keyring does not answer: %w", err)
+	}
+	if path != "/" {
+		return nil
+	}
+	var all dbus.Variant
+	if err := keyring.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, secretInterface, "Collections").Store(&all); err != nil {
+		return fmt.Errorf("the keyring does not answer: %w", err)
+	}
+	if paths, _ := all.Value().([]dbus.ObjectPath); slices.Contains(paths, loginPath) {
+		return nil
+	}
+	return errors.New("the keyring has no collection for new secrets")
 }

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ var (
 	ErrNotFound = errors.New("no such secret is kept")
 	// ErrLocked: the vault's master password is needed first.
 	ErrLocked = errors.New("the vault is locked")
+	// ErrNotUnlocked: the person did not unlock the keyring, or could not be asked to.
+	ErrNotUnlocked = errors.New("the system's keyring was not unlocked")
 	// ErrUnavailable: there is no keyring here, or it doesn't answer.
 	ErrUnavailable = errors.New("this system has no keyring that answers")
 	// ErrPassword: that was not the master password.
@@ -83,6 +86,8 @@ func (k *Keyring) call(ctx context.Context, f func() error) error {
 			return ErrNotFound
 		case errors.Is(err, keyring.ErrSetDataTooBig):
 			return errors.New("the password is too long for the system's keyring")
+		case err != nil && strings.HasPrefix(err.Error(), "failed to unlock"): // the library has no name for it
+			return ErrNotUnlocked
 		case err != nil:
 			return fmt.Errorf("%w: %v", ErrUnavailable, err)
 		}
@@ -109,7 +114,16 @@ func (k *Keyring) Get(ctx context.Context, key string) (string, error) {
 
 // Set is of [Store].
 func (k *Keyring) Set(ctx context.Context, key, value string) error {
-	return k.call(ctx, func() error { return keyring.Set(service, key, value) })
+	return k.call(ctx, func() error {
+		if err := keyring.Set(service, key, value); err != nil {
+			return err
+		}
+		// A question of the keyring that was dismissed is no error to the library.
+		if kept, err := keyring.Get(service, key); err != nil || kept != value {
+			return errors.Join(errors.New("it did not keep the password"), err)
+		}
+		return nil
+	})
 }
 
 // Delete is of [Store].
