@@ -291,6 +291,54 @@ func TestACertificateIsAskedAboutOnceAndRememberedForTheSite(t *testing.T) {
 	}
 }
 
+func TestAnAuthorityTakesThePlaceOfATrustedCertificateOnlyWhenThePersonSaysSo(t *testing.T) {
+	for _, c := range []struct {
+		answer Trust
+		ok     bool
+		pin    string // afterwards
+		again  bool   // it is asked about the next time
+	}{{TrustNo, false, "OLD", true}, {TrustOnce, true, "OLD", false}, {TrustAlways, true, "", false}} {
+		a := start(t)
+		if err := a.ChangeSettings(func(s *Settings) { s.Sites["h:21"] = Site{Certificate: "OLD"} }); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		verify := a.remote().verify("h:21")
+		go func() { done <- verify(context.Background(), client.CertificateProblem{Host: "h", SHA256: "NEW"}) }()
+		until(t, "it asks", func() bool { return a.Remote().Question != nil })
+		q := a.Remote().Question
+		if !q.Vouched() || q.Known != "OLD" {
+			t.Errorf("%+v", q)
+		}
+		q.Answer(c.answer)
+		if err := <-done; (err == nil) != c.ok {
+			t.Errorf("answer %d: %v", c.answer, err)
+		}
+		if pin := a.Settings().Sites["h:21"].Certificate; pin != c.pin {
+			t.Errorf("answer %d: %q is trusted", c.answer, pin)
+		}
+	}
+}
+
+func TestAServerThatGaveUpWhileThePersonThoughtIsDialledAgain(t *testing.T) {
+	server, err := localserver.New(localserver.Config{Listen: "127.0.0.1:0", Root: t.TempDir(), TLS: localserver.TLSConfig{Mode: localserver.TLSRequired},
+		Accounts: []localserver.Account{{Name: localserver.Anonymous, Rights: localserver.ReadWrite}}, Limits: localserver.Limits{LoginTimeout: 200 * time.Millisecond}})
+	if err == nil {
+		err = server.Start(context.Background())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop(context.Background()) })
+	a := start(t)
+	target, _ := client.ParseURL("ftpes://" + server.Addr().String() + "/")
+	a.Connect(target, client.ModePassive)
+	until(t, "it asks", func() bool { return a.Remote().Question != nil })
+	until(t, "the server has given up", func() bool { return len(server.Sessions()) == 0 })
+	a.Remote().Question.Answer(TrustOnce)
+	until(t, "it is connected", func() bool { return a.Remote().Folder.Path == "/" })
+}
+
 func TestConnectingCanBeCancelled(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts and says nothing
 	if err != nil {

@@ -32,7 +32,7 @@ func (a *App) Certificates() []Certificate {
 func (a *App) ForgetCertificate(server string) {
 	a.keepSettings(func(set *Settings) {
 		s := set.Sites[server]
-		s.Certificate, s.CertificateDER, s.TrustedSince = "", "", time.Time{}
+		s.forget()
 		if s == (Site{}) {
 			delete(set.Sites, server)
 			return
@@ -57,6 +57,9 @@ func (s *Site) trust(sha256 string, chain []*x509.Certificate, now time.Time) {
 		s.CertificateDER = base64.StdEncoding.EncodeToString(chain[0].Raw)
 	}
 }
+
+// forget stops trusting the certificate.
+func (s *Site) forget() { s.Certificate, s.CertificateDER, s.TrustedSince = "", "", time.Time{} }
 
 // x509 is the certificate that was trusted, if more than its fingerprint was kept.
 func (s Site) x509() *x509.Certificate {

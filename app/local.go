@@ -50,20 +50,28 @@ func (a *App) OpenLocal(dir string) {
 	a.run(func(ctx context.Context) {
 		full, err := expand(dir)
 		var entries []client.Entry
+		var names Names
 		if err == nil {
 			pace := newPace()
 			entries, err = listLocal(ctx, full, func(so []client.Entry) bool {
+				due := full != before.Path && pace.due(len(so))
+				if due {
+					names = names.with(so)
+				}
 				l.mu.Lock()
 				defer l.mu.Unlock()
 				if l.turn != turn {
 					return false // another folder is wanted by now
 				}
-				if full != before.Path && pace.due(len(so)) {
-					l.state = Local{Folder: Folder{Path: full, Entries: so, Stamp: a.tabs.stamps.Add(1), Loading: true}}
+				if due {
+					l.state = Local{Folder: Folder{Path: full, Entries: so, Names: names, Stamp: a.tabs.stamps.Add(1), Loading: true}}
 					a.changed()
 				}
 				return true
 			})
+		}
+		if err == nil {
+			names = NamesOf(entries) // they are in another order by now
 		}
 		l.mu.Lock()
 		if l.turn != turn {
@@ -74,7 +82,7 @@ func (a *App) OpenLocal(dir string) {
 			l.state = before
 			l.state.Loading, l.state.Err, l.state.Stamp = false, Sentence(err), a.tabs.stamps.Add(1)
 		} else {
-			l.state = Local{Folder: Folder{Path: full, Entries: entries, Stamp: a.tabs.stamps.Add(1)}}
+			l.state = Local{Folder: Folder{Path: full, Entries: entries, Names: names, Stamp: a.tabs.stamps.Add(1)}}
 		}
 		l.mu.Unlock()
 		a.changed()

@@ -170,7 +170,7 @@ func (a *App) MoveRemote(from string, entries []client.Entry, to string, done fu
 			done(err)
 		}
 		return err
-	})
+	}, from, to)
 }
 
 func moveRemote(ctx context.Context, r *remote, s *client.Session, from string, entries []client.Entry, to string) error {

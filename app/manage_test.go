@@ -102,6 +102,38 @@ func TestEachTabKeepsItsServerAndItsFolder(t *testing.T) {
 	}
 }
 
+func TestATabThatIsNotShownIsListedAgainWhenItIs(t *testing.T) {
+	a, dir, addr := connected(t)
+	write(t, filepath.Join(dir, "in", "a.txt"), "a")
+	first := a.Remote().Tab
+	a.OpenRemote("/in")
+	idle(t, a)
+	second := a.NewTab()
+	connect(t, a, "ftp://"+addr+"/in", client.ModePassive)
+	shows := func(want string) {
+		t.Helper()
+		until(t, "it shows "+want, func() bool { r := a.Remote(); return r.Doing == "" && names(r.Folder.Entries) == want })
+	}
+	local := filepath.Join(t.TempDir(), "up.txt")
+	write(t, local, "up")
+	a.UploadPaths([]string{local})
+	shows("a.txt up.txt")
+	finished(t, a)
+	a.SelectTab(first)
+	shows("a.txt up.txt")
+	a.RenameRemote("up.txt", "b.txt")
+	shows("a.txt b.txt")
+	a.SelectTab(second)
+	shows("a.txt b.txt")
+	// Nothing has changed: nothing is listed again.
+	stamp := a.Remote().Folder.Stamp
+	a.SelectTab(first)
+	a.SelectTab(second)
+	if idle(t, a).Folder.Stamp != stamp {
+		t.Error("a tab whose folder has not changed is listed again")
+	}
+}
+
 func TestWhatIsAskedForOneAfterTheOtherIsDoneInThatOrder(t *testing.T) {
 	a, dir, _ := connected(t)
 	for i := range 40 {

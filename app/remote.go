@@ -64,6 +64,7 @@ const (
 type Folder struct {
 	Path    string
 	Entries []client.Entry // not to be changed
+	Names   Names          // theirs
 	Stamp   uint64         // grows with each new listing
 	Loading bool
 }
@@ -78,6 +79,10 @@ type CertificateQuestion struct {
 	Since  time.Time
 	Answer func(Trust)
 }
+
+// Vouched says that an authority which this computer trusts vouches for the certificate: only that it is not the one that
+// was trusted for this server needs an answer. [TrustAlways] then means that authority.
+func (q *CertificateQuestion) Vouched() bool { return q.Problem.Err == nil }
 
 // Trust is the answer to a [CertificateQuestion].
 type Trust int
@@ -102,6 +107,8 @@ type remote struct {
 	session *client.Session
 	cancel  context.CancelFunc // of the operation under way
 	once    map[string]bool    // certificates trusted for this run, by site and fingerprint
+	stale   bool               // the folder has changed since it was listed
+	answers int                // how often the person has allowed something that a session waited for
 	visit   uint64             // grows with each connect and disconnect: an older operation's outcome is dropped
 }
 
@@ -196,7 +203,7 @@ func (r *remote) clientOptions(target client.Target, mode client.Mode) client.Op
 	key := siteKey(target)
 	set := a.Settings()
 	o := client.Options{Target: target, Mode: mode, Recorder: connlog.Tee(a.Log, connlog.RecorderFunc(r.watch)),
-		Verify: r.verify(key), InClear: r.inClear(key, target)}
+		Verify: r.verify(key), Pinned: func() string { return a.Settings().Sites[key].Certificate }, InClear: r.inClear(key, target)}
 	if mode == client.ModeAuto {
 		o.First = set.Sites[key].Mode
 		o.Remember = func(m client.Mode) {
@@ -281,20 +288,26 @@ func (r *remote) verify(key string) func(context.Context, client.CertificateProb
 			return context.Cause(ctx)
 		case t := <-answer:
 			switch t {
+			case TrustNo:
+				return errNotTrusted
 			case TrustAlways:
 				r.app.keepSettings(func(s *Settings) {
 					site := s.Sites[key]
-					site.trust(p.SHA256, p.Chain, time.Now())
+					if p.Err != nil {
+						site.trust(p.SHA256, p.Chain, time.Now())
+					} else {
+						site.forget() // from now on whoever vouches for it is trusted, also with its next certificate
+					}
 					s.Sites[key] = site
 				})
-				return nil
-			case TrustOnce:
-				r.mu.Lock()
-				r.once[key+" "+p.SHA256] = true
-				r.mu.Unlock()
-				return nil
 			}
-			return errNotTrusted
+			r.mu.Lock()
+			if t == TrustOnce {
+				r.once[key+" "+p.SHA256] = true
+			}
+			r.answers++
+			r.mu.Unlock()
+			return nil
 		}
 	}
 }
@@ -310,7 +323,7 @@ func (r *remote) open(ctx context.Context) (*client.Session, error) {
 	if s != nil {
 		s.Close()
 	}
-	s, err := client.Dial(ctx, opts)
+	s, err := r.dial(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -325,6 +338,23 @@ func (r *remote) open(ctx context.Context) (*client.Session, error) {
 		}
 	})
 	return s, nil
+}
+
+// dial opens a session. A server that gave up while the person was thinking about a question is dialled once more: the
+// answer holds.
+func (r *remote) dial(ctx context.Context, opts client.Options) (*client.Session, error) {
+	answers := func() int {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.answers
+	}
+	before := answers()
+	s, err := client.Dial(ctx, opts)
+	var e *client.Error
+	if err != nil && ctx.Err() == nil && answers() != before && errors.As(err, &e) && e.Temporary() {
+		return client.Dial(ctx, opts)
+	}
+	return s, err
 }
 
 // turn is an operation's place in the line for the control connection.
@@ -507,13 +537,17 @@ func (r *remote) drop() {
 func (r *remote) list(ctx context.Context, s *client.Session, dir string) error {
 	r.mu.Lock()
 	before, visit := r.state.Folder, r.visit
-	r.state.Folder.Loading = true
+	r.state.Folder.Loading, r.stale = true, false
 	r.mu.Unlock()
 	r.app.changed()
 	pace := newPace()
+	var names Names
 	entries, err := s.ListPieces(ctx, dir, func(so []client.Entry) {
 		if dir != before.Path && pace.due(len(so)) {
-			r.set(func(st *Remote) { st.Folder = Folder{Path: dir, Entries: so, Stamp: r.stamp(), Loading: true} })
+			names = names.with(so)
+			r.set(func(st *Remote) {
+				st.Folder = Folder{Path: dir, Entries: so, Names: names, Stamp: r.stamp(), Loading: true}
+			})
 		}
 	})
 	if err != nil {
@@ -525,12 +559,13 @@ func (r *remote) list(ctx context.Context, s *client.Session, dir string) error 
 		})
 		return err
 	}
-	r.set(func(st *Remote) { st.Folder = Folder{Path: dir, Entries: entries, Stamp: r.stamp()} })
+	names = names.with(entries)
+	r.set(func(st *Remote) { st.Folder = Folder{Path: dir, Entries: entries, Names: names, Stamp: r.stamp()} })
 	return nil
 }
 
-// with runs f with the session, and lists the current folder again when f changed it.
-func (r *remote) with(doing string, f func(ctx context.Context, s *client.Session) error) {
+// with runs f with the session, and lists the current folder again when f changed it. also are other folders that it changes.
+func (r *remote) with(doing string, f func(ctx context.Context, s *client.Session) error, also ...string) {
 	r.do(doing, func(ctx context.Context) error {
 		s, err := r.open(ctx)
 		if err != nil {
@@ -538,8 +573,9 @@ func (r *remote) with(doing string, f func(ctx context.Context, s *client.Sessio
 		}
 		ferr := f(ctx, s)
 		r.mu.Lock()
-		dir := r.state.Folder.Path
+		dir, target := r.state.Folder.Path, r.state.Target
 		r.mu.Unlock()
+		r.app.outdate(target, r, append(also, dir))
 		if dir == "" || ctx.Err() != nil || s.Err() != nil {
 			return ferr
 		}

@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"errors"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -255,7 +257,7 @@ func (a *App) DeleteHits(hits []Hit) {
 		a.search.state.Stamp++
 		a.search.mu.Unlock()
 		return errs.join(len(hits), "deleted")
-	})
+	}, slices.Collect(maps.Keys(byFolder(hits)))...)
 }
 
 func byFolder(hits []Hit) map[string][]client.Entry {

@@ -375,6 +375,7 @@ func (r *remote) inClear(key string, t client.Target) func(context.Context, neti
 		}
 		r.mu.Lock()
 		r.once[once] = true
+		r.answers++
 		r.mu.Unlock()
 		return nil
 	}

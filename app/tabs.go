@@ -114,7 +114,11 @@ func (a *App) SelectTab(id TabID) bool {
 	}
 	t.mu.Unlock()
 	a.changed()
-	return r != nil
+	if r == nil {
+		return false
+	}
+	r.catchUp()
+	return true
 }
 
 // CloseTab ends a tab's session and takes the tab away; its right neighbour, else its left one, becomes current when it
@@ -134,10 +138,12 @@ func (a *App) CloseTab(id TabID) {
 	if t.current == r {
 		t.current = t.all[min(i, len(t.all)-1)]
 	}
+	current := t.current
 	t.mu.Unlock()
 	a.run(func(ctx context.Context) { a.stopSamples(ctx, r) })
 	r.drop()
 	a.changed()
+	current.catchUp()
 }
 
 // MoveTab puts a tab at another place in the row, counted from 0; places beyond the ends are the ends.
@@ -152,14 +158,35 @@ func (a *App) MoveTab(id TabID, to int) {
 	a.changed()
 }
 
-// RefreshSite lists the folders again that tabs connected to target's server show.
-func (a *App) RefreshSite(target client.Target) {
+// RefreshSite lists the folders of target's server again that tabs show: of the current tab at once, of the others when
+// they are shown.
+func (a *App) RefreshSite(target client.Target) { a.outdate(target, nil, nil) }
+
+// outdate says that folders of a server have changed; nil: any may have. The tab of by has listed its own already.
+func (a *App) outdate(target client.Target, by *remote, dirs []string) {
+	current := a.remote()
 	for _, r := range a.remotes() {
+		if r == by {
+			continue
+		}
 		r.mu.Lock()
-		dir, same := r.state.Folder.Path, r.state.Phase == Connected && siteKey(r.state.Target) == siteKey(target)
+		dir := r.state.Folder.Path
+		old := r.state.Phase == Connected && dir != "" && siteKey(r.state.Target) == siteKey(target) && (dirs == nil || slices.Contains(dirs, dir))
+		r.stale = r.stale || old && r != current
 		r.mu.Unlock()
-		if same && dir != "" {
+		if old && r == current {
 			r.openDir(dir)
 		}
+	}
+}
+
+// catchUp lists the folder again when it has changed while another tab was shown.
+func (r *remote) catchUp() {
+	r.mu.Lock()
+	stale, dir := r.stale, r.state.Folder.Path
+	r.stale = false
+	r.mu.Unlock()
+	if stale && dir != "" {
+		r.openDir(dir)
 	}
 }

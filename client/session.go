@@ -92,12 +92,12 @@ func (t Timeouts) withDefaults() Timeouts {
 	return t
 }
 
-// CertificateProblem is a server certificate that the system does not trust.
+// CertificateProblem is a server certificate that the system does not trust, or that has taken the place of a pinned one.
 type CertificateProblem struct {
 	Host   string
 	Chain  []*x509.Certificate // the server's own first
 	SHA256 string              // fingerprint of the server's own, "AB:CD:..."
-	Err    error               // why it is not trusted
+	Err    error               // why it is not trusted; nil: it is, but another one is pinned
 }
 
 // Options is what [Dial] needs.
@@ -116,7 +116,10 @@ type Options struct {
 	TrustPASV bool
 	// Verify is asked about a certificate that RootCAs does not vouch for, before anything secret is sent; nil refuses.
 	// When it returns nil the session goes on.
-	Verify   func(ctx context.Context, p CertificateProblem) error
+	Verify func(ctx context.Context, p CertificateProblem) error
+	// Pinned returns the fingerprint of the one certificate that was trusted for this server, or "". Another one is asked
+	// about even when RootCAs vouches for it: who has compared a fingerprint wants to know that it has changed.
+	Pinned   func() string
 	RootCAs  *x509.CertPool // nil: the system's
 	Insecure bool           // take any certificate
 	Recorder connlog.Recorder

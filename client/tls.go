@@ -72,10 +72,13 @@ func (s *Session) judge(ctx context.Context, st tls.ConnectionState, name string
 		return nil
 	}
 	err := verify(st, name, s.o.RootCAs)
-	if err == nil {
-		return nil
-	}
 	p := CertificateProblem{Host: s.o.Host, Chain: st.PeerCertificates, SHA256: Fingerprint(st.PeerCertificates[0]), Err: err}
+	if err == nil {
+		if pin := s.pinned(); pin == "" || pin == p.SHA256 {
+			return nil
+		}
+		err = errors.New("it is not the one that was trusted for this server")
+	}
 	if s.o.Verify == nil {
 		return &Error{Reason: connlog.ReasonTLS, Err: fmt.Errorf("the certificate is not trusted: %w", err),
 			Advice: "Its SHA-256 fingerprint is " + p.SHA256 + "."}
@@ -88,6 +91,13 @@ func (s *Session) judge(ctx context.Context, st tls.ConnectionState, name string
 		return e
 	}
 	return nil
+}
+
+func (s *Session) pinned() string {
+	if s.o.Pinned == nil {
+		return ""
+	}
+	return s.o.Pinned()
 }
 
 func verify(st tls.ConnectionState, name string, roots *x509.CertPool) error {
@@ -104,7 +114,7 @@ func (s *Session) sameServer(st tls.ConnectionState) error {
 	if s.o.Insecure || len(st.PeerCertificates) > 0 && bytes.Equal(st.PeerCertificates[0].Raw, s.leaf) {
 		return nil
 	}
-	if len(st.PeerCertificates) > 0 && verify(st, s.tlsConfig.ServerName, s.o.RootCAs) == nil {
+	if len(st.PeerCertificates) > 0 && s.pinned() == "" && verify(st, s.tlsConfig.ServerName, s.o.RootCAs) == nil {
 		return nil
 	}
 	return errors.New("the data connection shows another certificate than the control connection")

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"os"
@@ -67,6 +68,33 @@ func TestAnUntrustedCertificateIsAskedAbout(t *testing.T) {
 	if s.TLSState() == nil || len(b.find(connlog.ControlTLS)) != 1 {
 		t.Error("no TLS")
 	}
+}
+
+func TestACertificateInThePlaceOfAPinnedOneIsAskedAboutThoughItIsVouchedFor(t *testing.T) {
+	server, target := portside(t, localserver.Config{TLS: localserver.TLSConfig{Mode: localserver.TLSRequired}})
+	target.TLS = TLSExplicit
+	s, _ := dial(t, Options{Target: target, Insecure: true})
+	roots := x509.NewCertPool()
+	roots.AddCert(s.TLSState().PeerCertificates[0])
+	var asked []CertificateProblem
+	o := Options{Target: target, Mode: ModePassive, RootCAs: roots, Verify: func(_ context.Context, p CertificateProblem) error {
+		asked = append(asked, p)
+		return nil
+	}}
+	for pin, questions := range map[string]int{"": 0, server.Fingerprint(): 0, "AB:CD": 1} {
+		asked = nil
+		o.Pinned = func() string { return pin }
+		s, _ := dial(t, o)
+		if got, err := get(t, s); got != "hello" || err != nil {
+			t.Error(got, err)
+		}
+		if len(asked) != questions || questions == 1 && (asked[0].Err != nil || asked[0].SHA256 != server.Fingerprint()) {
+			t.Errorf("pinned %q: asked %+v", pin, asked)
+		}
+	}
+	o.Verify, o.Pinned = nil, func() string { return "AB:CD" }
+	_, err := Dial(context.Background(), o)
+	wantError(t, err, connlog.ReasonTLS, "not the one that was trusted")
 }
 
 func TestDataConnectionsResumeThisSessionsTLSAndNoOther(t *testing.T) {

@@ -66,6 +66,33 @@ func (c *connect) changedCertificate(q *app.CertificateQuestion) *kit.Dialog {
 	return d
 }
 
+// vouchedCertificate asks about a certificate that an authority vouches for in the place of one that the person has trusted.
+func (c *connect) vouchedCertificate(q *app.CertificateQuestion) *kit.Dialog {
+	before := app.DescribeCertificate(q.Before)
+	before.SHA256 = q.Known
+	since := ""
+	if !q.Since.IsZero() {
+		since = q.Since.Local().Format(time.DateOnly)
+	}
+	answer := func(t app.Trust) func() bool {
+		return func() bool { q.Answer(t); return true }
+	}
+	d := &kit.Dialog{Title: "This server's certificate has changed", Width: 780, Post: c.w.post}
+	d.Content = kit.VBox(10,
+		kit.NewFlowText(kit.Span{Text: connlog.Printable(q.Problem.Host) + " shows another certificate than the one that you trusted. An authority that this computer trusts vouches for the new one: " +
+			"most likely its owner got a proper certificate. If in doubt, ask. Nothing was sent so far."}),
+		container.NewGridWithColumns(2,
+			kit.NewCard("Trusted until now", describe("", before, [2]string{"Trusted", since})),
+			kit.NewCard("Shown now", describe("", q.Describe()))))
+	d.Buttons = []kit.DialogButton{
+		{Text: "Trust the authority from now on", Left: true, Run: answer(app.TrustAlways)},
+		{Text: "Trust once", Run: answer(app.TrustOnce)},
+		{Text: "Don't connect", Default: true, Cancel: true, Run: answer(app.TrustNo)},
+	}
+	d.Show(c.w)
+	return d
+}
+
 // certificates is the dialog with the trusted certificates.
 type certificates struct {
 	w      *Window

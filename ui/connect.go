@@ -557,7 +557,11 @@ func (c *connect) ask(q *app.CertificateQuestion) {
 		return
 	}
 	if q.Known != "" && q.Known != q.Problem.SHA256 {
-		c.asked = c.changedCertificate(q)
+		if q.Vouched() {
+			c.asked = c.vouchedCertificate(q)
+		} else {
+			c.asked = c.changedCertificate(q)
+		}
 		return
 	}
 	d := q.Describe()

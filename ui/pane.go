@@ -120,7 +120,7 @@ func (p *pane) show(f app.Folder, typing bool) {
 	if f.Stamp == p.stamp {
 		return
 	}
-	other, more := f.Path != p.path, f.Path == p.path && p.loading
+	other := f.Path != p.path
 	p.stamp, p.path, p.loading = f.Stamp, f.Path, f.Loading
 	if !typing {
 		p.address.SetText(f.Path)
@@ -132,7 +132,7 @@ func (p *pane) show(f app.Folder, typing bool) {
 	if other {
 		p.crumbs.show(f.Path, p.local)
 	}
-	p.rows.set(f.Entries, f.Path != "" && p.parent(f.Path) != f.Path, more)
+	p.rows.set(f, f.Path != "" && p.parent(f.Path) != f.Path)
 	if p.changed != nil {
 		p.changed()
 	}

@@ -1,9 +1,11 @@
 package ui
 
 import (
-	"cmp"
+	"maps"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"portside/app"
 	"portside/client"
@@ -25,6 +27,7 @@ const (
 type listing struct {
 	entries []client.Entry // the application's, not to be changed
 	fold    []string       // their names for comparing
+	order   []int32        // their numbers by name
 	rank    []int32        // their places by name, made when another column is sorted by
 	parent  bool           // the first row is the folder above
 	view    []int32        // the numbers of the entries shown, in order
@@ -98,48 +101,43 @@ func (l *listing) find(name string) int {
 	return -1
 }
 
-// set takes a listing. more says that it is the one from before with further entries at its end: then only those are
-// sorted.
-func (l *listing) set(entries []client.Entry, parent, more bool) {
-	n := len(l.entries)
-	more = more && n > 0 && len(entries) >= n && l.marks == nil &&
-		entries[0].Name == l.entries[0].Name && entries[n-1].Name == l.entries[n-1].Name
-	l.entries, l.parent, l.rank = entries, parent, nil
-	if !more {
-		n = 0
-		l.fold = make([]string, 0, len(entries))
-		l.marks = nil
+// set takes a listing.
+func (l *listing) set(f app.Folder, parent bool) {
+	if len(f.Names.Order) != len(f.Entries) {
+		f.Names = app.NamesOf(f.Entries)
 	}
-	for i := n; i < len(entries); i++ {
-		l.fold = append(l.fold, strings.ToLower(entries[i].Name))
-	}
-	if !more {
-		l.arrange()
-		return
-	}
-	fresh := l.shown(n)
-	l.sort(fresh)
-	l.view = merge(l.view, fresh, l.compare())
+	l.entries, l.fold, l.order, l.parent = f.Entries, f.Names.Fold, f.Names.Order, parent
+	l.rank, l.marks = nil, nil
+	l.arrange()
 }
 
 // arrange filters and sorts anew.
 func (l *listing) arrange() {
 	l.sum = summary{}
-	l.view = l.shown(0)
-	l.sort(l.view)
+	folders, files := l.shown()
+	if l.by != byName {
+		l.makeRank()
+		l.sort(folders)
+		l.sort(files)
+	}
+	if l.desc {
+		slices.Reverse(folders)
+		slices.Reverse(files)
+	}
+	l.view = append(folders, files...)
 }
 
-// shown returns the numbers of the entries from number n on that are to be seen, and counts them.
-func (l *listing) shown(n int) []int32 {
+// shown returns the numbers of the entries that are to be seen, in the order of their names, and counts them.
+func (l *listing) shown() (folders, files []int32) {
 	var match func(string) bool
 	if strings.TrimSpace(l.filter) != "" {
 		match = app.NameMatcher(l.filter)
 	}
-	view := make([]int32, 0, len(l.entries)-n)
-	for i := n; i < len(l.entries); i++ {
+	folders, files = make([]int32, 0, len(l.entries)), make([]int32, 0, len(l.entries))
+	for _, i := range l.order {
 		e := &l.entries[i]
 		switch {
-		case l.hideHidden && strings.HasPrefix(e.Name, "."):
+		case l.hideHidden && strings.HasPrefix(l.fold[i], "."):
 			l.sum.hidden++
 			continue
 		case match != nil && !match(l.fold[i]), l.onlyDiff && l.marks != nil && l.marks[i] == same:
@@ -148,120 +146,98 @@ func (l *listing) shown(n int) []int32 {
 		}
 		if e.Type == client.Folder {
 			l.sum.folders++
+			folders = append(folders, i)
 		} else {
 			l.sum.files++
 			l.sum.bytes += e.Size
-		}
-		view = append(view, int32(i))
-	}
-	return view
-}
-
-// compare returns the order of two entries by number: folders before files, then the chosen column, then the name.
-func (l *listing) compare() func(a, b int32) int {
-	e := l.entries
-	var column func(a, b int32) int
-	switch l.by {
-	case bySize:
-		column = func(a, b int32) int { return cmp.Compare(e[a].Size, e[b].Size) }
-	case byTime:
-		column = func(a, b int32) int { return e[a].Time.Compare(e[b].Time) }
-	case byRights:
-		column = func(a, b int32) int { return strings.Compare(e[a].Rights, e[b].Rights) }
-	case byOwner:
-		column = func(a, b int32) int { return strings.Compare(e[a].Owner, e[b].Owner) }
-	}
-	return func(a, b int32) int {
-		if af, bf := e[a].Type == client.Folder, e[b].Type == client.Folder; af != bf {
-			return first(af)
-		}
-		c := 0
-		if column != nil {
-			c = column(a, b)
-		}
-		switch {
-		case c != 0:
-		case l.rank != nil:
-			c = cmp.Compare(l.rank[a], l.rank[b])
-		default:
-			c = l.byName(a, b)
-		}
-		if l.desc {
-			return -c
-		}
-		return c
-	}
-}
-
-func (l *listing) byName(a, b int32) int {
-	if c := strings.Compare(l.fold[a], l.fold[b]); c != 0 {
-		return c
-	}
-	if c := strings.Compare(l.entries[a].Name, l.entries[b].Name); c != 0 {
-		return c
-	}
-	return cmp.Compare(a, b)
-}
-
-func (l *listing) sort(view []int32) {
-	if l.by != byName {
-		l.makeRank()
-		slices.SortFunc(view, l.compare())
-		return
-	}
-	// By name, the names alone are looked at: the rest of an entry lies far away in memory.
-	folders := make([]int32, 0, l.sum.folders)
-	files := view[:0]
-	for _, i := range view {
-		if l.entries[i].Type == client.Folder {
-			folders = append(folders, i)
-		} else {
 			files = append(files, i)
 		}
 	}
-	n := len(folders)
-	copy(view[n:], files)
-	copy(view, folders)
-	turn := l.byName
-	if l.desc {
-		turn = func(a, b int32) int { return l.byName(b, a) }
-	}
-	slices.SortFunc(view[:n], turn)
-	slices.SortFunc(view[n:], turn)
+	return folders, files
 }
 
-// makeRank sorts all entries by name once, so that what is equal in another column costs no look at the names.
+// makeRank finds the place of each entry by name.
 func (l *listing) makeRank() {
 	if l.rank != nil {
 		return
 	}
-	all := make([]int32, len(l.entries))
-	for i := range all {
-		all[i] = int32(i)
-	}
-	slices.SortFunc(all, l.byName)
-	l.rank = make([]int32, len(all))
-	for place, i := range all {
+	l.rank = make([]int32, len(l.order))
+	for place, i := range l.order {
 		l.rank[i] = int32(place)
 	}
 }
 
-// merge joins two sorted views.
-func merge(a, b []int32, compare func(a, b int32) int) []int32 {
-	out := make([]int32, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		if compare(b[0], a[0]) < 0 {
-			out, b = append(out, b[0]), b[1:]
-		} else {
-			out, a = append(out, a[0]), a[1:]
-		}
-	}
-	return append(append(out, a...), b...)
+// sortKey is what an entry is sorted by: a number for its column, then its place by name.
+type sortKey struct {
+	key  int64
+	rank int32
+	i    int32
 }
 
-func first(yes bool) int {
-	if yes {
-		return -1
+// sort sorts by the column. It looks at each entry once only: they lie far apart in memory.
+func (l *listing) sort(view []int32) {
+	number := l.numbers(view)
+	keys := make([]sortKey, len(view))
+	for at, i := range view {
+		keys[at] = sortKey{number(&l.entries[i]), l.rank[i], i}
 	}
-	return 1
+	slices.SortFunc(keys, func(a, b sortKey) int {
+		switch {
+		case a.key < b.key:
+			return -1
+		case a.key > b.key:
+			return 1
+		}
+		return int(a.rank) - int(b.rank)
+	})
+	for at := range keys {
+		view[at] = keys[at].i
+	}
+}
+
+// numbers returns what makes a number of the column that is sorted by, in the column's order.
+func (l *listing) numbers(view []int32) func(*client.Entry) int64 {
+	switch l.by {
+	case bySize:
+		return func(e *client.Entry) int64 { return e.Size }
+	case byTime:
+		return func(e *client.Entry) int64 { return timeNumber(e.Time) }
+	case byRights:
+		return l.textNumbers(view, func(e *client.Entry) string { return e.Rights })
+	}
+	return l.textNumbers(view, func(e *client.Entry) string { return e.Owner })
+}
+
+// timeNumber is a time in nanoseconds; what has no room in that is the least or the most.
+func timeNumber(t time.Time) int64 {
+	const most = math.MaxInt64 / int64(time.Second)
+	switch s := t.Unix(); {
+	case s <= -most:
+		return math.MinInt64
+	case s >= most:
+		return math.MaxInt64
+	}
+	return t.UnixNano()
+}
+
+// textNumbers numbers the texts of a column in their order: a folder has few different ones.
+func (l *listing) textNumbers(view []int32, text func(*client.Entry) string) func(*client.Entry) int64 {
+	numbers := map[string]int64{"": 0}
+	last := ""
+	for _, i := range view {
+		if now := text(&l.entries[i]); now != last {
+			last = now
+			numbers[now] = 0
+		}
+	}
+	for n, one := range slices.Sorted(maps.Keys(numbers)) {
+		numbers[one] = int64(n)
+	}
+	last, number := "", numbers[""]
+	return func(e *client.Entry) int64 {
+		if now := text(e); now != last {
+			last, number = now, numbers[now]
+		}
+		return number
+	}
 }

@@ -74,8 +74,8 @@ func openSites(w *Window, id string) *siteManager {
 	t.OnKey = m.key
 	t.OnShortcut = m.shortcut
 	t.OnMenu = func(_ []int, at fyne.Position) { kit.ShowMenu(t, m.menu(), at) }
-	t.OnDrag = func([]int, fyne.Position) {}
-	t.OnDrop = func(_ []int, at fyne.Position) { m.drop(at) }
+	t.OnDrag = func(_ []int, at fyne.Position) { m.drag(at) }
+	t.OnDrop = m.drop
 
 	m.fields = newSiteFields(w, m)
 	m.tools = &toolRow{
@@ -369,35 +369,73 @@ func (m *siteManager) into() {
 	m.say("There is no folder above it in this list.", kit.ColorMuted)
 }
 
-// drop puts the chosen node where it was dropped: between two rows, or into a folder.
-func (m *siteManager) drop(at fyne.Position) {
-	n, _ := m.node()
+// place is where a dragged node would go.
+type place struct {
+	folder string // "": the top
+	at     int    // -1: the end
+	words  string
+	row    int // of the folder that would take it; -1: it goes between rows
+	open   *sites.Node
+}
+
+// placeAt is the place under the mouse: between two rows, or in a folder. It reports false where there is none.
+func (m *siteManager) placeAt(n *sites.Node, at fyne.Position) (place, bool) {
 	row, part := m.tree.RowAt(at)
 	if n == nil || row < 0 || strings.TrimSpace(m.search.Text) != "" {
-		return
+		return place{}, false
 	}
 	if row >= len(m.rows) {
-		m.move(n.ID, "", -1)
-		return
+		return place{at: -1, row: -1, words: "to the end"}, true
 	}
 	to := m.rows[row]
 	if to.node == n {
-		return
+		return place{}, false
 	}
-	folder, _, place := m.around(to.node, to.in)
+	name := shorten(connlog.Printable(to.node.Name), 30)
+	folder, _, index := m.around(to.node, to.in)
 	switch {
 	case to.node.Folder() && part > 0.25 && (part < 0.75 || !to.node.Closed):
-		to.node.Closed = false
-		at := -1
+		p := place{folder: to.node.ID, at: -1, row: row, words: "into " + name, open: to.node}
 		if part >= 0.75 {
-			at = 0
+			p.at = 0
 		}
-		m.move(n.ID, to.node.ID, at)
+		return p, true
 	case part < 0.5:
-		m.move(n.ID, folder, place)
-	default:
-		m.move(n.ID, folder, place+1)
+		return place{folder: folder, at: index, row: -1, words: "before " + name}, true
 	}
+	return place{folder: folder, at: index + 1, row: -1, words: "after " + name}, true
+}
+
+// drag shows where the chosen node would go.
+func (m *siteManager) drag(at fyne.Position) {
+	n, _ := m.node()
+	if n == nil {
+		return
+	}
+	p, ok := m.placeAt(n, at)
+	text := shorten(connlog.Printable(n.Name), 30)
+	if !ok {
+		p.row = -1
+	} else {
+		text = "Move " + text + " " + p.words
+	}
+	m.tree.MarkDrop(p.row)
+	kit.ShowDragged(m.tree, text, at)
+}
+
+// drop puts the chosen node where it was dropped. A drag that was given up comes without rows.
+func (m *siteManager) drop(rows []int, at fyne.Position) {
+	m.tree.MarkDrop(-1)
+	kit.ShowDragged(m.tree, "", at)
+	n, _ := m.node()
+	p, ok := m.placeAt(n, at)
+	if !ok || len(rows) == 0 {
+		return
+	}
+	if p.open != nil {
+		p.open.Closed = false
+	}
+	m.move(n.ID, p.folder, p.at)
 }
 
 // add puts a new node behind the chosen one, or into it when it is an open folder.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -53,6 +54,7 @@ type siteFields struct {
 	marks                    *kit.Table
 	bookmarks                []sites.Bookmark
 	change, drop             *kit.Button // of bookmarks
+	hostWas                  string
 	charset                  *kit.Select
 	offset                   *kit.Entry
 	notes                    *kit.Entry
@@ -74,7 +76,12 @@ func newSiteFields(w *Window, m *siteManager) *siteFields {
 		return e
 	}
 	f.name, f.host, f.port = entry("as it is listed"), entry("name, address or a pasted URL"), entry("21")
-	f.host.OnChanged = f.pasted
+	f.host.OnChanged = f.hostChanged
+	f.host.OnFocus = func(on bool) {
+		if !on {
+			f.fromURL(f.host.Text)
+		}
+	}
 	f.tls = kit.NewSelect(siteTLSNames, func(int) { f.follow() })
 	f.login = kit.NewSelect(loginNames, func(int) { f.follow() })
 	names := []string{"None"}
@@ -191,12 +198,22 @@ func (f *siteFields) listed(n *sites.Node) string {
 	return cmp.Or(strings.TrimSpace(text), n.Name)
 }
 
-// pasted fills the fields from a URL that was put into the host's field.
-func (f *siteFields) pasted(text string) {
+// hostChanged takes a URL that was pasted apart at once. One that is typed letter by letter is left until it is whole: when
+// the field is left, or the site is kept.
+func (f *siteFields) hostChanged(text string) {
+	grown := len(text) - len(f.hostWas)
+	f.hostWas = text
 	if f.filling {
 		return
 	}
 	f.changed()
+	if grown > utf8.UTFMax {
+		f.fromURL(text)
+	}
+}
+
+// fromURL fills the fields from a URL that stands in the host's field.
+func (f *siteFields) fromURL(text string) {
 	s, password, ok := app.SiteFromURL(text)
 	if !ok {
 		return
@@ -384,6 +401,7 @@ func (f *siteFields) take(n *sites.Node) (changed bool, secret *sites.Secret) {
 		}
 		return changed, nil
 	}
+	f.fromURL(f.host.Text)
 	before, s := n.Site, n.Site.Clone()
 	keep := func(err error) {
 		if err != nil && f.problem == "" {

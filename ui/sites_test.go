@@ -133,16 +133,20 @@ func TestSitesAreArrangedByKeysAndByDragging(t *testing.T) {
 		return top.AddXY(20, (float32(row)+part)*kit.RowHeight)
 	}
 	m.show(gamma.ID)
-	m.drop(at(0, 0.5))
+	before := m.lines()
+	if m.drop(nil, at(0, 0.5)); m.lines() != before {
+		t.Errorf("a drag that Escape ended moved it: %s", m.lines())
+	}
+	m.drop([]int{0}, at(0, 0.5))
 	if m.lines() != "Work .Beta .Alpha .Gamma" && m.lines() != "Work .Gamma .Beta .Alpha" {
 		t.Errorf("dropped into a folder: %s", m.lines())
 	}
-	m.drop(at(0, 0.1))
+	m.drop([]int{0}, at(0, 0.1))
 	if m.lines() != "Gamma Work .Beta .Alpha" {
 		t.Errorf("dropped above the first: %s", m.lines())
 	}
 	m.show(work.ID)
-	m.drop(at(2, 0.2))
+	m.drop([]int{0}, at(2, 0.2))
 	if m.lines() != "Gamma Work .Beta .Alpha" {
 		t.Errorf("a folder dropped into itself: %s", m.lines())
 	}
@@ -188,6 +192,24 @@ func TestASiteIsMadeFromAPastedURLSearchedDuplicatedAndDeleted(t *testing.T) {
 	m.search.SetText("")
 	if m.lines() != "Work .Alpha .Beta Gamma" {
 		t.Errorf("left: %s", m.lines())
+	}
+	m.dialog.Close()
+}
+
+func TestAURLThatIsTypedIsTakenApartWhenItIsWhole(t *testing.T) {
+	w, core, _ := testWindow(t, 1280, 800)
+	testBook(t, core)
+	m := openSites(w, "")
+	uitest.Settle(w)
+	m.newSite()
+	uitest.Type(w, "ftpes://joe:s3cret@typed.example.org:2121/deep")
+	f := m.fields
+	if f.host.Text != "ftpes://joe:s3cret@typed.example.org:2121/deep" {
+		t.Errorf("while it is typed it becomes %q", f.host.Text)
+	}
+	w.Canvas().FocusNext()
+	if f.host.Text != "typed.example.org" || f.port.Text != "2121" || f.user.Text != "joe" || f.password.Text != "s3cret" || f.remote.Text != "deep" {
+		t.Errorf("host %q port %q user %q folder %q", f.host.Text, f.port.Text, f.user.Text, f.remote.Text)
 	}
 	m.dialog.Close()
 }
@@ -367,6 +389,18 @@ func TestAChangedCertificateIsALoudStop(t *testing.T) {
 	}
 	w.connect.asked.Accept() // Enter
 	if len(got) != 1 || got[0] != app.TrustNo {
+		t.Errorf("Enter answers %v", got)
+	}
+	// One that an authority vouches for is no alarm, but not taken by an Enter either.
+	got, w.connect.question = nil, nil
+	w.connect.ask(&app.CertificateQuestion{Known: client.Fingerprint(before), Before: before, Answer: func(t app.Trust) { got = append(got, t) },
+		Problem: client.CertificateProblem{Host: "alpha.example.org", Chain: []*x509.Certificate{now}, SHA256: client.Fingerprint(now)}})
+	uitest.Settle(w)
+	uitest.Shot(t, w, "certificate-vouched")
+	if strings.HasPrefix(w.connect.asked.Title, "Stop") {
+		t.Errorf("it says %q", w.connect.asked.Title)
+	}
+	if w.connect.asked.Accept(); len(got) != 1 || got[0] != app.TrustNo {
 		t.Errorf("Enter answers %v", got)
 	}
 	w.connect.question = nil

@@ -1,0 +1,50 @@
+package app
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"portside/client"
+)
+
+// Names are the names of a folder's entries as a list needs them to compare and to sort by. They are made where the folder
+// is read: with 100,000 entries that takes longer than a screen may stand still.
+type Names struct {
+	Fold  []string // in lower case, by the entry's number
+	Order []int32  // the numbers of the entries in the order of their names, capitals counting last
+}
+
+// NamesOf returns the names of entries.
+func NamesOf(entries []client.Entry) Names { return Names{}.with(entries) }
+
+// with returns the names of entries, of which the first are those that n was made of. n stays as it is.
+func (n Names) with(entries []client.Entry) Names {
+	known := len(n.Fold)
+	fold := slices.Grow(slices.Clip(n.Fold), len(entries)-known)
+	for _, e := range entries[known:] {
+		fold = append(fold, strings.ToLower(e.Name))
+	}
+	byName := func(a, b int32) int {
+		return cmp.Or(strings.Compare(fold[a], fold[b]), strings.Compare(entries[a].Name, entries[b].Name), cmp.Compare(a, b))
+	}
+	fresh := make([]int32, 0, len(entries)-known)
+	for i := known; i < len(entries); i++ {
+		fresh = append(fresh, int32(i))
+	}
+	slices.SortFunc(fresh, byName)
+	return Names{fold, merge(n.Order, fresh, byName)}
+}
+
+// merge joins two sorted lists.
+func merge(a, b []int32, compare func(a, b int32) int) []int32 {
+	out := make([]int32, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if compare(b[0], a[0]) < 0 {
+			out, b = append(out, b[0]), b[1:]
+		} else {
+			out, a = append(out, a[0]), a[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
