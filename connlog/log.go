@@ -383,7 +383,9 @@ func (s *session) applyData(c *Channel, n Numbered) {
 	case ActiveRefused, PassiveRefused, PortsExhausted:
 		setString(&c.Offer, n.Command)
 		c.PassiveFailed = n.Event == ActiveRefused && s.passiveFailed()
-		c.Holders = n.Holders
+		if n.Holders != nil {
+			c.Holders = n.Holders
+		}
 		s.take(c)
 		s.fail(c, n, ReasonRejected)
 	case DataDialing:

@@ -200,3 +200,20 @@ func BenchmarkRecord(b *testing.B) {
 		l.Record(r)
 	}
 }
+
+func TestARefusalKeepsWhoHeldThePorts(t *testing.T) {
+	l := NewLog(0)
+	r := Record{Side: Server, Session: "a", Channel: Data, Conn: 1, Mode: Passive, Initiator: Client, Command: "EPSV"}
+	full, no := r, r
+	full.Event, full.Holders = PortsExhausted, []string{"s2 guest 192.168.1.44: 21100"}
+	no.Event, no.Reply = PassiveRefused, "425 All passive ports are taken."
+	l.Record(full)
+	l.Record(no)
+	s, _ := l.Session(SessionKey{Server, "a"})
+	if len(s.Channels) != 2 || s.Failed != 1 {
+		t.Fatalf("%+v", s)
+	}
+	if c := s.Channels[1]; c.State != Failed || len(c.Holders) != 1 || !strings.Contains(Text(c.Explain().Paragraphs[1]), "every port of your passive range is taken") {
+		t.Errorf("%+v\n%s", c, c.Explain())
+	}
+}

@@ -41,7 +41,7 @@ func TestRow16OnlyTheClientsOwnAddressIsDialled(t *testing.T) {
 	if n := r.rec.count(connlog.DataDialing); n != 0 {
 		t.Errorf("%d dials", n)
 	}
-	if x := r.rec.wait(t, connlog.ActiveRefused, 1); x.To.String() != "127.0.0.9:51210" || x.Initiator != connlog.Server {
+	if x := r.rec.wait(t, connlog.ActiveRefused, 1); x.To.String() != "127.0.0.9:51210" || x.Initiator != connlog.Server || x.Conn == 0 {
 		t.Errorf("recorded %+v", x)
 	}
 }
@@ -252,6 +252,9 @@ func TestRow21FullRangeNamesItsHoldersAndGivesNoOtherPort(t *testing.T) {
 	x := r.rec.wait(t, connlog.PortsExhausted, 1)
 	if len(x.Holders) != 2 || !strings.Contains(x.Holders[0], " u 127.0.0.1: "+strconv.Itoa(int(lo))) {
 		t.Errorf("holders %q", x.Holders)
+	}
+	if no := r.rec.wait(t, connlog.PassiveRefused, 1); x.Conn == 0 || no.Conn != x.Conn {
+		t.Errorf("the refused data channel has the numbers %d and %d", x.Conn, no.Conn)
 	}
 	a.cmd(226, "ABOR") // takes its offer back
 	c.cmd(227, "PASV")

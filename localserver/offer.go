@@ -28,7 +28,12 @@ func (s *session) setData(d *dataConn) {
 }
 
 func (s *session) refusePassive(c wire.Command, reason connlog.Reason, code int, text string) {
-	s.record(connlog.Record{Event: connlog.PassiveRefused, Channel: connlog.Data, Mode: connlog.Passive, Initiator: connlog.Client,
+	s.refuseOffer(s.nextConn(), c, reason, code, text)
+}
+
+// refuseOffer says no to PASV or EPSV. The data channel that does not come about is numbered as any other.
+func (s *session) refuseOffer(conn int, c wire.Command, reason connlog.Reason, code int, text string) {
+	s.record(connlog.Record{Event: connlog.PassiveRefused, Channel: connlog.Data, Conn: conn, Mode: connlog.Passive, Initiator: connlog.Client,
 		Command: wire.Mask(c.String()), Reply: wire.Reply{Code: code, Lines: []string{text}}.String(), Reason: reason})
 	s.reply(code, text)
 }
@@ -88,9 +93,10 @@ func (s *session) offer(c wire.Command) *dataConn {
 	d, err := s.offerPassive(c.Verb)
 	switch {
 	case errors.Is(err, errNoPort):
-		s.record(connlog.Record{Event: connlog.PortsExhausted, Channel: connlog.Data, Mode: connlog.Passive, Initiator: connlog.Client,
+		conn := s.nextConn()
+		s.record(connlog.Record{Event: connlog.PortsExhausted, Channel: connlog.Data, Conn: conn, Mode: connlog.Passive, Initiator: connlog.Client,
 			Command: c.Verb, Holders: s.srv.holders()})
-		s.refusePassive(c, connlog.ReasonLocal, 425, "All passive ports are taken. Try again in a moment.")
+		s.refuseOffer(conn, c, connlog.ReasonLocal, 425, "All passive ports are taken. Try again in a moment.")
 		return nil
 	case err != nil:
 		s.record(connlog.Record{Event: connlog.ServerFault, Err: "opening a passive port: " + err.Error()})
@@ -112,7 +118,7 @@ func (s *session) cmdPORT(c wire.Command) {
 	s.dropData(errNewer)
 	to, refusal := s.activeTarget(c)
 	if refusal.Code != 0 {
-		s.record(connlog.Record{Event: connlog.ActiveRefused, Channel: connlog.Data, Mode: connlog.Active, Initiator: connlog.Server, To: to,
+		s.record(connlog.Record{Event: connlog.ActiveRefused, Channel: connlog.Data, Conn: s.nextConn(), Mode: connlog.Active, Initiator: connlog.Server, To: to,
 			Command: wire.Mask(c.String()), Reply: refusal.String(), Reason: connlog.ReasonPolicy})
 		s.replyLines(refusal.Code, refusal.Lines...)
 		return

@@ -107,6 +107,9 @@ func (d *Diagram) SetChannels(channels []connlog.Channel, several bool) {
 		at = d.index(d.chosen)
 	}
 	if at < 0 {
+		if d.pinned { // what the person chose is gone: the newest is followed again
+			d.col.follow = true
+		}
 		d.pinned, at = false, len(channels)-1
 	}
 	d.any = at >= 0
@@ -144,6 +147,13 @@ func (d *Diagram) Follow() {
 	d.pinned = false
 	d.col.toEnd()
 	d.SetChannels(d.channels, d.several)
+}
+
+// Reveal brings the channel that the person chose into sight, after a change of what is shown.
+func (d *Diagram) Reveal() {
+	if d.pinned {
+		d.col.reveal(d.col.cursor)
+	}
 }
 
 func (d *Diagram) choseRow(i int) {

@@ -225,6 +225,44 @@ func TestTheNewestChannelIsChosenUntilThePersonChoosesAnother(t *testing.T) {
 	}
 }
 
+func TestTheNewestIsFollowedAgainWhenTheChosenChannelIsGone(t *testing.T) {
+	d := newTestDiagram(t, connlog.Client, 560, 240)
+	log := connlog.NewLog(0)
+	s := newTeller(log, connlog.Client, "a", 0)
+	s.signIn("alice")
+	for range 12 {
+		s.passive("MLSD", 1)
+	}
+	all := channelsOf(log, connlog.Client)
+	d.SetChannels(all, false)
+	d.col.TypedKey(key(fyne.KeyHome))
+	d.SetChannels(all[6:], false)
+	if c, _ := d.Chosen(); c.Conn != 12 || d.newest.Visible() || d.col.offset != d.col.maxOffset() {
+		t.Errorf("channel %d is chosen at %v of %v; button to the newest: %v", c.Conn, d.col.offset, d.col.maxOffset(), d.newest.Visible())
+	}
+}
+
+func TestTheChosenChannelIsInSightAfterAFilter(t *testing.T) {
+	d := newTestDiagram(t, connlog.Client, 560, 240)
+	log := connlog.NewLog(0)
+	s := newTeller(log, connlog.Client, "a", 0)
+	s.signIn("alice")
+	for range 30 {
+		s.passive("MLSD", 1)
+	}
+	all := channelsOf(log, connlog.Client)
+	d.SetChannels(all[20:22], false)
+	d.col.pick(0, false)
+	d.SetChannels(all, false)
+	d.Reveal()
+	if c, _ := d.Chosen(); c.Conn != 20 {
+		t.Fatalf("channel %d is chosen", c.Conn)
+	}
+	if top := 20 * float32(channelRow); top < d.col.offset || top+channelRow > d.col.offset+d.col.Size().Height {
+		t.Errorf("the chosen row at %v is out of sight: %v", top, d.col.offset)
+	}
+}
+
 func TestAClickChoosesTheRowUnderTheMouse(t *testing.T) {
 	d := newTestDiagram(t, connlog.Client, 560, 400)
 	log := connlog.NewLog(0)

@@ -233,6 +233,7 @@ func (d *Drawer) Chosen() (connlog.Channel, bool) { return d.diagram.Chosen() }
 
 // apply shows v.
 func (d *Drawer) apply(v view) {
+	asked := d.view.query != v.query
 	d.view = v
 	names := make(map[connlog.SessionKey]string, len(v.sessions))
 	for _, s := range v.sessions {
@@ -246,6 +247,9 @@ func (d *Drawer) apply(v view) {
 		d.commands.empty = "No line fits the filter."
 	}
 	d.diagram.SetChannels(v.channels, v.several)
+	if asked {
+		d.diagram.Reveal()
+	}
 	if len(v.channels) == 0 {
 		d.detail.Clear()
 	}
