@@ -820,6 +820,34 @@ func TestRow37IdleSessionIsOneGoroutineAndLittleMemory(t *testing.T) {
 	}
 }
 
+// A client that sends all at once has its data connection before the server has looked at it.
+func TestRow23QuitBehindATransferLetsItFinish(t *testing.T) {
+	r := start(t, nil)
+	for i := range 50 {
+		c := r.login()
+		d := c.epsv()
+		c.send("STOR a\r\nQUIT\r\n")
+		c.c.(*net.TCPConn).CloseWrite()
+		io.WriteString(d, strconv.Itoa(i))
+		d.Close()
+		for _, code := range []int{150, 226, 221} {
+			c.expect(code)
+		}
+		if got := r.content("a"); got != strconv.Itoa(i) {
+			t.Fatalf("a is %q at %d", got, i)
+		}
+	}
+	c := r.login()
+	c.epsvPort()
+	begin := time.Now()
+	c.send("STOR b\r\n")
+	c.cmd(426, "QUIT")
+	c.expect(221)
+	if took := time.Since(begin); took > 2*quitGrace {
+		t.Errorf("QUIT with nobody on the data connection took %v", took)
+	}
+}
+
 func TestRow23QuitDuringATransferLetsItFinish(t *testing.T) {
 	r := start(t, nil)
 	c := r.login()

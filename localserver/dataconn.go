@@ -200,16 +200,29 @@ func (d *dataConn) open(ctx context.Context, cmd string) (*net.TCPConn, error) {
 		}
 		return c, err
 	}
-	d.ln.SetDeadline(time.Now().Add(l.OfferTimeout))
+	d.s.mu.Lock()
+	if !d.s.quitting {
+		d.awaitUntil(time.Now().Add(l.OfferTimeout))
+	}
+	d.s.mu.Unlock()
 	select {
 	case <-d.done:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	d.s.mu.Lock()
+	quitting := d.s.quitting
+	d.s.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if quitting && errors.Is(d.err, errNotTaken) {
+		d.err = errQuit
+	}
 	return d.conn, d.err
 }
+
+// awaitUntil sets the deadline of a passive offer.
+func (d *dataConn) awaitUntil(t time.Time) { d.ln.SetDeadline(t) }
 
 // withdraw takes back an offer or request that no transfer has used, and waits until nothing of it is left.
 func (d *dataConn) withdraw(why error) {

@@ -181,11 +181,12 @@ func resolveLink(root *os.Root, rel string) (string, error) {
 }
 
 // upload is a file that is being received. A new file or a replacement goes to a temporary file beside its target
-// and takes the target's name when it is whole; an append and a resumed upload write to the file itself.
+// and takes the target's name when it is whole; an append and a resumed upload write to the file itself. It holds the
+// folder, so it comes to its end there also when the folder is renamed meanwhile.
 type upload struct {
-	root    *os.Root
+	root    *os.Root // the folder that the target lies in
 	file    *os.File
-	target  string
+	target  string // its name there
 	temp    string // "" when the target itself is written
 	existed bool
 	newOnly bool // the account may not overwrite, so nothing that came meanwhile may be replaced
@@ -195,54 +196,66 @@ type upload struct {
 
 // newUpload opens the file that STOR, STOU or APPE writes. offset is REST's; appending starts at the end.
 func newUpload(root *os.Root, target string, offset int64, appending bool, live *liveTemps) (*upload, error) {
-	u := &upload{root: root, target: target, perm: 0o644, live: live}
-	st, err := root.Lstat(target)
+	dir, err := root.OpenRoot(filepath.Dir(target))
+	if err != nil {
+		return nil, err
+	}
+	u := &upload{root: dir, target: filepath.Base(target), perm: 0o644, live: live}
+	if err := u.open(offset, appending); err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return u, nil
+}
+
+func (u *upload) open(offset int64, appending bool) error {
+	st, err := u.root.Lstat(u.target)
 	switch {
 	case err == nil:
 		u.existed = true
 		if !st.Mode().IsRegular() {
-			return nil, errNotRegular
+			return errNotRegular
 		}
 		u.perm = st.Mode().Perm()
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
+		return err
 	}
 	if u.existed && (appending || offset > 0) {
-		f, st, err := openFile(root, target, os.O_WRONLY)
+		f, st, err := openFile(u.root, u.target, os.O_WRONLY)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if appending {
 			offset = st.Size()
 		}
 		if _, err := f.Seek(offset, io.SeekStart); err != nil {
 			f.Close()
-			return nil, err
+			return err
 		}
 		u.file = f
-		return u, nil
+		return nil
 	}
 	var random [8]byte
 	rand.Read(random[:])
-	name := tempPrefix + hex.EncodeToString(random[:])
-	u.temp = filepath.Join(filepath.Dir(target), name)
-	live.add(name)
-	u.file, err = root.OpenFile(u.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	u.temp = tempPrefix + hex.EncodeToString(random[:])
+	u.live.add(u.temp)
+	u.file, err = u.root.OpenFile(u.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		live.remove(name)
-		return nil, err
+		u.live.remove(u.temp)
+		return err
 	}
 	lock(u.file)
-	return u, nil
+	return nil
 }
 
 // done closes the file and gives it its name.
 func (u *upload) done() error {
+	defer u.root.Close()
 	err := u.file.Close()
 	if u.temp == "" {
 		return err
 	}
-	defer u.live.remove(filepath.Base(u.temp))
+	defer u.live.remove(u.temp)
 	if err == nil {
 		err = u.root.Chmod(u.temp, u.perm)
 	}
@@ -257,17 +270,22 @@ func (u *upload) done() error {
 
 // takeName moves the whole file to its name.
 func (u *upload) takeName() error {
-	if !u.newOnly {
-		return u.root.Rename(u.temp, u.target)
+	if u.newOnly {
+		return renameNew(u.root, u.temp, u.target)
 	}
-	err := u.root.Link(u.temp, u.target) // fails when the name is taken, which a rename does not
+	return u.root.Rename(u.temp, u.target)
+}
+
+// renameNew renames what must not take another's place, also when that came in the same instant.
+func renameNew(root *os.Root, from, to string) error {
+	err := root.Link(from, to) // fails when the name is taken, which a rename does not
 	if err == nil {
-		return u.root.Remove(u.temp)
+		return root.Remove(from)
 	}
-	if _, taken := u.root.Lstat(u.target); taken == nil {
+	if _, taken := root.Lstat(to); taken == nil {
 		return fs.ErrExist
 	}
-	return u.root.Rename(u.temp, u.target) // a file system without links
+	return root.Rename(from, to) // a folder, or a file system without links
 }
 
 // broken ends an upload that did not come whole. The part is kept under the target's name when keep says so, nothing
@@ -275,6 +293,7 @@ func (u *upload) takeName() error {
 func (u *upload) broken(keep bool, received int64) (kept bool) {
 	if u.temp == "" {
 		u.file.Close()
+		u.root.Close()
 		return true
 	}
 	if keep && !u.existed && received > 0 {
@@ -285,7 +304,8 @@ func (u *upload) broken(keep bool, received int64) (kept bool) {
 	}
 	u.file.Close()
 	u.root.Remove(u.temp)
-	u.live.remove(filepath.Base(u.temp))
+	u.root.Close()
+	u.live.remove(u.temp)
 	return false
 }
 
@@ -404,10 +424,10 @@ func fileReply(err error, virtual string) (code int, text string) {
 		return 550, "The shared folder itself can't be changed."
 	case errors.Is(err, fs.ErrNotExist):
 		return 550, virtual + ": no such file or folder."
+	case is(err, notEmptyErrors): // which errors.Is takes for fs.ErrExist, too
+		return 550, virtual + ": the folder is not empty."
 	case errors.Is(err, fs.ErrExist):
 		return 550, virtual + ": it exists already."
-	case is(err, notEmptyErrors):
-		return 550, virtual + ": the folder is not empty."
 	case errors.Is(err, errNotFolder), errors.Is(err, syscall.ENOTDIR):
 		return 550, virtual + ": not a folder."
 	case errors.Is(err, errIsFolder), errors.Is(err, syscall.EISDIR):

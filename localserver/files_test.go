@@ -444,7 +444,9 @@ func TestRow29DeleteRenameAndFolders(t *testing.T) {
 	r.write("b", "b")
 	c := r.login()
 	c.cmd(550, "DELE d")
-	c.cmd(550, "RMD d")
+	if text := c.cmd(550, "RMD d"); !strings.Contains(text, "not empty") {
+		t.Errorf("RMD of a folder with a file: %q", text)
+	}
 	c.cmd(550, "RMD a")
 	c.cmd(550, "RMD /")
 	c.cmd(350, "RNFR a")
@@ -481,6 +483,49 @@ func TestRow29DeleteRenameAndFolders(t *testing.T) {
 	c.cmd(550, "APPE a")
 	c.cmd(350, "RNFR a")
 	c.cmd(250, "RNTO c")
+}
+
+func TestRow29RenamesToOneNameDoNotReplaceEachOther(t *testing.T) {
+	r := start(t, func(c *Config) { c.Accounts[0].Rights = ReadWrite &^ Overwrite })
+	one, two := r.login(), r.login()
+	for i := range 200 {
+		r.write("one", "1")
+		r.write("two", "2")
+		one.cmd(350, "RNFR one")
+		two.cmd(350, "RNFR two")
+		one.send("RNTO new\r\n")
+		two.send("RNTO new\r\n")
+		a, _ := one.reply()
+		b, _ := two.reply()
+		if min(a, b) != 250 || max(a, b) != 553 {
+			t.Fatalf("round %d: %d and %d, want one of them done and one refused", i, a, b)
+		}
+		if got := r.names(); len(got) != 2 {
+			t.Fatalf("round %d: %v", i, got)
+		}
+		os.Remove(filepath.Join(r.root, "new"))
+	}
+}
+
+func TestRow27UploadComesToItsEndInAFolderThatIsRenamed(t *testing.T) {
+	r := start(t, nil)
+	r.write("d/old", "old")
+	c, other := r.login(), r.login()
+	d := c.epsv()
+	c.cmd(150, "STOR d/new")
+	io.WriteString(d, "content")
+	in := func(folder string) int {
+		entries, _ := os.ReadDir(filepath.Join(r.root, folder))
+		return len(entries)
+	}
+	until(t, "the upload has begun", func() bool { return in("d") == 2 })
+	other.cmd(350, "RNFR d")
+	other.cmd(250, "RNTO e")
+	d.Close()
+	c.expect(226)
+	if r.content("e/new") != "content" || in("e") != 2 || in("d") != 0 {
+		t.Errorf("%d in the folder, want the old and the new file", in("e"))
+	}
 }
 
 func TestRow30Listings(t *testing.T) {
@@ -664,6 +709,12 @@ func TestRow31Times(t *testing.T) {
 	if text := c.cmd(213, "MDTM a"); text != "20200203040506" {
 		t.Error(text)
 	}
+	c.cmd(501, "MFMT 99991231235959 a")
+	c.cmd(501, "MFMT 15821015000000 a")
+	if set := c.cmd(213, "MFMT 22000101000000 a"); !strings.Contains(set, "Modify="+c.cmd(213, "MDTM a")+";") {
+		t.Errorf("MFMT says %q, and MDTM another time", set) // a file system may know fewer years
+	}
+	c.cmd(213, "MFMT 20200203040506 a")
 	c.cmd(501, "MFMT 2020 a")
 	c.cmd(501, "MFMT 20200203040506")
 	c.cmd(502, "HASH a")

@@ -3,6 +3,7 @@ package localserver
 // Commands on folders and files that need no data connection.
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -94,7 +95,20 @@ func (s *session) cmdMFMT(c wire.Command) {
 		s.reply(501, "Usage: MFMT YYYYMMDDHHMMSS path.")
 		return
 	}
-	virtual, ok := s.change(path, Overwrite, func(rel string) error { return s.root.Chtimes(rel, time.Time{}, when) })
+	if !time.Unix(0, when.UnixNano()).Equal(when) { // Chtimes would take another time
+		s.reply(501, "MFMT knows the years 1678 to 2261.")
+		return
+	}
+	virtual, ok := s.change(path, Overwrite, func(rel string) error {
+		if err := s.root.Chtimes(rel, time.Time{}, when); err != nil {
+			return err
+		}
+		st, err := s.root.Stat(rel)
+		if err == nil {
+			when = st.ModTime() // what the file system made of it
+		}
+		return err
+	})
 	if ok {
 		s.replyf(213, "Modify=%s; %s", wire.FormatTime(when), virtual)
 	}
@@ -219,11 +233,16 @@ func (s *session) cmdRNTO(c wire.Command) {
 		s.replyFile(err, s.renameName)
 		return
 	}
+	rename := s.root.Rename
+	if s.account.Rights&Overwrite == 0 {
+		rename = func(from, to string) error { return renameNew(s.root, from, to) }
+	}
 	if st, err := s.root.Lstat(rel); err == nil {
 		// "a" to "A" in a folder that ignores case names the same file twice.
 		same := filepath.Clean(from) != filepath.Clean(rel) && strings.EqualFold(from, rel) && os.SameFile(was, st)
 		switch {
 		case same:
+			rename = s.root.Rename
 		case st.IsDir(), was.IsDir():
 			s.reply(553, virtual+": it exists already.")
 			return
@@ -232,7 +251,11 @@ func (s *session) cmdRNTO(c wire.Command) {
 			return
 		}
 	}
-	if err := s.root.Rename(from, rel); err != nil {
+	switch err := rename(from, rel); {
+	case errors.Is(err, fs.ErrExist) && !is(err, notEmptyErrors):
+		s.reply(553, virtual+": it exists already.")
+		return
+	case err != nil:
 		s.replyFile(err, virtual)
 		return
 	}

@@ -102,6 +102,10 @@ type queued struct {
 	count int
 }
 
+// quitGrace is how long a transfer whose client said QUIT behind it waits for its passive data connection: one that
+// stands at the client's end has only to be accepted.
+const quitGrace = time.Second
+
 // maxQueue bounds what a client can send ahead while a transfer runs.
 const maxQueue = 64 << 10
 
@@ -259,7 +263,7 @@ func (s *session) readFailed(err error) {
 		s.close(connlog.Server, connlog.ReasonNotFTP, errTLSInClear, "This port begins in clear: use AUTH TLS, not implicit TLS.")
 	default:
 		s.mu.Lock()
-		finish := s.quitting && s.standing
+		finish := s.quitting && s.busy
 		s.mu.Unlock()
 		if finish {
 			// QUIT came before the end: the transfer finishes (RFC 959 section 4.1.1), and the worker closes.
@@ -365,7 +369,11 @@ func (s *session) take(line string) {
 		return
 	case err == nil && c.Verb == "QUIT":
 		s.quitting = true
-		if !s.standing {
+		switch d := s.data; {
+		case s.standing:
+		case d != nil && d.mode == connlog.Passive:
+			d.awaitUntil(time.Now().Add(quitGrace))
+		default:
 			s.stop(errQuit)
 		}
 	}
