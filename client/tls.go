@@ -43,12 +43,25 @@ func (s *Session) protect(ctx context.Context) error {
 	if err := s.judge(ctx, state, name); err != nil {
 		return err
 	}
-	s.ctl.conn, s.tlsConfig, s.tlsState = conn, cfg, &state
+	s.ctl.conn, s.tlsConfig, s.tlsState = conn, forData(cfg, state), &state
 	s.leaf = state.PeerCertificates[0].Raw
 	r := s.ctl.local
 	r.Event, r.TLS, r.Cipher = connlog.ControlTLS, tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite)
 	s.record(r)
 	return nil
+}
+
+// forData is the configuration of data connections, of what the control connection's handshake turned out to be. A server
+// that knows none of the key exchanges which the client begins with asks for another (RFC 8446 section 4.1.4), and that
+// takes a round trip; vsftpd is one. Data connections begin with what it chose.
+func forData(cfg *tls.Config, control tls.ConnectionState) *tls.Config {
+	switch control.CurveID {
+	case 0, tls.X25519, tls.X25519MLKEM768: // crypto/tls begins with these
+		return cfg
+	}
+	cfg = cfg.Clone() // with the same session cache
+	cfg.CurvePreferences = []tls.CurveID{control.CurveID}
+	return cfg
 }
 
 func tlsFailed(err error) error {

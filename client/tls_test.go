@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,6 +70,58 @@ func TestAnUntrustedCertificateIsAskedAbout(t *testing.T) {
 	if s.TLSState() == nil || len(b.find(connlog.ControlTLS)) != 1 {
 		t.Error("no TLS")
 	}
+}
+
+func TestDataConnectionsBeginWithTheKeyExchangeThatTheServerChose(t *testing.T) {
+	both, _ := certificate(t)
+	pair, err := tls.LoadX509KeyPair(both, both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &tls.Config{Certificates: []tls.Certificate{pair}, CurvePreferences: []tls.CurveID{tls.CurveP384}}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	shake := func(cfg *tls.Config) (tls.ConnectionState, int) {
+		go func() {
+			there, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer there.Close()
+			_, _ = tls.Server(there, server).Write([]byte("x")) // a ticket comes before it
+		}()
+		here, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer here.Close()
+		flights := &writes{Conn: here}
+		conn := tls.Client(flights, cfg)
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		return conn.ConnectionState(), flights.n
+	}
+	cfg := &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+	control, first := shake(cfg)
+	data, second := shake(forData(cfg, control))
+	if !data.DidResume || control.CurveID != tls.CurveP384 || data.CurveID != tls.CurveP384 || second >= first {
+		t.Errorf("%d flights with %v, then %d with %v, resumed %v", first, control.CurveID, second, data.CurveID, data.DidResume)
+	}
+}
+
+// writes counts.
+type writes struct {
+	net.Conn
+	n int
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.n++
+	return w.Conn.Write(p)
 }
 
 func TestACertificateInThePlaceOfAPinnedOneIsAskedAboutThoughItIsVouchedFor(t *testing.T) {
