@@ -128,6 +128,21 @@ func TestTheReportIsOneSafePage(t *testing.T) {
 	}
 }
 
+// The cross of a failed channel stands where the diagram on the screen has it: by the side that turned it down.
+func TestTheReportsCrossStandsWhereTheChannelStopped(t *testing.T) {
+	refused := Channel{ChannelKey: ChannelKey{SessionKey: SessionKey{Side: Server}}, Kind: Data, Mode: Active, Initiator: Server, State: Failed, Reason: ReasonRejected}
+	silent := Channel{ChannelKey: ChannelKey{SessionKey: SessionKey{Side: Client}}, Kind: Data, Mode: Passive, Initiator: Client, State: Failed, Reason: ReasonTimeout}
+	unseen := silent
+	unseen.Side = Server
+	a := newReportSession(Session{Channels: []Channel{refused, silent, unseen}}).Arrows
+	if middle := svgWidth / 2; a[0].CrossX < svgServer-60 || a[1].CrossX < middle || a[1].CrossX > svgServer-60 {
+		t.Errorf("the crosses stand at %d and %d", a[0].CrossX, a[1].CrossX)
+	}
+	if !a[1].Rest || a[1].Hollow || a[2].Rest || !a[2].Hollow || !a[2].Dashed {
+		t.Errorf("tried: %+v; not seen: %+v", a[1], a[2])
+	}
+}
+
 func FuzzReadJSON(f *testing.F) {
 	var b bytes.Buffer
 	both(nil, nil).WriteJSON(&b)

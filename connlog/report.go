@@ -45,6 +45,8 @@ type reportArrow struct {
 	Point          int // x of the arrow head's base
 	Arrowed, Cross bool
 	CrossX         int
+	Rest           bool // dashes from the cross to the head, where nothing came
+	Hollow         bool // nobody was seen to try
 	ClientPort     string
 	ServerPort     string
 	Explanation
@@ -93,16 +95,41 @@ func newReportSession(s Session) reportSession {
 		a.Arrowed = c.State != Offered && c.State != Withdrawn && c.State != Failed
 		a.Dashed = c.State != Open && c.State != Closed
 		if c.State == Failed {
-			a.Cross, a.CrossX = true, a.Head-90*dir
-			a.Class = "bad"
-			if c.Opened.IsZero() {
-				a.Point = a.CrossX - 8*dir
+			a.Class, a.Cross, a.CrossX = "bad", true, a.Tail+int(float32(a.Head-a.Tail)*c.StoppedAt())
+			a.Rest, a.Hollow = c.SeenTried(), !c.SeenTried()
+			a.Dashed, a.Point = a.Hollow, a.Head
+			if a.Rest {
+				a.Point = a.CrossX
 			}
 		}
 		r.Arrows = append(r.Arrows, a)
 	}
 	return r
 }
+
+// StoppedAt says how far a failed channel came, from 0 at its tail to 1 at its tip, as far as its reason tells.
+func (c Channel) StoppedAt() float32 {
+	if !c.Opened.IsZero() {
+		return 0.5 // it stood, and broke
+	}
+	switch c.Reason {
+	case ReasonRefused, ReasonTLS, ReasonNotFTP:
+		return 0.97 // the other end answered
+	case ReasonRejected, ReasonUnknownHost:
+		return 0.06 // it never began
+	case ReasonLocal, ReasonPolicy:
+		if c.Initiator == c.Side {
+			return 0.06
+		}
+		return 0.97
+	case ReasonTimeout:
+		return 0.75 // silence: most often a firewall before the far end
+	}
+	return 0.5
+}
+
+// SeenTried says that this side dialled, or saw the other side's connection; else it saw nobody try.
+func (c Channel) SeenTried() bool { return c.Initiator == c.Side || !c.Opened.IsZero() }
 
 func portLabel(ap netip.AddrPort) string {
 	if ap.Port() == 0 {

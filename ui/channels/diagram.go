@@ -511,7 +511,7 @@ func (v *channelView) arrow(c connlog.Channel, left, right float32, back color.C
 		v.line(tail, base, 2, true, ink)
 	case c.State == connlog.Failed:
 		ink, head = kit.Color(kit.ColorBad), false
-		dot = c.Initiator == c.Side || !c.Opened.IsZero() // else this side saw nobody try
+		dot = c.SeenTried()
 		v.stop(c, tail, tip, dot)
 	case c.State == connlog.Open:
 		v.line(tail, base, 3, false, ink)
@@ -561,7 +561,7 @@ func (v *channelView) line(from, to, thick float32, dashed bool, ink color.Color
 // dashes all the way when this side did not see that anybody tried.
 func (v *channelView) stop(c connlog.Channel, tail, tip float32, tried bool) {
 	ink := kit.Color(kit.ColorBad)
-	at := tail + (tip-tail)*stoppedAt(c)
+	at := tail + (tip-tail)*c.StoppedAt()
 	if tried {
 		v.line(tail, at, 2, false, ink)
 		v.line(at, tip, 1, true, kit.Color(kit.ColorMuted))
@@ -578,25 +578,4 @@ func (v *channelView) stop(c connlog.Channel, tail, tip float32, tried bool) {
 		l.Position1, l.Position2 = fyne.NewPos(at-arm, arrowY-dy), fyne.NewPos(at+arm, arrowY+dy)
 		v.add(l)
 	}
-}
-
-// stoppedAt says how far a failed channel came, from 0 at its tail to 1 at its tip, as far as its reason tells.
-func stoppedAt(c connlog.Channel) float32 {
-	if !c.Opened.IsZero() {
-		return 0.5 // it stood, and broke
-	}
-	switch c.Reason {
-	case connlog.ReasonRefused, connlog.ReasonTLS, connlog.ReasonNotFTP:
-		return 0.97 // the other end answered
-	case connlog.ReasonRejected, connlog.ReasonUnknownHost:
-		return 0.06 // it never began
-	case connlog.ReasonLocal, connlog.ReasonPolicy:
-		if c.Initiator == c.Side {
-			return 0.06
-		}
-		return 0.97
-	case connlog.ReasonTimeout:
-		return 0.75 // silence: most often a firewall before the far end
-	}
-	return 0.5
 }
