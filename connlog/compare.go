@@ -2,6 +2,7 @@ package connlog
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,6 +134,8 @@ func together(c, s *Channel) []Span {
 	case c == nil:
 		return spans(Muted, "Only the server's log has this channel.")
 	}
+	was, is := c.meant(), s.meant()
+	c, s = &was, &is
 	opened := func(x *Channel) bool { return !x.Opened.IsZero() }
 	moved := ""
 	if c.From.IsValid() && s.From.IsValid() && c.From != s.From {
@@ -143,6 +146,12 @@ func together(c, s *Channel) []Span {
 	}
 	switch {
 	case opened(c) && opened(s):
+		if broke, by := c, "client"; c.State == Failed && c.Reason == ReasonTLS || s.State == Failed && s.Reason == ReasonTLS {
+			if c.State != Failed || c.Reason != ReasonTLS {
+				broke, by = s, "server"
+			}
+			return spans(Plain, "**Proved:** nothing on the way stopped the channel; the %s ended it over TLS: %s.%s", by, quoted(cmp.Or(broke.Err, string(broke.Reason))), moved)
+		}
 		if c.State == Failed && s.State == Closed || s.State == Failed && c.State == Closed {
 			return spans(Plain, "**Proved:** the channel was open at both ends, and only one end saw it break. What was lost was lost at the end.%s", moved)
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 )
 
 // both plays the two ends of one session into one log.
@@ -48,6 +49,15 @@ func TestTwoLogsTogetherProveWhatOneCannot(t *testing.T) {
 			[]Record{active(Record{Event: ActiveRequested, Command: "EPRT", To: mine}), active(Record{Event: DataFailed, To: mine, Reason: ReasonTimeout})},
 			[]Record{active(Record{Event: ActiveRequested, Command: "EPRT", To: mine}), active(Record{Event: DataFailed, To: mine, Reason: ReasonTimeout})},
 			"the client was waiting, and nothing arrived"},
+		{"active, the client gave up while the server dialled",
+			[]Record{active(Record{Event: ActiveRequested, Command: "EPRT", To: mine}), active(Record{Event: DataFailed, To: mine, Reason: ReasonTimeout, Time: t0.Add(10 * time.Second)})},
+			[]Record{active(Record{Event: ActiveRequested, Command: "EPRT", To: mine}), active(Record{Event: DataDialing, To: mine}),
+				active(Record{Event: DataFailed, To: mine, Command: "MLSD", Reason: ReasonCancelled, By: Client, Err: "the client sent ABOR", Time: t0.Add(10 * time.Second)})},
+			"the client was waiting, and nothing arrived"},
+		{"TLS, ended by the client",
+			[]Record{passive(Record{Event: PassiveOffered, Command: "EPSV", To: to}), passive(Record{Event: DataOpened, From: mine, To: to}), passive(Record{Event: DataFailed, Reason: ReasonTLS, Err: "the certificate changed"})},
+			[]Record{passive(Record{Event: PassiveOffered, Command: "EPSV", To: inside}), passive(Record{Event: DataOpened, From: mine, To: inside}), passive(Record{Event: DataClosed, Bytes: 0})},
+			"the client ended it over TLS: the certificate changed."},
 		{"all well",
 			[]Record{passive(Record{Event: PassiveOffered, Command: "EPSV", To: to}), passive(Record{Event: DataOpened, From: mine, To: to}), passive(Record{Event: DataClosed, Bytes: 5})},
 			[]Record{passive(Record{Event: PassiveOffered, Command: "EPSV", To: inside}), passive(Record{Event: DataOpened, From: netip.MustParseAddrPort("198.51.100.7:40002"), To: inside}), passive(Record{Event: DataClosed, Bytes: 5})},

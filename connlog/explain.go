@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Explanation is a channel in words.
@@ -101,8 +102,22 @@ func (c Channel) closed() string {
 	return "closed"
 }
 
-// meant takes "425 Can't open data connection" (RFC 959) for what it says: somebody tried, and the connection never came.
+// patience is how long a dial or a wait has to be for its end to mean that nothing came: Linux has sent the first packet
+// of a connection twice by then.
+const patience = 2 * time.Second
+
+// inVain says that this side dialled, and that the other side gave up before an answer came.
+func (c Channel) inVain() bool {
+	return c.Kind == Data && c.State == Failed && c.Opened.IsZero() && !c.Dialled.IsZero() && c.By == c.Side.Other() &&
+		(c.Reason == ReasonCancelled || c.Reason == ReasonLost || c.Reason == ReasonQuit) && c.Ended.Sub(c.Dialled) >= patience
+}
+
+// meant takes "425 Can't open data connection" (RFC 959) for what it says: somebody tried, and the connection never
+// came. A dial that the other side waited for in vain is one that got no answer, too.
 func (c Channel) meant() Channel {
+	if c.inVain() {
+		c.Reason = ReasonTimeout
+	}
 	if c.Kind == Data && c.State == Failed && c.Opened.IsZero() && c.Reason == ReasonRejected && moves(c.Command) && strings.HasPrefix(c.Reply, "425") {
 		c.Reason = ReasonTimeout
 	}
@@ -233,6 +248,9 @@ func (c Channel) explainData() [][]Span {
 	case Withdrawn:
 		if out = append(out, c.how()); c.Opened.IsZero() {
 			out = append(out, spans(Plain, "The offer was taken back before anybody used it. That is normal: %s", c.withdrawnWhy()))
+			if stood := c.Ended.Sub(c.Started); c.Side == Server && c.Mode == Passive && stood >= patience {
+				out = append(out, spans(Muted, "Nobody came to it in %s. If this client can't list a folder, then its dial did not arrive here.", Took(stood)), c.whyNobodyComes())
+			}
 		} else {
 			out = append(out, spans(Plain, "It was closed again before anything went through it. That is normal: clients that copy many files open the next data channel before they know that they need it."))
 		}
@@ -445,19 +463,24 @@ func (c Channel) passiveFailureAtServer() [][]Span {
 				spans(Plain, "**Your side has to change:** set your Passive IP to your public address or host name, and forward TCP port %s (the whole passive range) in your router.", p),
 			}
 		}
-		near := "**Your firewall or router** most likely doesn't let TCP port %s in: open your whole passive range there, the ports that you offer for data channels. If clients from other places get through, this client's own network doesn't let the port out."
-		if c.Client.IsValid() && Private(c.Client.Addr()) {
-			near = "The client is on a network of your own, so no router of yours has to forward anything: either **this computer's firewall** doesn't let TCP port %s in (open your whole passive range, the ports that you offer for data channels), or the client changed its mind."
-		}
 		return [][]Span{
 			spans(Plain, "**The client never came.** Its dial would have been **inbound** to your firewall."),
-			spans(Plain, near, p),
+			c.whyNobodyComes(),
 		}
 	}
 	if c.Err == "" {
 		return [][]Span{spans(Plain, "The client did not open the data channel (%s).", trouble(c.Reason))}
 	}
 	return [][]Span{spans(Plain, "The data channel could not be opened: %s.", quoted(c.Err))}
+}
+
+// whyNobodyComes says what keeps a client from a passive port: by where its control channel comes from.
+func (c Channel) whyNobodyComes() []Span {
+	near := "**Your firewall or router** most likely doesn't let TCP port %s in: open your whole passive range there, the ports that you offer for data channels. If clients from other places get through, this client's own network doesn't let the port out."
+	if c.Client.IsValid() && Private(c.Client.Addr()) {
+		near = "The client is on a network of your own, so no router of yours has to forward anything: either **this computer's firewall** doesn't let TCP port %s in (open your whole passive range, the ports that you offer for data channels), or the client's own firewall doesn't let it out, or the client changed its mind."
+	}
+	return spans(Plain, near, port(c.To))
 }
 
 func (c Channel) activeFailureAtClient() [][]Span {

@@ -129,6 +129,7 @@ func outcomes(mode Mode, side Side) []outcome {
 				end(Record{Event: PassiveOffered, Command: "PASV", To: netip.MustParseAddrPort("192.168.1.20:21107")}),
 				end(Record{Event: OfferExpired, Reason: ReasonTimeout, To: netip.MustParseAddrPort("192.168.1.20:21107")})}},
 			outcome{"Taken back", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonNotTaken})}},
+			outcome{"Taken back after a while", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonNotTaken, Time: t0.Add(15 * time.Second)})}},
 			outcome{"No port left", []Record{unnamed(end(Record{Event: PortsExhausted, Command: "EPSV", Holders: []string{"s2 guest 192.168.1.44: 21100", "s3 guest 192.168.1.45: 21101"}}))}},
 		)
 	case side == Client:
@@ -145,6 +146,8 @@ func outcomes(mode Mode, side Side) []outcome {
 		out = append(out,
 			outcome{"No answer", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonTimeout})}},
 			outcome{"Turned away", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonRefused})}},
+			outcome{"The client gave up", []Record{offer, dial, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonCancelled, By: Client, Err: "the client sent ABOR", Time: t0.Add(10 * time.Second)})}},
+			outcome{"Cancelled at once", []Record{offer, dial, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonCancelled, By: Client, Err: "the client sent ABOR"})}},
 			outcome{"Refused by a rule", []Record{end(Record{Event: ActiveRefused, Command: "PORT 192,168,1,7,0,25", To: netip.MustParseAddrPort("192.168.1.7:25"), Reply: "504 Port 25 is not allowed.", Reason: ReasonPolicy})}},
 		)
 	}

@@ -95,6 +95,7 @@ type Channel struct {
 	Reason     Reason
 	Err        string
 	Started    time.Time
+	Dialled    time.Time // when this side began to open it
 	Opened     time.Time
 	Ended      time.Time
 	Strangers  []netip.AddrPort // connections that were turned away at its port
@@ -392,6 +393,7 @@ func (s *session) applyData(c *Channel, n Numbered) {
 		if c.State == Offered {
 			c.State = Dialing
 		}
+		c.Dialled = n.Time
 	case DataOpened:
 		c.State, c.Opened = Open, n.Time
 		setString(&c.TLS, n.TLS)

@@ -26,7 +26,9 @@ type tape struct {
 
 func (t *tape) play(rs ...Record) {
 	for _, r := range rs {
-		r.Time = t0.Add(time.Duration(t.n) * time.Millisecond)
+		if r.Time.IsZero() {
+			r.Time = t0.Add(time.Duration(t.n) * time.Millisecond)
+		}
 		t.n++
 		r.Side = t.side
 		if r.Session == "" {
