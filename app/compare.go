@@ -4,39 +4,31 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"portside/connlog"
 )
 
-// CompareWith reads a log that was saved as JSON lines, at the other end of a session as a rule, and pairs its sessions
-// with those of this program's log. It runs as a task and calls done from it.
-func (a *App) CompareWith(name string, done func([]connlog.Pair, error)) {
+// CompareWith reads logs that were saved as JSON lines and pairs their sessions: those of both ends, or one of the other
+// end, which is compared with this program's log. It runs as a task and calls done from it.
+func (a *App) CompareWith(names []string, done func([]connlog.Pair, error)) {
 	a.run(func(context.Context) {
-		pairs, err := a.compareWith(name)
+		pairs, err := a.compareWith(names)
 		done(pairs, err)
 	})
 }
 
-func (a *App) compareWith(name string) ([]connlog.Pair, error) {
-	full, err := expand(name)
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.Open(full)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+func (a *App) compareWith(names []string) ([]connlog.Pair, error) {
 	both := connlog.NewLog(0)
-	n, err := both.ReadJSON(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", full, err)
+	for _, name := range names {
+		if err := readLog(both, name); err != nil {
+			return nil, err
+		}
 	}
-	if n == 0 {
-		return nil, fmt.Errorf("%s holds no record of a connection log: save it as JSON lines at the other end", full)
-	}
-	for _, r := range a.Log.Records(0) {
-		both.Record(r.Record)
+	if len(names) == 1 {
+		for _, r := range a.Log.Records(0) {
+			both.Record(r.Record)
+		}
 	}
 	pairs := both.Compare()
 	together := pairs[:0]
@@ -45,8 +37,31 @@ func (a *App) compareWith(name string) ([]connlog.Pair, error) {
 			together = append(together, p)
 		}
 	}
-	if len(together) == 0 {
-		return nil, fmt.Errorf("%s has no session in common with this log: the other end's log of the same session is needed", full)
+	switch {
+	case len(together) > 0:
+		return together, nil
+	case len(names) == 1:
+		return nil, fmt.Errorf("%s has no session in common with this log: the other end's log of the same session is needed", names[0])
 	}
-	return together, nil
+	return nil, fmt.Errorf("%s have no session in common: the logs of both ends of the same session are needed", strings.Join(names, " and "))
+}
+
+func readLog(into *connlog.Log, name string) error {
+	full, err := expand(name)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(full)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := into.ReadJSON(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", full, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("%s holds no record of a connection log: save it as JSON lines at the other end", full)
+	}
+	return nil
 }

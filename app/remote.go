@@ -476,8 +476,8 @@ func Sentence(err error) string {
 
 // withoutAdvice is err as far as it says what happened: for where something better founded says what to do.
 func withoutAdvice(err error) error {
-	e, ok := errors.AsType[*client.Error](err)
-	if !ok || e.Advice == "" {
+	var e *client.Error
+	if !errors.As(err, &e) || e.Advice == "" {
 		return err
 	}
 	plain := *e

@@ -181,6 +181,29 @@ func together(c, s *Channel) []Span {
 	return spans(Muted, "Neither end saw the channel open.%s", moved)
 }
 
+// Seen is the channel as one end saw it, or as the other one did when that end has no record of it. A port that only the
+// other end knows is taken over from there.
+func (p ChannelPair) Seen(own Side) Channel {
+	one, other := p.Client, p.Server
+	if own == Server {
+		one, other = other, one
+	}
+	if one == nil {
+		return *other
+	}
+	c := *one
+	if other == nil {
+		return c
+	}
+	if !c.From.IsValid() || c.From.Port() == 0 {
+		setAddr(&c.From, other.From)
+	}
+	if c.State == Withdrawn && other.State == Failed { // it was no change of mind
+		c.State, c.Reason, c.By, c.Reply, c.Err = Failed, other.Reason, other.By, other.Reply, other.Err
+	}
+	return c
+}
+
 // WriteComparison writes every pair for reading: the picture as the client saw it, and for each channel what the two
 // ends say and what that proves.
 func (l *Log) WriteComparison(w io.Writer) error {
@@ -193,35 +216,35 @@ func (l *Log) WriteComparison(w io.Writer) error {
 		if i > 0 {
 			fmt.Fprintln(bw)
 		}
-		shown := p.Client
-		if shown == nil {
-			shown = p.Server
-		}
-		switch {
-		case p.Client != nil && p.Server != nil:
-			fmt.Fprintf(bw, "Client session %s, server session %s\n\n", p.Client.ID, p.Server.ID)
-		default:
-			fmt.Fprintf(bw, "%s session %s, without the other end's log\n\n", capital(string(shown.Side)), shown.ID)
-		}
-		fmt.Fprintln(bw, shown.Draw())
-		for _, c := range p.Channels {
-			one := c.Client
-			if one == nil {
-				one = c.Server
-			}
-			fmt.Fprintf(bw, "\n%s\n", one.Label())
-			if c.Client != nil {
-				fmt.Fprintf(bw, "  Client: %s\n", words(*c.Client))
-			}
-			if c.Server != nil {
-				fmt.Fprintf(bw, "  Server: %s\n", words(*c.Server))
-			}
-			if len(c.Together) > 0 {
-				fmt.Fprintf(bw, "  Both:   %s\n", Text(c.Together))
-			}
-		}
+		p.Write(bw)
 	}
 	return bw.Flush()
+}
+
+// Write writes one pair for reading. An error of w is w's to keep, as bufio's and strings' writers do.
+func (p Pair) Write(w io.Writer) {
+	shown := p.Client
+	if shown == nil {
+		shown = p.Server
+	}
+	if p.Client != nil && p.Server != nil {
+		fmt.Fprintf(w, "Client session %s, server session %s\n\n", p.Client.ID, p.Server.ID)
+	} else {
+		fmt.Fprintf(w, "%s session %s, without the other end's log\n\n", capital(string(shown.Side)), shown.ID)
+	}
+	fmt.Fprintln(w, shown.Draw())
+	for _, c := range p.Channels {
+		fmt.Fprintf(w, "\n%s\n", c.Seen(Client).Label())
+		if c.Client != nil {
+			fmt.Fprintf(w, "  Client: %s\n", words(*c.Client))
+		}
+		if c.Server != nil {
+			fmt.Fprintf(w, "  Server: %s\n", words(*c.Server))
+		}
+		if len(c.Together) > 0 {
+			fmt.Fprintf(w, "  Both:   %s\n", Text(c.Together))
+		}
+	}
 }
 
 // words returns a channel's explanation in one line.

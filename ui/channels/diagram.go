@@ -149,6 +149,13 @@ func (d *Diagram) Follow() {
 	d.SetChannels(d.channels, d.several)
 }
 
+// Choose chooses a channel, as the person would.
+func (d *Diagram) Choose(key connlog.ChannelKey) {
+	if i := d.index(key); i >= 0 {
+		d.col.pick(i, false)
+	}
+}
+
 // Reveal brings the channel that the person chose into sight, after a change of what is shown.
 func (d *Diagram) Reveal() {
 	if d.pinned {
