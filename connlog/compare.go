@@ -198,6 +198,9 @@ func (p ChannelPair) Seen(own Side) Channel {
 	if !c.From.IsValid() || c.From.Port() == 0 {
 		setAddr(&c.From, other.From)
 	}
+	if c.Dialled.IsZero() {
+		c.Dialled = other.Dialled
+	}
 	if c.State == Withdrawn && other.State == Failed { // it was no change of mind
 		c.State, c.Reason, c.By, c.Reply, c.Err = Failed, other.Reason, other.By, other.Reply, other.Err
 	}

@@ -79,6 +79,11 @@ func TestTwoLogsTogetherProveWhatOneCannot(t *testing.T) {
 		if got := Text(pairs[0].Channels[1].Together); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q in it", c.name, got, c.want)
 		}
+		if c.name == "active, the client gave up while the server dialled" {
+			if seen := pairs[0].Channels[1].Seen(Client); !seen.SeenTried() || !strings.Contains(seen.Label(), "the server tried to open it") {
+				t.Errorf("the picture says %q though the server's log has the dial", seen.Label())
+			}
+		}
 		var out bytes.Buffer
 		if err := l.WriteComparison(&out); err != nil || !strings.Contains(out.String(), c.want) {
 			t.Errorf("%s: %v %s", c.name, err, out.String())

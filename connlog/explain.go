@@ -86,7 +86,7 @@ func (c Channel) opener() string {
 
 // tried says that this side knows of an attempt: its own dial, or one that was answered with no.
 func (c Channel) tried() bool {
-	return c.Initiator == c.Side || c.Reason != ReasonTimeout && c.Reason != ReasonNotTaken
+	return c.Initiator == c.Side || !c.Dialled.IsZero() || c.Reason != ReasonTimeout && c.Reason != ReasonNotTaken
 }
 
 func (c Channel) closed() string {

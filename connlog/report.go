@@ -129,7 +129,9 @@ func (c Channel) StoppedAt() float32 {
 }
 
 // SeenTried says that this side dialled, or saw the other side's connection; else it saw nobody try.
-func (c Channel) SeenTried() bool { return c.Initiator == c.Side || !c.Opened.IsZero() }
+func (c Channel) SeenTried() bool {
+	return c.Initiator == c.Side || !c.Dialled.IsZero() || !c.Opened.IsZero()
+}
 
 func portLabel(ap netip.AddrPort) string {
 	if ap.Port() == 0 {
