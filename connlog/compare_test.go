@@ -195,3 +195,19 @@ func TestTheNoteToTheOtherSideNamesWhatTheyHaveToChange(t *testing.T) {
 		}
 	}
 }
+
+func TestAClientByAnotherAddressIsToldSo(t *testing.T) {
+	for _, o := range outcomes(Passive, Server) {
+		if o.name != "Somebody came from another address, the client never did" {
+			continue
+		}
+		tp := open(Server)
+		tp.play(o.records...)
+		cs := tp.session(t).Channels
+		if note := cs[len(cs)-1].Note(); !strings.Contains(note, "came from 198.51.100.66:4444, while you are signed in from 192.168.1.7") || !strings.Contains(note, "by one address") {
+			t.Error(note)
+		}
+		return
+	}
+	t.Error("no such outcome")
+}

@@ -272,14 +272,24 @@ func (c Channel) explainData() [][]Span {
 		out = append(out, spans(Plain, "The server's reply named `%s`. Portside dialled %s instead, the address that the control channel already reaches.%s",
 			addrText(c.Advertised), ipText(c.To), privateNote(c.Advertised.Addr())))
 	}
-	if len(c.Strangers) > 0 {
-		var from []string
-		for _, s := range c.Strangers {
-			from = append(from, addrText(s))
-		}
-		out = append(out, spans(Bad, "%s", fmt.Sprintf("A stranger also came to this port and was turned away (%s): only the other end of the control channel may use it.", strings.Join(from, ", "))))
+	if len(c.Strangers) > 0 && !c.elsewhere() {
+		out = append(out, spans(Bad, "%s", fmt.Sprintf("A stranger also came to this port and was turned away (%s): only the other end of the control channel may use it.", c.strangers())))
 	}
 	return out
+}
+
+func (c Channel) strangers() string {
+	var from []string
+	for _, s := range c.Strangers {
+		from = append(from, addrText(s))
+	}
+	return strings.Join(from, ", ")
+}
+
+// elsewhere says that somebody came to a passive port from another address than the client's, and the client itself never
+// did: as a rule it is the client, by another way.
+func (c Channel) elsewhere() bool {
+	return c.Side == Server && c.Mode == Passive && len(c.Strangers) > 0 && c.State == Failed && c.Opened.IsZero() && c.Reason == ReasonTimeout
 }
 
 func privateNote(a netip.Addr) string {
@@ -457,6 +467,12 @@ func (c Channel) passiveFailureAtServer() [][]Span {
 		}
 		return [][]Span{spans(Plain, "You said no: `%s`.", quoted(c.Reply))}
 	case ReasonTimeout:
+		if c.elsewhere() {
+			return [][]Span{
+				spans(Plain, "**The client never came from its own address**, %s. A connection came from %s instead and was turned away: only the other end of the control channel may use this port.", ipText(c.Client), c.strangers()),
+				spans(Plain, "Most likely it was the same client: **its network, a proxy or a VPN uses more than one public address.** Their side has to change: let all connections to you leave by one address."),
+			}
+		}
 		if c.To.IsValid() && Private(c.To.Addr()) && c.Client.IsValid() && !Private(c.Client.Addr()) && strings.EqualFold(c.Offer, "PASV") {
 			return [][]Span{
 				spans(Plain, "**The client never came.** You told it to come to %s, a private address of your own network, and it comes from outside: it can't get there.", addr(c.To)),
@@ -521,7 +537,7 @@ func (c Channel) activeFailureAtServer() [][]Span {
 	if c.To.IsValid() && Private(c.To.Addr()) && c.Client.IsValid() && !Private(c.Client.Addr()) {
 		return [][]Span{
 			spans(Plain, "The client told you to dial %s. That is a private address behind its router, so your computer can't reach it.", addr(c.To)),
-			theirs,
+			spans(Plain, "**Their side has to change:** switch the client to passive mode; or let it name its public address, and forward the port in its router."),
 		}
 	}
 	switch c.Reason {

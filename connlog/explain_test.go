@@ -124,6 +124,8 @@ func outcomes(mode Mode, side Side) []outcome {
 	case mode == Passive:
 		out = append(out,
 			outcome{"The client never came", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonTimeout})}},
+			outcome{"Somebody came from another address, the client never did", []Record{offer,
+				end(Record{Event: StrangerRefused, From: netip.MustParseAddrPort("198.51.100.66:4444")}), end(Record{Event: OfferExpired, Reason: ReasonTimeout})}},
 			outcome{"The client, from outside, was told a private address", []Record{
 				{Event: ControlOpened, Channel: Control, Initiator: Client, From: netip.MustParseAddrPort("198.51.100.9:4000"), To: netip.MustParseAddrPort("192.168.1.20:21")},
 				end(Record{Event: PassiveOffered, Command: "PASV", To: netip.MustParseAddrPort("192.168.1.20:21107")}),
@@ -146,6 +148,9 @@ func outcomes(mode Mode, side Side) []outcome {
 		out = append(out,
 			outcome{"No answer", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonTimeout})}},
 			outcome{"Turned away", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonRefused})}},
+			outcome{"The client, from outside, named a private address", []Record{
+				{Event: ControlOpened, Channel: Control, Initiator: Client, From: netip.MustParseAddrPort("198.51.100.9:4000"), To: netip.MustParseAddrPort("203.0.113.5:21")},
+				end(Record{Event: ActiveRefused, Command: "PORT 10,9,9,9,200,10", To: netip.MustParseAddrPort("10.9.9.9:51210"), Reply: "504 Only your own address is dialled.", Reason: ReasonPolicy})}},
 			outcome{"The client gave up", []Record{offer, dial, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonCancelled, By: Client, Err: "the client sent ABOR", Time: t0.Add(10 * time.Second)})}},
 			outcome{"Cancelled at once", []Record{offer, dial, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonCancelled, By: Client, Err: "the client sent ABOR"})}},
 			outcome{"Refused by a rule", []Record{end(Record{Event: ActiveRefused, Command: "PORT 192,168,1,7,0,25", To: netip.MustParseAddrPort("192.168.1.7:25"), Reply: "504 Port 25 is not allowed.", Reason: ReasonPolicy})}},

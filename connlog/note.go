@@ -28,6 +28,11 @@ func (c Channel) Note() string {
 		}
 	case c.Side == Server && c.Mode == Passive && c.Reason == ReasonTimeout:
 		what = fmt.Sprintf("your FTP program asked for passive mode, my server named port %s and waited, and no connection came from you (%s).", port(c.To), ipText(c.Client))
+		if c.elsewhere() {
+			what = fmt.Sprintf("your FTP program asked for passive mode, and the connection to port %s of my server came from %s, while you are signed in from %s. For safety my server takes it only from the same address.", port(c.To), c.strangers(), ipText(c.Client))
+			ask = "Please let all connections to my server leave your network by one address: no second line, proxy or VPN for a part of them."
+			break
+		}
 		ask = fmt.Sprintf("Does your network let connections out to TCP port %s? If other people get through to me, your firewall has to allow it; if nobody does, it is my side.", port(c.To))
 	case c.Side == Client && c.Mode == Passive && c.Reason == ReasonRejected:
 		what = fmt.Sprintf("I can sign in to your FTP server %s, but it refuses passive mode: %s.", c.Host, quoted(c.Reply))

@@ -566,7 +566,7 @@ func (c *selfCheck) passiveIP() {
 			c.add(SelfPassiveIP, SelfGood, Nobody, "", "", "Passive IP is automatic: everyone is told the address that they came to.")
 			return
 		}
-		detail := "On this network nothing is to be done. Clients that use EPSV are not concerned."
+		detail := "For them, set Passive IP to the router's outside address or to its name. On this network nothing is to be done, and clients that use EPSV are not concerned."
 		c.add(SelfPassiveIP, SelfWarn, ServerSettings, outsideText(outside), detail,
 			"Passive IP is automatic: people outside are told %s, which they can't reach.", c.route.local.Addr())
 	}
