@@ -450,8 +450,25 @@ func CheckPorts(set ShareSettings) error {
 			return fmt.Errorf("%d can't be a passive port: they go from 1024 to 65535", p)
 		}
 	}
-	cfg := set.PassiveConfig()
-	cfg.IP = localserver.PassiveIP{Mode: localserver.PassiveAuto}
-	_, err := cfg.Check(uint16(set.Port))
+	_, err := set.checkRange()
 	return err
+}
+
+func (s ShareSettings) checkRange() (warnings []string, err error) {
+	cfg := s.PassiveConfig()
+	cfg.IP = localserver.PassiveIP{}
+	return cfg.Check(uint16(s.Port))
+}
+
+// RangeWarnings says what may trouble clients about the passive port range, in sentences.
+func (s ShareSettings) RangeWarnings() []string {
+	warnings, _ := s.checkRange()
+	return warnings
+}
+
+// CheckPassiveIP says whether the Passive IP can be used at all; warnings say in sentences what may trouble clients.
+func (s ShareSettings) CheckPassiveIP() (warnings []string, err error) {
+	cfg := s.PassiveConfig()
+	cfg.UseRange = false
+	return cfg.Check(uint16(s.Port))
 }

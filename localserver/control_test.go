@@ -43,11 +43,16 @@ func TestRow1LineThatNeverEndedIsNotExecutedAtATimeout(t *testing.T) {
 }
 
 func TestRow1LineInPiecesOverATimerIsWhole(t *testing.T) {
-	r := start(t, func(c *Config) { c.Limits.IdleTimeout = 5 * time.Second })
+	const idle = 50 * time.Millisecond
+	r := start(t, func(c *Config) { c.Limits.IdleTimeout = idle })
 	c := r.login()
-	for _, b := range "NOOP\r\n" {
-		c.send(string(b))
-	}
+	d := c.epsv()
+	c.cmd(150, "STOR a") // while data moves the idle timer only ends a read
+	c.send("NO")
+	time.Sleep(3 * idle)
+	c.send("OP\r\n")
+	d.Close()
+	c.expect(226)
 	c.expect(200)
 }
 
@@ -56,7 +61,9 @@ func TestRow2LongLineIsSkippedToItsEnd(t *testing.T) {
 	c := r.login()
 	for _, n := range []int{4097, 5000, 100000} {
 		c.send("XX " + strings.Repeat("a", n-3) + "\r\n")
-		c.expect(500)
+		if text := c.expect(500); !strings.Contains(text, "longer than") {
+			t.Errorf("%d bytes: %q", n, text) // its tail was taken for a line
+		}
 		c.cmd(200, "NOOP")
 	}
 	c.cmd(550, "DELE %s", strings.Repeat("a/", (wire.MaxLine-5)/2)) // 4,095 bytes are taken
@@ -293,12 +300,17 @@ func TestRow8WrongPasswords(t *testing.T) {
 	r := start(t, func(c *Config) {
 		c.Limits.ShutOutAfter = 4
 		c.Limits.ShutOutFor = 400 * time.Millisecond
+		c.Limits.WrongPasswordDelay = 20 * time.Millisecond
 	})
 	c := r.connect()
 	var replies []string
+	begin := time.Now()
 	for _, user := range []string{"u", "nobody", "u"} {
 		c.cmd(331, "USER %s", user)
 		replies = append(replies, c.cmd(530, "PASS wrong"))
+	}
+	if took := time.Since(begin); took < (20+40+80)*time.Millisecond {
+		t.Errorf("three wrong passwords took %v: the delay does not grow", took)
 	}
 	if replies[0] != replies[1] {
 		t.Errorf("the replies tell names apart: %q", replies)
@@ -324,6 +336,15 @@ func TestRow8UnknownNameCostsAHash(t *testing.T) {
 			t.Fatalf("an unknown name with the dummy's password: %v, %v", ok, err)
 		}
 	}
+	g.slots <- struct{}{}
+	g.slots <- struct{}{} // as many hashes are under way as may be: another waits
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := g.check(ended, nil, "pw"); err == nil {
+		t.Error("an unknown name is told apart by its time: no hash was made for it")
+	}
+	<-g.slots
+	<-g.slots
 	a := &Account{Name: "u", Password: testPassword()}
 	for _, pw := range []string{"pw", "pw", "wrong", "pw"} {
 		if ok, err := g.check(context.Background(), a, pw); ok != (pw == "pw") || err != nil {
@@ -350,7 +371,7 @@ func TestRow9FeatIsTrue(t *testing.T) {
 	if strings.Contains(feat, "AUTH") {
 		t.Error("FEAT offers AUTH without TLS")
 	}
-	for _, x := range []struct {
+	features := []struct {
 		code          int
 		feature, line string
 	}{
@@ -359,11 +380,21 @@ func TestRow9FeatIsTrue(t *testing.T) {
 		{200, "", "OPTS MLST type;size;"}, {215, "", "SYST"}, {214, "", "HELP"}, {214, "", "HELP RETR"}, {211, "", "STAT"}, {200, "", "TYPE A"},
 		{200, "", "TYPE L 8"}, {200, "", "STRU F"}, {200, "", "MODE S"}, {202, "", "ALLO 100"}, {214, "", "SITE HELP"}, {220, "", "REIN"},
 		{220, "HOST", "HOST example.org"},
-	} {
+	}
+	for _, x := range features {
 		if !strings.Contains(feat, "\n "+x.feature) && !strings.Contains(feat, "\n"+x.feature) {
 			t.Errorf("FEAT lacks %q", x.feature)
 		}
 		c.cmd(x.code, "%s", x.line)
+	}
+	tried := map[string]bool{"EPRT": true, "TVFS": true} // in other tests; TVFS is how paths are
+	for _, x := range features {
+		tried[strings.TrimSuffix(x.feature, " type*;")] = true
+	}
+	for line := range strings.SplitSeq(feat, "\n") {
+		if one, found := strings.CutPrefix(line, " "); found && !tried[one] && !strings.HasPrefix(one, "MLST type*;") {
+			t.Errorf("FEAT says %q, which nobody has tried", one)
+		}
 	}
 	if s := r.srv.Sessions()[0].Software; s != "test 1.0" {
 		t.Errorf("software %q", s)

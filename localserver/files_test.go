@@ -507,6 +507,30 @@ func TestRow29RenamesToOneNameDoNotReplaceEachOther(t *testing.T) {
 	}
 }
 
+func TestRow27STOUsAtOnceHaveNamesOfTheirOwn(t *testing.T) {
+	r := start(t, nil)
+	r.write("n", "old")
+	for round := range 2 { // a name is free again after its STOU
+		one, two := r.login(), r.login()
+		a, b := one.epsv(), two.epsv()
+		first, second := one.cmd(150, "STOU n"), two.cmd(150, "STOU n")
+		if first != "FILE: /n.1" || second != "FILE: /n.2" {
+			t.Errorf("told %q and %q", first, second)
+		}
+		io.WriteString(a, "1")
+		io.WriteString(b, "2")
+		b.Close()
+		two.expect(226)
+		a.Close()
+		one.expect(226)
+		if r.content("n") != "old" || r.content("n.1") != "1" || r.content("n.2") != "2" {
+			t.Errorf("round %d: %q", round, r.names())
+		}
+		os.Remove(filepath.Join(r.root, "n.1"))
+		os.Remove(filepath.Join(r.root, "n.2"))
+	}
+}
+
 func TestRow27UploadComesToItsEndInAFolderThatIsRenamed(t *testing.T) {
 	r := start(t, nil)
 	r.write("d/old", "old")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -317,15 +318,34 @@ func (c *raw) startTLS() {
 }
 
 // from dials the server's data port from another loopback address: a stranger.
+// stranger connects to a passive port from another address. It is nil when that was reset before the connect was over.
 func (c *raw) stranger(port uint16) net.Conn {
 	c.t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
 	s, err := d.Dial("tcp4", "127.0.0.1:"+strconv.Itoa(int(port)))
-	if err != nil {
+	switch {
+	case err == nil:
+	case addressNotOurs(err):
 		c.t.Skipf("127.0.0.9 is not an address of this system: %v", err)
+	case is(err, resetErrors):
+		return nil
+	default:
+		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// getsNothing wants a stranger to be closed without a byte.
+func (c *raw) getsNothing(s net.Conn) {
+	c.t.Helper()
+	if s == nil {
+		return
+	}
+	s.SetReadDeadline(time.Now().Add(patience))
+	if b, err := io.ReadAll(s); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Fatalf("the stranger got %q, %v", b, err)
+	}
 }
 
 func until(t *testing.T, what string, ok func() bool) {

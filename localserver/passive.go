@@ -72,12 +72,12 @@ func (c PassiveConfig) Check(controlPort uint16) (warnings []string, err error) 
 		}
 		lo, hi := ephemeralRange()
 		if c.Min <= hi && c.Max >= lo {
-			warnings = append(warnings, fmt.Sprintf("Ports %d-%d overlap %d-%d, which this system uses for its own outgoing "+
-				"connections, so a port can be taken when it is needed. 21100-21199 is free of that.", c.Min, c.Max, lo, hi))
+			warnings = append(warnings, fmt.Sprintf("Ports %d-%d overlap %d-%d, which this system takes for its own outgoing "+
+				"connections: one can be taken when it is needed. 21100-21199 are not.", c.Min, c.Max, lo, hi))
 		}
 		if n := int(c.Max) - int(c.Min) + 1; n < smallRange {
-			warnings = append(warnings, fmt.Sprintf("%d ports allow %d data connections to be awaited at the same time. Clients "+
-				"that list and transfer in parallel need more; use at least %d.", n, n, smallRange))
+			warnings = append(warnings, fmt.Sprintf("%d ports are few: clients that list and transfer in parallel wait for one "+
+				"another. Use at least %d.", n, smallRange))
 		}
 	}
 	switch c.IP.Mode {

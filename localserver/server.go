@@ -45,6 +45,7 @@ type Server struct {
 	guard    *guard
 	temps    *liveTemps
 
+	claims     sync.Map     // of each claim that a STOU runs on
 	nameMemory atomic.Int64 // see nameMostOfAll
 
 	certMu    sync.Mutex

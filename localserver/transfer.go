@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 
@@ -69,7 +70,9 @@ func (s *session) cmdSTOR(c wire.Command) {
 	}
 	name := c.Arg
 	if c.Verb == "STOU" {
-		name = s.uniqueName(c.Arg)
+		var free func()
+		name, free = s.uniqueName(c.Arg)
+		defer free()
 	}
 	virtual, rel, ok := s.at(name)
 	if !ok {
@@ -152,19 +155,28 @@ func (s *session) cmdSTOR(c wire.Command) {
 	s.replyf(226, "Received %s.", virtual)
 }
 
-// uniqueName finds a name for STOU that nobody has.
-func (s *session) uniqueName(wish string) string {
+// claim is a name that a STOU is told and that no file has yet.
+type claim struct {
+	root *os.Root
+	rel  string
+}
+
+// uniqueName finds a name for STOU that nobody has, and keeps other STOUs off it until free is called.
+func (s *session) uniqueName(wish string) (name string, free func()) {
 	base := firstOf(wish, "upload")
-	name := base
+	name = base
 	for i := 1; i < 10000; i++ {
 		_, rel, err := relative(s.cwd, name)
 		if err != nil {
 			break
 		}
 		if _, err := s.root.Lstat(rel); errors.Is(err, fs.ErrNotExist) {
-			break
+			one := claim{s.root, rel}
+			if _, taken := s.srv.claims.LoadOrStore(one, nil); !taken {
+				return name, func() { s.srv.claims.Delete(one) }
+			}
 		}
 		name = base + "." + strconv.Itoa(i)
 	}
-	return name
+	return name, func() {}
 }

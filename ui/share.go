@@ -171,7 +171,7 @@ func (s *share) passiveCard() fyne.CanvasObject {
 	}
 	s.rangeMsg = kit.NewFlowText()
 	s.estimate = newEstimator(s)
-	s.ipMode = kit.NewSelect([]string{"Automatic", "Fixed IP", "Host name"}, func(int) { s.showIP(); s.applyPassive() })
+	s.ipMode = kit.NewSelect([]string{"Automatic", "Fixed IP", "Host name"}, func(int) { s.chooseIP() })
 	s.ip = kit.NewEntry()
 	s.ip.OnFocus = s.onLeave(s.applyPassive)
 	s.ip.OnEnter = func(string) { s.applyPassive() }
@@ -500,6 +500,10 @@ func (s *share) checkRange() {
 		s.rangeMsg.SetSpans(kit.Span{Text: app.Sentence(err), Color: kit.ColorBad})
 		return
 	}
+	if warnings := set.RangeWarnings(); len(warnings) > 0 {
+		s.rangeMsg.SetSpans(kit.Span{Text: strings.Join(warnings, " "), Color: kit.ColorWarn})
+		return
+	}
 	s.rangeMsg.SetSpans(kit.Span{Text: count(set.Max-set.Min+1, "port", "ports"), Bold: true},
 		kit.Span{Text: ", one for each file being moved.", Color: kit.ColorMuted})
 }
@@ -510,48 +514,71 @@ func (s *share) applyPassive() {
 		return
 	}
 	s.checkRange()
-	set, err := s.typedPassive()
-	var warnings []string
-	if err == nil {
-		warnings, err = s.w.app.ApplyPassive(set)
-	}
 	s.showIP()
+	set, err := s.typedPassive()
+	if err == nil {
+		if set.IPMode != localserver.PassiveAuto && set.IPValue == "" { // not typed yet
+			kept := s.w.app.Settings().Share
+			set.IPMode, set.IPValue = kept.IPMode, kept.IPValue
+		}
+		_, err = s.w.app.ApplyPassive(set)
+	}
 	if err != nil {
 		where := s.rangeMsg
-		if set.IPMode != localserver.PassiveAuto && app.CheckPorts(set) == nil {
+		if _, ip := set.CheckPassiveIP(); ip != nil && app.CheckPorts(set) == nil {
 			where = s.ipMsg
 		}
 		where.SetSpans(kit.Span{Text: app.Sentence(err) + " Nothing was changed.", Color: kit.ColorBad})
-		s.object.Refresh()
-		return
-	}
-	if len(warnings) > 0 {
-		s.rangeMsg.SetSpans(kit.Span{Text: app.Sentence(fmt.Errorf("%s", strings.Join(warnings, " "))), Color: kit.ColorWarn})
 	}
 	s.object.Refresh()
 }
 
+// chooseIP follows a choice of how the Passive IP is found.
+func (s *share) chooseIP() {
+	s.applyPassive()
+	if s.ipBox.Visible() && s.ip.Text == "" {
+		s.w.focusOn(s.ip)
+	}
+}
+
+func setVisible(o fyne.CanvasObject, on bool) {
+	if on {
+		o.Show()
+	} else {
+		o.Hide()
+	}
+}
+
 // showIP says in words what clients are told.
 func (s *share) showIP() {
-	mode := ipModes[s.ipMode.Selected]
-	local, _ := s.w.app.PassiveAddresses()
-	value := strings.TrimSpace(s.ip.Text)
 	set := s.w.app.Settings().Share
-	s.networks.Show()
-	switch mode {
-	case localserver.PassiveAuto:
-		s.ipBox.Hide()
-		s.networks.Hide() // everyone is told the same way
-		s.ipMsg.SetSpans(kit.Span{Text: "Everyone is told the address that they reached you at (" + local.String() + " on your network). Behind a router, people outside need your public address: set it here.", Color: kit.ColorMuted})
-	case localserver.PassiveFixed:
-		s.ipBox.Show()
-		s.ip.SetPlaceHolder("Public IP address")
-		s.ipMsg.SetSpans(kit.Span{Text: told(set, local.String(), value), Color: kit.ColorMuted})
-	case localserver.PassiveHost:
-		s.ipBox.Show()
-		s.ip.SetPlaceHolder("Host name, such as home.example.org")
-		s.ipMsg.SetSpans(kit.Span{Text: told(set, local.String(), value) + " The name is looked up again and again, so a changing address is followed.", Color: kit.ColorMuted})
+	set.IPMode, set.IPValue = ipModes[s.ipMode.Selected], strings.TrimSpace(s.ip.Text)
+	local, _ := s.w.app.PassiveAddresses()
+	auto := set.IPMode == localserver.PassiveAuto
+	setVisible(s.ipBox, !auto)
+	setVisible(s.networks, !auto) // else everyone is told the same way
+	example := "Public IP address"
+	if set.IPMode == localserver.PassiveHost {
+		example = "home.example.org"
 	}
+	s.ip.SetPlaceHolder(example)
+	switch {
+	case auto:
+		s.ipMsg.SetSpans(kit.Span{Text: "Everyone is told the address that they reached you at (" + local.String() + " on your network). Behind a router, people outside need your public address: set it here.", Color: kit.ColorMuted})
+		return
+	case set.IPValue == "":
+		s.ipMsg.SetSpans(kit.Span{Text: "Type what people outside reach you at. Until then everything stays as it was.", Color: kit.ColorMuted})
+		return
+	}
+	words := told(set, local.String(), set.IPValue)
+	if set.IPMode == localserver.PassiveHost {
+		words += " The name is looked up again and again, so a changing address is followed."
+	}
+	spans := []kit.Span{{Text: words, Color: kit.ColorMuted}}
+	if warnings, _ := set.CheckPassiveIP(); len(warnings) > 0 {
+		spans = append(spans, kit.Span{Text: " " + strings.Join(warnings, " "), Color: kit.ColorWarn})
+	}
+	s.ipMsg.SetSpans(spans...)
 }
 
 func (s *share) enable(w fyne.Disableable, on bool) {
