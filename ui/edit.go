@@ -216,7 +216,7 @@ func (c *connect) editFile(dir string, e client.Entry) {
 			c.w.post(func() { c.w.openFile(name) })
 			return nil
 		})
-		kit.ShowToast(c.object, "Opening "+shorten(connlog.Printable(e.Name), 50)+"; it is uploaded when it is saved")
+		kit.ShowNote(c.object, "Opening "+shorten(connlog.Printable(e.Name), 50)+"; it is uploaded when it is saved")
 	})
 }
 

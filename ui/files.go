@@ -426,7 +426,11 @@ func (c *connect) properties() {
 		add("Kind", e.Type.String(), false)
 		add("Leads to", e.Target, false)
 		if e.Type == client.File {
-			add("Size", fmt.Sprintf("%s (%d bytes)", connlog.Bytes(e.Size), e.Size), false)
+			size := connlog.Bytes(e.Size)
+			if e.Size >= 1024 {
+				size += fmt.Sprintf(" (%s bytes)", thousands(int(e.Size)))
+			}
+			add("Size", size, false)
 		}
 		if !e.Time.IsZero() {
 			add("Modified", e.Time.Local().Format("2006-01-02 15:04:05"), false)

@@ -318,7 +318,7 @@ func (s *searchPanel) download() {
 	s.reach(func(hits []app.Hit) {
 		s.c.w.app.DownloadHits(hits, s.c.local.path)
 		s.c.drawer.SelectTab("transfers")
-		kit.ShowToast(s.object, "Downloading "+count(len(hits), "hit", "hits")+" to "+shorten(s.c.local.path, 40))
+		kit.ShowNote(s.object, "Downloading "+count(len(hits), "hit", "hits")+" to "+shorten(s.c.local.path, 40))
 	})
 }
 

@@ -491,11 +491,14 @@ func (l *transferList) ended(e *app.TransfersEnded) {
 	if e == nil {
 		return
 	}
-	if e.Failed > 0 {
-		kit.ShowBadToast(l.w.body, e.Sentence())
-	} else {
-		kit.ShowToast(l.w.body, e.Sentence())
+	show := kit.ShowToast
+	switch {
+	case e.Failed > 0:
+		show = kit.ShowBadToast
+	case e.Done == 0:
+		show = kit.ShowNote
 	}
+	show(l.w.body, e.Sentence())
 	if e.After == app.AfterQuit {
 		l.w.closing()
 	}

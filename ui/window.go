@@ -212,7 +212,7 @@ func (w *Window) refresh() {
 		if n.Bad {
 			kit.Message(w, "Portside", n.Text)
 		} else {
-			kit.ShowToast(w.body, n.Text)
+			kit.ShowNote(w.body, n.Text)
 		}
 	}
 }

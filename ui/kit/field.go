@@ -119,6 +119,22 @@ func (e *Entry) MinSize() fyne.Size {
 	return fyne.NewSize(max(m.Width, e.Width), m.Height)
 }
 
+// SetText replaces the text. Fyne would keep the selection of the old one, and the first letter that is typed would be taken
+// away with it; here everything stays selected that was.
+func (e *Entry) SetText(text string) {
+	selected := e.SelectedText()
+	if selected != "" {
+		all := selected == e.Text
+		e.Entry.TypedKey(&fyne.KeyEvent{Name: fyne.KeyEnd})
+		defer func() {
+			if all && text != "" {
+				e.SelectText()
+			}
+		}()
+	}
+	e.Entry.SetText(text)
+}
+
 // SelectText selects everything.
 func (e *Entry) SelectText() { e.Entry.TypedShortcut(&fyne.ShortcutSelectAll{}) }
 

@@ -176,6 +176,9 @@ func ShowToast(o fyne.CanvasObject, text string) { toastOn(o, text, IconCheck, C
 // ShowBadToast says that something failed, where the details stand elsewhere.
 func ShowBadToast(o fyne.CanvasObject, text string) { toastOn(o, text, IconCross, ColorBad) }
 
+// ShowNote says what is neither a success nor a failure: that something begins, or that there was nothing to do.
+func ShowNote(o fyne.CanvasObject, text string) { toastOn(o, text, IconInfo, ColorMuted) }
+
 func toastOn(o fyne.CanvasObject, text string, icon IconName, color fyne.ThemeColorName) {
 	if f := floatsOf(o); f != nil {
 		f.showToast(text, icon, color)
