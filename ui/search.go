@@ -1,9 +1,11 @@
 package ui
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +31,7 @@ type searchPanel struct {
 	line                          *kit.Label
 	table                         *kit.Table
 	state                         app.Search
+	order                         []int32 // of the hits; nil: as they were found
 	shown                         uint64
 	actions                       []*kit.Button
 }
@@ -43,21 +46,22 @@ func newSearchPanel(c *connect) *searchPanel {
 		return e
 	}
 	s.name = field("Part of a name, or *.jpg")
-	s.min, s.max = field("10 MB"), field("any")
-	s.after, s.before = field("2026-01-31"), field("any")
+	s.min, s.max = field("e.g. 10 MB"), field("any")
+	s.after, s.before = field("e.g. 2026-01-31"), field("any")
 	s.kind = kit.NewSelect([]string{"Files", "Folders", "Files and folders"}, nil)
 	s.start = kit.NewPrimaryButton("Search", s.startOrStop)
 
 	t := kit.NewTable(
-		kit.Column{ID: "name", Title: "Name", Flex: true, Min: 120},
-		kit.Column{ID: "folder", Title: "Folder", Width: 260},
-		kit.Column{ID: "size", Title: "Size", Width: 80, Align: fyne.TextAlignTrailing},
-		kit.Column{ID: "time", Title: "Modified", Width: 126},
+		kit.Column{ID: "name", Title: "Name", Flex: true, Min: 120, Sortable: true},
+		kit.Column{ID: "folder", Title: "Folder", Width: 260, Sortable: true},
+		kit.Column{ID: "size", Title: "Size", Width: 80, Align: fyne.TextAlignTrailing, Sortable: true},
+		kit.Column{ID: "time", Title: "Modified", Width: 126, Sortable: true},
 	)
 	t.Label = "Found"
 	t.Length = func() int { return len(s.state.Hits) }
-	t.Key = func(i int) string { return s.state.Hits[i].Path() }
-	t.Fold = func(i int) string { return strings.ToLower(s.state.Hits[i].Name) }
+	t.Key = func(i int) string { return s.hit(i).Path() }
+	t.Fold = func(i int) string { return strings.ToLower(s.hit(i).Name) }
+	t.OnSort = func(int, bool) { s.sort(); t.Refresh() }
 	t.Cell = s.cell
 	t.SetEmpty(kit.Empty{Text: "Nothing was searched for yet.", Hint: "The search begins in the folder that the remote pane shows, and goes into all folders below."})
 	t.OnActivated = func(int) { s.goTo() }
@@ -85,7 +89,7 @@ func newSearchPanel(c *connect) *searchPanel {
 	}
 	label := func(text string) fyne.CanvasObject { return kit.NewMutedLabel(text) }
 	bounds := kit.HBox(6, label("Size from"), kit.FixedWidth(84, s.min), label("to"), kit.FixedWidth(84, s.max), kit.FixedWidth(12, kit.Space()),
-		label("Changed from"), kit.FixedWidth(100, s.after), label("until"), kit.FixedWidth(100, s.before), kit.Space())
+		label("Changed from"), kit.FixedWidth(124, s.after), label("until"), kit.FixedWidth(100, s.before), kit.Space())
 	first := kit.HBox(6, kit.Grow(s.name), kit.FixedWidth(150, s.kind), s.start)
 	row := kit.HBox(kit.Gap)
 	for _, b := range s.actions {
@@ -97,8 +101,45 @@ func newSearchPanel(c *connect) *searchPanel {
 	return s
 }
 
+// hit is the one of a row.
+func (s *searchPanel) hit(row int) *app.Hit {
+	if len(s.order) == len(s.state.Hits) && row < len(s.order) {
+		row = int(s.order[row])
+	}
+	return &s.state.Hits[row]
+}
+
+// sort orders the hits as the table's header says.
+func (s *searchPanel) sort() {
+	col, desc := s.table.Sort()
+	s.order = nil
+	if col < 0 {
+		return
+	}
+	hits := s.state.Hits
+	order := make([]int32, len(hits))
+	fold := make([]string, len(hits))
+	for i := range order {
+		order[i], fold[i] = int32(i), strings.ToLower(hits[i].Name)
+	}
+	compare := []func(a, b int32) int{
+		func(a, b int32) int { return strings.Compare(fold[a], fold[b]) },
+		func(a, b int32) int { return strings.Compare(hits[a].Dir, hits[b].Dir) },
+		func(a, b int32) int { return cmp.Compare(hits[a].Size, hits[b].Size) },
+		func(a, b int32) int { return hits[a].Time.Compare(hits[b].Time) },
+	}[col]
+	slices.SortStableFunc(order, func(a, b int32) int {
+		c := compare(a, b)
+		if desc {
+			return -c
+		}
+		return c
+	})
+	s.order = order
+}
+
 func (s *searchPanel) cell(i, col int) kit.Cell {
-	h := s.state.Hits[i]
+	h := s.hit(i)
 	switch col {
 	case 0:
 		icon, color := kit.IconFile, kit.ColorMuted
@@ -188,6 +229,7 @@ func (s *searchPanel) query() (q app.Query, bad *kit.Entry, err error) {
 
 // parseSize reads "500", "10 KB", "1.5 MiB"; a K is 1024 bytes either way. Empty is 0.
 func parseSize(text string) (int64, error) {
+	typed := text
 	text = strings.ToUpper(strings.TrimSpace(text))
 	if text == "" {
 		return 0, nil
@@ -197,7 +239,7 @@ func parseSize(text string) (int64, error) {
 	power := strings.Index("KMGT", unit)
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || !(n >= 0) || n > 1<<20 && unit != "" || power < 0 || len(unit) > 1 || n > 1<<53 {
-		return 0, fmt.Errorf("%q is not a size, such as 500 KB or 1.5 GB", text)
+		return 0, fmt.Errorf("%q is not a size, such as 500 KB or 1.5 GB", typed)
 	}
 	if unit != "" {
 		for range power + 1 {
@@ -226,6 +268,7 @@ func (s *searchPanel) refresh() {
 	s.state = s.c.w.app.SearchState()
 	if s.state.Stamp != s.shown {
 		s.shown = s.state.Stamp
+		s.sort()
 		s.table.Refresh()
 		if s.table.Cursor() < 0 && len(s.state.Hits) > 0 {
 			s.table.SetCursor(0)
@@ -265,7 +308,7 @@ func (s *searchPanel) chosen() []app.Hit {
 	var hits []app.Hit
 	for _, i := range rows {
 		if i < len(s.state.Hits) {
-			hits = append(hits, s.state.Hits[i])
+			hits = append(hits, *s.hit(i))
 		}
 	}
 	return hits

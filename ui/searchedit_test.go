@@ -37,6 +37,11 @@ func TestSearchFindsAndGoesThere(t *testing.T) {
 	if !strings.Contains(s.line.Text, "2 hits in 3 folders") {
 		t.Errorf("it says %q", s.line.Text)
 	}
+	for _, want := range [][2]string{{"a.jpg", "b.jpg"}, {"b.jpg", "a.jpg"}} { // by name, up and down
+		if s.table.SortBy(0); s.hit(0).Name != want[0] || s.hit(1).Name != want[1] {
+			t.Errorf("sorted: %s, %s", s.hit(0).Name, s.hit(1).Name)
+		}
+	}
 	uitest.Shot(t, w, "search")
 	s.table.SetSelected([]string{"/x/y/b.jpg"})
 	s.download()

@@ -39,8 +39,8 @@ func newSync(w *Window, local, remote string) *syncDialog {
 	s.remove = kit.NewCheck("Delete what the other side does not have", func(bool) { s.stale() })
 	s.line = kit.NewFlowText(kit.Span{Text: "Compare first: what would be done is listed here, and nothing is changed.", Color: kit.ColorMuted})
 	s.table = kit.NewTable(
-		kit.Column{ID: "what", Title: "What", Width: 110}, kit.Column{ID: "name", Title: "Name", Flex: true, Min: 160},
-		kit.Column{ID: "why", Title: "Why", Width: 110}, kit.Column{ID: "size", Title: "Size", Width: 80, Align: fyne.TextAlignTrailing})
+		kit.Column{ID: "what", Title: "What", Width: 130}, kit.Column{ID: "name", Title: "Name", Flex: true, Min: 160},
+		kit.Column{ID: "why", Title: "Why", Width: 140}, kit.Column{ID: "size", Title: "Size", Width: 80, Align: fyne.TextAlignTrailing})
 	s.table.Label = "What would be done"
 	s.table.TypeColumn = 1
 	s.table.Length = func() int {
