@@ -247,10 +247,22 @@ func (e *Entry) CreateRenderer() fyne.WidgetRenderer {
 	e.ExtendBaseWidget(e)
 	r := &entryRenderer{WidgetRenderer: e.Entry.CreateRenderer(), e: e, back: canvas.NewRectangle(colorTransparent)}
 	if objects := r.WidgetRenderer.Objects(); !e.MultiLine && len(objects) > 2 {
-		container.NewThemeOverride(objects[2], noBars{}) // it marks the text, and need not be kept
+		if scroll, ok := objects[2].(*container.Scroll); ok {
+			hideBars(scroll)
+		}
 	}
 	r.paint()
 	return r
+}
+
+// hideBars takes the bars of a line's scroller away. The text in it is left out: Fyne reads all fonts once more for each
+// text of another theme, several megabytes a field.
+func hideBars(scroll *container.Scroll) {
+	text := scroll.Content
+	scroll.Content = canvas.NewRectangle(colorTransparent)
+	container.NewThemeOverride(scroll, noBars{}) // it marks what is there now, and need not be kept
+	scroll.Content = text
+	scroll.Refresh()
 }
 
 // noBars is the program's theme without scroll bars and their shadows: a line that is longer than its field scrolls with the
