@@ -526,9 +526,12 @@ func TestAWayThatFailedIsNotAdvised(t *testing.T) {
 		t.Errorf("passive mode works and is not advised first: %q", f.Text)
 	}
 	e.Passive.EPSV = failed("EPSV", 21134, Silence)
-	for _, f := range Judge(e).Fixes {
+	for i, f := range Judge(e).Fixes {
 		if f.Remedy == UsePassive {
 			t.Errorf("passive mode failed, too: %q", f.Text)
+		}
+		if i == 0 && strings.HasPrefix(f.Text, "Or ") {
+			t.Errorf("it begins with the other choice: %q", f.Text)
 		}
 	}
 }
