@@ -219,3 +219,13 @@ func TestARefusalKeepsWhoHeldThePorts(t *testing.T) {
 		t.Errorf("%+v\n%s", c, c.Explain())
 	}
 }
+
+func TestAChangeOfModeIsToldInSentences(t *testing.T) {
+	got := Sentence(Record{Side: Client, Event: ModeChanged, Mode: Active, Err: "passive data connection: no answer within 4s"})
+	if got != "Portside goes on in active mode. Passive data connection: no answer within 4s." {
+		t.Error(got)
+	}
+	if got = Sentence(Record{Side: Client, Event: ModeChanged, Mode: Active}); got != "Portside goes on in active mode." {
+		t.Error(got)
+	}
+}

@@ -105,7 +105,7 @@ func Sentence(r Record) string {
 		}
 		return s
 	case ModeChanged:
-		return joinNonEmpty(" ", fmt.Sprintf("Portside goes on in %s mode.", r.Mode), r.Err)
+		return joinNonEmpty(" ", fmt.Sprintf("Portside goes on in %s mode.", r.Mode), ended(r.Err))
 	case CommandSent:
 		return r.Command
 	case ReplySent:

@@ -129,6 +129,14 @@ func you(side, viewpoint Side) string {
 	return "the " + string(side)
 }
 
+// ended writes an error as a sentence; an empty one stays empty.
+func ended(s string) string {
+	if s == "" || strings.HasSuffix(s, ".") {
+		return capital(s)
+	}
+	return capital(s) + "."
+}
+
 func capital(s string) string {
 	if s == "" {
 		return s

@@ -74,8 +74,8 @@ func newSettings(w *Window) *settings {
 
 	s.sites = kit.NewTable(
 		kit.Column{ID: "site", Title: "Server", Flex: true, Min: 120},
-		kit.Column{ID: "mode", Title: "Mode that works", Width: 120},
-		kit.Column{ID: "certificate", Title: "Trusted certificate (SHA-256)", Width: 210},
+		kit.Column{ID: "mode", Title: "Mode", Width: 72},
+		kit.Column{ID: "certificate", Title: "Trusted certificate", Width: 156},
 	)
 	s.sites.Label = "Servers"
 	s.sites.Length = func() int { return len(s.names) }

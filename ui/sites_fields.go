@@ -415,7 +415,7 @@ func (f *siteFields) take(n *sites.Node) (changed bool, secret *sites.Secret) {
 		}
 		v, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || v == 0 {
-			keep(fmt.Errorf("%s %q is no number from 1 to 65535", what, text))
+			keep(fmt.Errorf("%s is %q; it has to be a number from 1 to 65535", what, text))
 		}
 		return uint16(v)
 	}

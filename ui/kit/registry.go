@@ -254,7 +254,11 @@ func (r *Registry) Help() []HelpLine {
 			for _, k := range c.Keys {
 				line.Keys = append(line.Keys, KeyLabel(k))
 			}
-			lines = append(lines, line)
+			if !slices.ContainsFunc(lines, func(l HelpLine) bool { // two screens may have the same
+				return l.Group == line.Group && l.Title == line.Title && slices.Equal(l.Keys, line.Keys)
+			}) {
+				lines = append(lines, line)
+			}
 		}
 	}
 	return lines

@@ -95,6 +95,21 @@ func TestMenusAndHelpComeFromTheCommands(t *testing.T) {
 	}
 }
 
+func TestHelpNamesAKeyOfTwoScreensOnce(t *testing.T) {
+	r := kit.NewRegistry()
+	for _, c := range []kit.Command{
+		{ID: "connect.find", Title: "Find", Group: "View", Keys: []string{"F3"}},
+		{ID: "share.find", Title: "Find", Group: "View", Keys: []string{"F3"}},
+		{ID: "share.more", Title: "Find more", Group: "View", Keys: []string{"F3"}},
+	} {
+		c.Run = func() {}
+		r.Add(c)
+	}
+	if lines := r.Help(); len(lines) != 2 {
+		t.Errorf("help is %+v", lines)
+	}
+}
+
 func TestTheWindowsKeysReachTheRegistryFromAFocusedEntry(t *testing.T) {
 	uitest.App(t, kit.Dark)
 	entry := kit.NewEntry()
