@@ -519,7 +519,14 @@ func (l *transferList) askPassword(q *app.PasswordQuestion) {
 	if q == nil {
 		return
 	}
-	c.wantedBox = kit.Prompt(l.w, kit.PromptOptions{Title: "Password for the transfers", Password: true, OK: "Sign in",
-		Label: fmt.Sprintf("%s at %s", connlog.Printable(q.Target.User), connlog.Printable(q.Target.Host))}, q.Answer)
-	c.wantedBox.OnClosed = q.Cancel // after an answer it does nothing
+	password := kit.NewPasswordEntry()
+	c.wantedBox = &kit.Dialog{Title: "Password for the transfers", Post: l.w.post, Focus: password,
+		Content: kit.Field(fmt.Sprintf("%s at %s", connlog.Printable(q.Target.User), connlog.Printable(q.Target.Host)), password),
+		Buttons: []kit.DialogButton{
+			{Text: "Cancel", Cancel: true},
+			{Text: "Sign in", Style: kit.Primary, Default: true, Run: func() bool { q.Answer(password.Text); return true }},
+		},
+		OnClosed: q.Cancel, // after an answer it does nothing
+	}
+	c.wantedBox.Show(l.w)
 }
