@@ -528,6 +528,20 @@ func TestRow27STOUsAtOnceHaveNamesOfTheirOwn(t *testing.T) {
 		}
 		os.Remove(filepath.Join(r.root, "n.1"))
 		os.Remove(filepath.Join(r.root, "n.2"))
+		until(t, "the names are free again", func() bool {
+			free := true
+			r.srv.claims.Range(func(any, any) bool { free = false; return false })
+			return free
+		})
+	}
+	c := r.login()
+	d := c.epsv()
+	c.cmd(150, "STOU n")
+	r.login().store("STOR n.1", "named by its client")
+	d.Close()
+	c.expect(550)
+	if got := r.content("n.1"); got != "named by its client" {
+		t.Errorf("STOU replaced a file by %q", got)
 	}
 }
 
