@@ -40,7 +40,8 @@ type Share struct {
 	Fingerprint string    // SHA-256 of the certificate, while TLS is on
 	Sessions    []localserver.SessionInfo
 	Ports       []PortHolder
-	PortsTotal  int // size of the passive range; 0 when the system picks ports
+	PortsTotal  int    // size of the passive range; 0 when the system picks ports
+	PortsMin    uint16 // its first port
 	Shortage    PortShortage
 	Write       bool
 	Access      Access
@@ -97,7 +98,7 @@ func (a *App) Share() Share {
 		state.Ports, state.Shortage = ports.holders(server.PortsInUse())
 		state.PortsTotal = 0
 		if p := server.Passive(); p.UseRange {
-			state.PortsTotal = int(p.Max) - int(p.Min) + 1
+			state.PortsTotal, state.PortsMin = int(p.Max)-int(p.Min)+1, p.Min
 		}
 	}
 	return state
@@ -406,7 +407,7 @@ func (s ShareSettings) addresses(at netip.AddrPort) []Address {
 		switch {
 		case i.addr.IsLoopback():
 			reach = ReachSelf
-		case connlog.Private(i.addr):
+		case connlog.Private(i.addr), localserver.Unroutable(i.addr) != "":
 			reach = ReachLocal
 		}
 		if reach == ReachSelf && len(out) > 0 {

@@ -392,7 +392,8 @@ func TestRow9FeatIsTrue(t *testing.T) {
 		tried[strings.TrimSuffix(x.feature, " type*;")] = true
 	}
 	for line := range strings.SplitSeq(feat, "\n") {
-		if one, found := strings.CutPrefix(line, " "); found && !tried[one] && !strings.HasPrefix(one, "MLST type*;") {
+		one := strings.TrimSpace(line)
+		if one != "Features:" && one != "End" && !tried[one] && !strings.HasPrefix(one, "MLST type*;") {
 			t.Errorf("FEAT says %q, which nobody has tried", one)
 		}
 	}

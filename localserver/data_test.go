@@ -785,6 +785,28 @@ func TestRow34StartSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestRow37PlainDownloadsUseTheKernelsCopy(t *testing.T) {
+	if !kernelCopy {
+		t.Skip("this system's copy does not say how far it came")
+	}
+	buffers := 0
+	before := largeBuffers.New
+	largeBuffers.New = func() any { buffers++; return before() }
+	defer func() { largeBuffers.New = before }()
+	for range 2 { // a pool forgets what it has in two collections
+		runtime.GC()
+	}
+	r := start(t, nil)
+	r.write("f", strings.Repeat("x", 3<<20))
+	c := r.login()
+	if got := c.fetch("RETR f"); len(got) != 3<<20 {
+		t.Errorf("%d bytes came", len(got))
+	}
+	if buffers > 0 {
+		t.Errorf("the file went through %d buffers of this program", buffers)
+	}
+}
+
 func TestRow37IdleSessionIsOneGoroutineAndLittleMemory(t *testing.T) {
 	for _, x := range []struct {
 		tls  bool

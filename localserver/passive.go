@@ -92,7 +92,7 @@ func (c PassiveConfig) Check(controlPort uint16) (warnings []string, err error) 
 			return nil, fmt.Errorf("passive IP %s is IPv6, but the 227 reply carries IPv4 only; over IPv6 clients use EPSV, which "+
 				"needs no address", addr)
 		}
-		if why := unroutable(addr); why != "" {
+		if why := Unroutable(addr); why != "" {
 			warnings = append(warnings, fmt.Sprintf("Clients on the internet can't reach %s: it is %s.", addr, why))
 		}
 	case PassiveHost:
@@ -110,8 +110,8 @@ func (c PassiveConfig) Check(controlPort uint16) (warnings []string, err error) 
 	return warnings, nil
 }
 
-// unroutable says in words why the internet can't reach addr, "" when it can.
-func unroutable(addr netip.Addr) string {
+// Unroutable says in words why the internet can't reach addr, "" when it can.
+func Unroutable(addr netip.Addr) string {
 	in := func(prefix string) bool { return netip.MustParsePrefix(prefix).Contains(addr) }
 	switch {
 	case addr.IsUnspecified():
@@ -130,6 +130,8 @@ func unroutable(addr netip.Addr) string {
 		return "a reserved address"
 	case in("192.0.2.0/24"), in("198.51.100.0/24"), in("203.0.113.0/24"):
 		return "an address for documentation (RFC 5737)"
+	case in("2001:db8::/32"):
+		return "an address for documentation (RFC 3849)"
 	case in("198.18.0.0/15"):
 		return "an address for benchmarks (RFC 2544)"
 	}

@@ -224,21 +224,29 @@ func (s *Server) listen(ctx context.Context) error {
 	return nil
 }
 
+// startError is a sentence that says all of its cause.
+type startError struct {
+	text  string
+	cause error
+}
+
+func (e *startError) Error() string { return e.text }
+func (e *startError) Unwrap() error { return e.cause }
+
 // listenError says why the control port could not be opened and what to do.
 func listenError(addr string, err error) error {
 	_, port, _ := net.SplitHostPort(addr)
 	switch {
 	case addressInUse(err):
-		holder := ""
+		holder, stop := "", "stop the program that has it"
 		if who := portHolder(port); who != "" {
-			holder = " by " + who
+			holder, stop = " by "+who, "stop that program"
 		}
-		return fmt.Errorf("port %s is in use%s: stop that program, or choose another port (%w)", port, holder, err)
+		return &startError{fmt.Sprintf("port %s is in use%s: %s, or choose another port", port, holder, stop), err}
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("port %s needs administrator rights: choose a port from 1024 up, such as 2121 (%w)", port, err)
+		return &startError{fmt.Sprintf("port %s needs administrator rights: choose a port from 1024 up, such as 2121", port), err}
 	case addressNotOurs(err):
-		return fmt.Errorf("%s is not an address of this computer: listen on one of its own, or on all by leaving the host empty (%w)",
-			addr, err)
+		return &startError{fmt.Sprintf("%s is not an address of this computer: listen on one of its own, or on all by leaving the host empty", addr), err}
 	}
 	return fmt.Errorf("the server can't listen on %s: %w", addr, err)
 }

@@ -189,9 +189,14 @@ func TestThePortsTabSaysWhoHoldsWhichPort(t *testing.T) {
 		return app.PortHolder{PortHolder: localserver.PortHolder{Port: port, Session: id, User: user, Client: client, InUse: inUse},
 			Since: time.Date(2030, 1, 2, 15, 4, 5, 0, time.Local)}
 	}
-	st := app.Share{Phase: app.Running, PortsTotal: 2, Ports: []app.PortHolder{holder(21100, "a1", "bob", true), holder(21101, "b2", "eve\x1b[2J", false)}}
+	st := app.Share{Phase: app.Running, PortsTotal: 2, PortsMin: 21100, Ports: []app.PortHolder{holder(21100, "a1", "bob", true), holder(21101, "b2", "eve\x1b[2J", false)}}
 	p.show(st)
 	if got := p.line.String(); got != "2 of 2 passive ports in use: 1 carries a data channel, 1 waits for a client." {
+		t.Error(got)
+	}
+	moved := st
+	moved.PortsMin, moved.PortsTotal = 21101, 5
+	if got := portsTaken(moved); got != "1 of 5 passive ports in use, 1 of the former range" {
 		t.Error(got)
 	}
 	var row []string
@@ -218,6 +223,42 @@ func TestThePortsTabSaysWhoHoldsWhichPort(t *testing.T) {
 	p.show(app.Share{Phase: app.Stopped})
 	if p.badge() != "" || strings.Contains(p.line.String(), "full") {
 		t.Errorf("after the stop: %q %q", p.badge(), p.line.String())
+	}
+}
+
+// What is wrong with the Passive IP stands under it, what is wrong with the range beside the range, and both stay there.
+func TestWarningsStandWhereTheirFieldsAre(t *testing.T) {
+	w, _ := shareWindow(t)
+	s := w.share
+	says := func(where *kit.FlowText, want string) {
+		t.Helper()
+		if got := where.String(); !strings.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	s.ipMode.SetSelected(1)
+	says(s.ipMsg, "Until then everything stays as it was.")
+	if w.app.Settings().Share.IPMode != localserver.PassiveAuto || w.Canvas().Focused() != fyne.Focusable(s.ip) {
+		t.Error("a fixed IP without an address was kept, or the field for it has not the keyboard")
+	}
+	s.ip.SetText("192.168.1.5")
+	s.min.SetText("50000")
+	s.max.SetText("50004")
+	s.applyPassive()
+	says(s.ipMsg, "everyone else 192.168.1.5. Clients on the internet can't reach 192.168.1.5")
+	says(s.rangeMsg, "5 ports are few")
+	if strings.Contains(s.rangeMsg.String(), "192.168.1.5") {
+		t.Errorf("beside the range: %q", s.rangeMsg.String())
+	}
+	s.fill() // as when the window opens again
+	says(s.ipMsg, "Clients on the internet can't reach 192.168.1.5")
+	says(s.rangeMsg, "5 ports are few")
+	s.ip.SetText("300.1.1.1")
+	s.applyPassive()
+	says(s.ipMsg, "Nothing was changed.")
+	says(s.estimate.msg, "72 ports needed: 48 files at once, and 24 to spare for offers that nobody takes.")
+	if got := w.app.Settings().Share.IPValue; got != "192.168.1.5" {
+		t.Errorf("kept %q", got)
 	}
 }
 

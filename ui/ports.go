@@ -143,12 +143,23 @@ func (p *ports) show(st app.Share) {
 // holdersSaid is how many holders are named where the range was full; the log has all.
 const holdersSaid = 2
 
-// portsTaken says how many passive ports are taken, of how many. Several people may share a port.
+// portsTaken says how many passive ports are taken, of how many, and how many of a range that was set before. Several
+// people may share a port.
 func portsTaken(st app.Share) string {
 	if st.PortsTotal == 0 {
 		return count(taken(st.Ports), "passive port", "passive ports") + " in use"
 	}
-	return fmt.Sprintf("%d of %d passive ports in use", taken(st.Ports), st.PortsTotal)
+	var within []app.PortHolder
+	for _, one := range st.Ports {
+		if n := int(one.Port) - int(st.PortsMin); n >= 0 && n < st.PortsTotal {
+			within = append(within, one)
+		}
+	}
+	text := fmt.Sprintf("%d of %d passive ports in use", taken(within), st.PortsTotal)
+	if former := taken(st.Ports) - taken(within); former > 0 {
+		text += fmt.Sprintf(", %d of the former range", former)
+	}
+	return text
 }
 
 func taken(holders []app.PortHolder) int {
