@@ -421,7 +421,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 				e.advice(ServerSettings, "Let this client's address in: see the server's access rules, and what bans addresses (fail2ban, the server's own list of blocked addresses)."),
 				e.advice(ClientComputer, "Wait until the ban has passed, and check user name and password before the next try."),
 			}
-		case e.SignedIn:
+		case e.SignedIn, saysHome.MatchString(firstOf(failing(e.Pass), failing(e.User))):
 			return []Fix{e.advice(ServerSettings, "See the server's log: often the home folder of {user} is missing, or the user may not enter it.")}
 		case e.Lost == errSilent.Error():
 			return []Fix{e.advice(ServerSettings, "See the server's log for what the sign-in waits for: a directory (LDAP, Active Directory), a database, a name lookup.")}

@@ -78,6 +78,12 @@ func (e *Evidence) dataChannel(c connlog.Channel) {
 		m.Outcome = channelOutcome(c)
 		m.Begun = c.Bytes > 0
 	}
+	switch {
+	case m.Outcome == Stalled, m.Outcome == Broken:
+		e.Transfer = m
+	case m.moved():
+		e.Transfer = Move{}
+	}
 	if c.Mode == connlog.Active {
 		e.Mode = client.ModeActive
 		a := Active{Command: "EPRT", Announced: c.To, Accepted: !c.Opened.IsZero(), From: c.From, Move: m}
@@ -109,9 +115,6 @@ func (e *Evidence) dataChannel(c connlog.Channel) {
 		e.Passive.PASV = o
 	} else {
 		e.Passive.EPSV = o
-	}
-	if m.Outcome == Stalled || m.Outcome == Broken {
-		e.Transfer = m
 	}
 }
 

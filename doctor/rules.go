@@ -66,6 +66,7 @@ var (
 	saysFull      = regexp.MustCompile(`(?i)too many|maximum|max(imum)? (number|clients|connections|users)|limit|user.* connected|server (is )?full|busy`)
 	saysNoPort    = regexp.MustCompile(`(?i)oops|no (free |available |more )?(passive )?port|ports? (are|is) (all )?(busy|in use|taken)|reserved tcp ports|cannot prepare|can't (open|create|prepare) (passive|data)|vsf_sysutil_bind|too many|exhaust|unable to (open|create|find|listen)|address already in use`)
 	saysBanned    = regexp.MustCompile(`(?i)\b(banned|black-?listed|blocked)\b|(login|sign-?in|failed|password) (attempts?|failures|tries)|\b(ip|ip[ -]address|address|host)\b.* (not (be )?(allowed|permitted|authori[sz]ed)|denied|refused)|(not (allowed|permitted|authori[sz]ed)|denied|refused)\b.*\bfrom (your|this|that) (ip|address|host)|not allowed to connect|access denied by|tcp.?wrappers`)
+	saysHome      = regexp.MustCompile(`(?i)(cannot|can't|unable to|failed to) (change|set|access|chdir|chroot|cd)\b.*(director|dir\b|folder|root)|home ?(director|dir\b|folder)`)
 	saysReuse     = regexp.MustCompile(`(?i)reus|resum`)
 	saysProtect   = regexp.MustCompile(`(?i)encrypt|prot\b|protect|ssl|tls|secure`)
 	saysOtherPeer = regexp.MustCompile(`(?i)bad ip|differ|foreign|same (ip|address|host)|ip address|peer|hijack|not permitted|does not match|mismatch|security|unauthori`)

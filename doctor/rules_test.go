@@ -207,6 +207,9 @@ var cases = []struct {
 	{"silent after the sign-in", with(sound(), func(e *Evidence) { e.Passive, e.Lost = Passive{}, "no reply" }), DataCut, Possible, ThePath, ""},
 	{"the sign-in is not answered", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{331, ""}, "no reply" }), LoginRefused, Possible, ServerSettings, ""},
 	{"password", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{530, "Login incorrect."} }), LoginRefused, Proved, ServerSettings, ""},
+	{"no home folder", with(unsigned(), func(e *Evidence) {
+		e.User, e.Pass = Answer{331, ""}, Answer{500, "OOPS: cannot change directory:/srv/ftp"}
+	}), LoginRefused, Proved, ServerSettings, ""},
 	{"ends while signing in", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{331, ""}, "closed" }), LoginRefused, Possible, ServerSettings, ""},
 	{"PROT refused", with(tlsUp(unsigned()), func(e *Evidence) { e.SignedIn, e.ProtAnswer = true, Answer{534, "No"} }), TLSDataProtection, Proved, ServerSettings, ""},
 
@@ -565,6 +568,7 @@ func TestSentencesSayWhatWasSeen(t *testing.T) {
 		"the sign-in is not answered": "does not answer the sign-in",
 		"sent away after the sign-in": `right after the sign-in: "421 Service not available".`,
 		"a port of more than 16 bits": "(203,0,113,5,300,12)",
+		"no home folder":              "can't enter that user's folder",
 		"PASV is not answered":        "does not answer when it is asked for a passive port",
 		"refused whoever dials":       "whoever opens them",
 		"broken off under way for a reason of its own":   "breaks the transfer off after 476 KiB",
@@ -614,6 +618,10 @@ func TestALogIsJudgedAsFarAsItGoes(t *testing.T) {
 		r.Channel, r.Conn = connlog.Data, 1
 		return r
 	}
+	second := func(r connlog.Record) connlog.Record {
+		r.Channel, r.Conn = connlog.Data, 2
+		return r
+	}
 	to := netip.AddrPortFrom(there.Addr(), 21134)
 	for _, c := range []struct {
 		name    string
@@ -628,6 +636,19 @@ func TestALogIsJudgedAsFarAsItGoes(t *testing.T) {
 			data(connlog.Record{Event: connlog.ActiveRequested, Mode: connlog.Active, Initiator: connlog.Server, Command: "EPRT |1|192.168.1.7|50210|", To: netip.MustParseAddrPort("192.168.1.7:50210")}),
 			data(connlog.Record{Event: connlog.DataFailed, Mode: connlog.Active, Initiator: connlog.Server, To: netip.MustParseAddrPort("192.168.1.7:50210"), Reason: connlog.ReasonTimeout}),
 		}, ClientNATActive},
+		{"active, stalled", []connlog.Record{
+			data(connlog.Record{Event: connlog.ActiveRequested, Mode: connlog.Active, Initiator: connlog.Server, Command: "EPRT |1|198.51.100.7|50210|", To: netip.AddrPortFrom(here.Addr(), 50210)}),
+			data(connlog.Record{Event: connlog.DataOpened, Mode: connlog.Active, Initiator: connlog.Server, From: netip.AddrPortFrom(there.Addr(), 20), To: netip.AddrPortFrom(here.Addr(), 50210)}),
+			data(connlog.Record{Event: connlog.DataFailed, Mode: connlog.Active, Initiator: connlog.Server, Command: "RETR a", Bytes: 500_000, Reason: connlog.ReasonStalled}),
+		}, DataCut},
+		{"stalled once, and then moved", []connlog.Record{
+			data(connlog.Record{Event: connlog.PassiveOffered, Mode: connlog.Passive, Initiator: connlog.Client, Command: "EPSV", To: to}),
+			data(connlog.Record{Event: connlog.DataOpened, Mode: connlog.Passive, Initiator: connlog.Client, To: to}),
+			data(connlog.Record{Event: connlog.DataFailed, Mode: connlog.Passive, Initiator: connlog.Client, Command: "RETR a", Bytes: 500_000, Reason: connlog.ReasonStalled}),
+			second(connlog.Record{Event: connlog.PassiveOffered, Mode: connlog.Passive, Initiator: connlog.Client, Command: "EPSV", To: to}),
+			second(connlog.Record{Event: connlog.DataOpened, Mode: connlog.Passive, Initiator: connlog.Client, To: to}),
+			second(connlog.Record{Event: connlog.DataClosed, Mode: connlog.Passive, Initiator: connlog.Client, Command: "RETR a", Bytes: 900_000}),
+		}, OK},
 		{"passive refused", []connlog.Record{
 			data(connlog.Record{Event: connlog.PassiveRefused, Mode: connlog.Passive, Command: "EPSV", Reply: "425 All reserved TCP ports are busy."}),
 			data(connlog.Record{Event: connlog.DataFailed, Mode: connlog.Passive, Command: "EPSV", Reply: "425 All reserved TCP ports are busy.", Reason: connlog.ReasonRejected}),

@@ -328,6 +328,8 @@ func (e *Evidence) sentence(rule Rule) string {
 			return fmt.Sprintf("The server turns your address away: %q.", answer)
 		case e.User.banned() || e.Pass.banned():
 			return fmt.Sprintf("The server turns your address away, or has had too many tries from it: %q.", answer)
+		case saysHome.MatchString(answer):
+			return fmt.Sprintf("The server takes the user %s and can't enter that user's folder: %q.", e.Target.User, answer)
 		case strings.Contains(answer, "writable root"):
 			return fmt.Sprintf("The server does not start a session in a folder that the user may write to: %q.", answer)
 		case e.User.Code == 332 || e.Pass.Code == 332:

@@ -223,5 +223,5 @@ func oneOf(name, value string, values ...string) error {
 			return nil
 		}
 	}
-	return misuse("--%s is one of %v, not %q", name, values, value)
+	return misuse("--%s is one of %s, not %q", name, strings.Join(values, ", "), value)
 }
