@@ -192,7 +192,7 @@ func TestSharingAndConnectingMoveAFolderBothWaysInEachMode(t *testing.T) {
 		if err := os.Mkdir(into, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		a.Download([]client.Entry{{Name: "photos", Type: client.Folder}}, into)
+		a.DownloadFrom(a.Remote().Folder.Path, []client.Entry{{Name: "photos", Type: client.Folder}}, into)
 		finished(t, a)
 		if got, err := os.ReadFile(filepath.Join(into, "photos", "one.jpg")); err != nil || len(got) != 200_000 {
 			t.Fatalf("%v, %d bytes", err, len(got))
@@ -237,7 +237,7 @@ func TestAnExistingFileIsAskedAbout(t *testing.T) {
 	write(t, filepath.Join(mine, "a.txt"), "old")
 	write(t, filepath.Join(mine, "b.txt"), "old")
 	connect(t, a, "ftp://"+a.share.startOver(t, shared, func(s *ShareSettings) { s.TLS = localserver.TLSOff })+"/", client.ModePassive)
-	a.Download(a.Remote().Folder.Entries, mine)
+	a.DownloadFrom(a.Remote().Folder.Path, a.Remote().Folder.Entries, mine)
 	until(t, "it asks", func() bool { return a.OverwriteQuestion() != nil })
 	q := a.OverwriteQuestion()
 	if q.LocalSize != 3 || q.RemoteSize != 8 {
@@ -250,7 +250,7 @@ func TestAnExistingFileIsAskedAbout(t *testing.T) {
 			t.Errorf("%s: %q", n, text)
 		}
 	}
-	a.Download(a.Remote().Folder.Entries, mine)
+	a.DownloadFrom(a.Remote().Folder.Path, a.Remote().Folder.Entries, mine)
 	until(t, "it asks", func() bool { return a.OverwriteQuestion() != nil })
 	a.OverwriteQuestion().Cancel()
 	until(t, "the transfer has ended", func() bool { return a.TransfersRunning() == 0 })
@@ -452,10 +452,10 @@ func TestLocalFolderChanges(t *testing.T) {
 		do()
 		until(t, "the folder holds "+want, func() bool { return names(a.Local().Entries) == want })
 	}
-	step(func() { a.MakeLocalFolder("new") }, "a.txt new")
-	step(func() { a.RenameLocal("a.txt", "b.txt") }, "b.txt new")
-	a.RenameLocal("b.txt", "new")
-	a.MakeLocalFolder("../out")
+	step(func() { a.MakeLocalFolder(a.Local().Path, "new") }, "a.txt new")
+	step(func() { a.RenameLocal(a.Local().Path, "a.txt", "b.txt") }, "b.txt new")
+	a.RenameLocal(a.Local().Path, "b.txt", "new")
+	a.MakeLocalFolder(a.Local().Path, "../out")
 	refused := 0
 	until(t, "both are refused", func() bool { refused += len(a.TakeNotices()); return refused >= 2 })
 	if _, err := os.Stat(filepath.Join(dir, "..", "out")); err == nil {
@@ -466,7 +466,7 @@ func TestLocalFolderChanges(t *testing.T) {
 	if a.Local().Path != dir {
 		t.Errorf("path %q", a.Local().Path)
 	}
-	step(func() { a.DeleteLocal([]string{"b.txt", "new"}) }, "")
+	step(func() { a.DeleteLocal(a.Local().Path, []string{"b.txt", "new"}) }, "")
 }
 
 func TestSavingAFileThatFailsLeavesTheOldOne(t *testing.T) {

@@ -167,10 +167,9 @@ func localEntry(dir string, info fs.FileInfo, owners *owners) client.Entry {
 }
 
 // changeLocal runs f as a task and lists the folder shown again.
-func (a *App) changeLocal(f func(ctx context.Context, dir string) error) {
-	dir := a.Local().Path
+func (a *App) changeLocal(f func(ctx context.Context) error) {
 	a.run(func(ctx context.Context) {
-		if err := f(ctx, dir); err != nil && ctx.Err() == nil {
+		if err := f(ctx); err != nil && ctx.Err() == nil {
 			a.notify(Sentence(err), true)
 		}
 		a.RefreshLocal()
@@ -185,9 +184,9 @@ func localName(name string) error {
 	return nil
 }
 
-// MakeLocalFolder makes a folder in the local one shown.
-func (a *App) MakeLocalFolder(name string) {
-	a.changeLocal(func(_ context.Context, dir string) error {
+// MakeLocalFolder makes a folder in a folder of this computer.
+func (a *App) MakeLocalFolder(dir, name string) {
+	a.changeLocal(func(context.Context) error {
 		if err := localName(name); err != nil {
 			return err
 		}
@@ -195,9 +194,9 @@ func (a *App) MakeLocalFolder(name string) {
 	})
 }
 
-// RenameLocal gives an entry of the local folder another name. It never writes over another entry.
-func (a *App) RenameLocal(from, to string) {
-	a.changeLocal(func(_ context.Context, dir string) error {
+// RenameLocal gives an entry of a folder of this computer another name. It never writes over another entry.
+func (a *App) RenameLocal(dir, from, to string) {
+	a.changeLocal(func(context.Context) error {
 		if err := localName(to); err != nil {
 			return err
 		}

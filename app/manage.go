@@ -73,11 +73,11 @@ func (c *Count) end(a *App, err error) {
 	a.changed()
 }
 
-// CountRemote counts what entries of the folder shown hold, those in folders included. Links are counted, not followed.
-func (a *App) CountRemote(entries []client.Entry) *Count {
+// CountRemote counts what entries of a folder of the current tab's server hold, those in folders included. Links are counted,
+// not followed.
+func (a *App) CountRemote(dir string, entries []client.Entry) *Count {
 	c := a.newCount()
 	r := a.remote()
-	dir := r.snapshot().Folder.Path
 	ok := r.do("Counting", func(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -140,23 +140,29 @@ func walk(ctx context.Context, s *client.Session, dir string, entries []client.E
 	return nil
 }
 
-// MakeRemoteFolder makes a folder in the one shown.
-func (a *App) MakeRemoteFolder(name string) {
-	r := a.remote()
-	full := path.Join(r.snapshot().Folder.Path, name)
-	r.with("Making the folder "+name, func(ctx context.Context, s *client.Session) error { return s.MakeDir(ctx, full) })
+// MakeRemoteFolder makes a folder in one of the current tab's server.
+func (a *App) MakeRemoteFolder(dir, name string) {
+	a.remote().with("Making the folder "+name, func(ctx context.Context, s *client.Session) error {
+		return s.MakeDir(ctx, path.Join(dir, name))
+	}, dir)
 }
 
-// RenameRemote gives an entry of the folder shown another name. It never writes over another entry.
-func (a *App) RenameRemote(from, to string) {
+// RenameRemote gives an entry of a folder of the current tab's server another name. It never writes over another entry.
+func (a *App) RenameRemote(dir, from, to string) {
 	r := a.remote()
-	folder := r.snapshot().Folder
 	r.with("Renaming "+from, func(ctx context.Context, s *client.Session) error {
-		if slices.ContainsFunc(folder.Entries, func(e client.Entry) bool { return e.Name == to }) {
+		there := r.snapshot().Folder
+		if there.Path != dir || there.Loading {
+			var err error
+			if there.Entries, err = s.List(ctx, dir); err != nil {
+				return err
+			}
+		}
+		if slices.ContainsFunc(there.Entries, func(e client.Entry) bool { return e.Name == to }) {
 			return fmt.Errorf("%s is there already", to)
 		}
-		return s.Rename(ctx, path.Join(folder.Path, from), path.Join(folder.Path, to))
-	})
+		return s.Rename(ctx, path.Join(dir, from), path.Join(dir, to))
+	}, dir)
 }
 
 // MoveRemote moves entries of one folder of the current tab's server to another one, without a transfer. It never writes
@@ -209,14 +215,13 @@ func inside(name, folder string) bool {
 	return name == folder || strings.HasPrefix(name, strings.TrimSuffix(folder, "/")+"/")
 }
 
-// DeleteRemote deletes entries of the folder shown, folders with all that is in them. total is how many there are in
-// all, from a count before; 0 when nobody counted. What can't be deleted is named, and the rest is deleted.
-func (a *App) DeleteRemote(entries []client.Entry, total int) {
+// DeleteRemote deletes entries of a folder of the current tab's server, folders with all that is in them. total is how many
+// there are in all, from a count before; 0 when nobody counted. What can't be deleted is named, and the rest is deleted.
+func (a *App) DeleteRemote(dir string, entries []client.Entry, total int) {
 	r := a.remote()
-	dir := r.snapshot().Folder.Path
 	r.with("Deleting "+nameEntries(entries), func(ctx context.Context, s *client.Session) error {
 		return deleteRemote(ctx, r, s, dir, entries, total)
-	})
+	}, dir)
 }
 
 func deleteRemote(ctx context.Context, r *remote, s *client.Session, dir string, entries []client.Entry, total int) error {
@@ -299,10 +304,10 @@ func (w ModeChange) of(e client.Entry) *uint32 {
 	return nil
 }
 
-// ChangeRemoteRights sets the rights of entries of the folder shown. What can't be set is named, and the rest is set.
-func (a *App) ChangeRemoteRights(entries []client.Entry, want ModeChange) {
+// ChangeRemoteRights sets the rights of entries of a folder of the current tab's server. What can't be set is named, and the
+// rest is set.
+func (a *App) ChangeRemoteRights(dir string, entries []client.Entry, want ModeChange) {
 	r := a.remote()
-	dir := r.snapshot().Folder.Path
 	r.with("Setting the rights of "+nameEntries(entries), func(ctx context.Context, s *client.Session) error {
 		var errs failures
 		done := 0
@@ -331,7 +336,7 @@ func (a *App) ChangeRemoteRights(entries []client.Entry, want ModeChange) {
 			}
 		}
 		return errors.Join(errs.join(done, "set"), err)
-	})
+	}, dir)
 }
 
 // failures collects what went wrong with some of many.
@@ -380,10 +385,10 @@ func (a *App) Command(line string, done func(client.Reply, error)) {
 	}
 }
 
-// RemoteURL is the address of an entry of the folder shown, without the password; an empty name is the folder itself.
-func (a *App) RemoteURL(name string) string {
-	st := a.Remote()
-	t := st.Target
-	t.Path = path.Join(st.Folder.Path, name)
+// RemoteURL is the address of an entry of a folder of the current tab's server, without the password; an empty name is the
+// folder itself.
+func (a *App) RemoteURL(dir, name string) string {
+	t := a.Remote().Target
+	t.Path = path.Join(dir, name)
 	return t.URL()
 }

@@ -58,10 +58,10 @@ func walkLocal(ctx context.Context, root string, visit func(name string, info fs
 	})
 }
 
-// DeleteLocal deletes entries of the local folder for good, folders with all that is in them. What can't be deleted is
-// named, and the rest is deleted.
-func (a *App) DeleteLocal(names []string) {
-	a.changeLocal(func(ctx context.Context, dir string) error {
+// DeleteLocal deletes entries of a folder of this computer for good, folders with all that is in them. What can't be deleted
+// is named, and the rest is deleted.
+func (a *App) DeleteLocal(dir string, names []string) {
+	a.changeLocal(func(ctx context.Context) error {
 		var errs failures
 		for _, n := range names {
 			if ctx.Err() != nil {
@@ -76,7 +76,7 @@ func (a *App) DeleteLocal(names []string) {
 // MoveLocal moves entries of one folder of this computer to another. It never writes over another entry: what is there
 // already stays where it was, and is named. Between disks it copies first and deletes the source when all is there.
 func (a *App) MoveLocal(from string, names []string, to string) {
-	a.changeLocal(func(ctx context.Context, _ string) error {
+	a.changeLocal(func(ctx context.Context) error {
 		return eachInto(ctx, from, names, to, "moved", func(old, new string) error {
 			err := os.Rename(old, new)
 			if err == nil || !crossDevice(err) {
@@ -93,7 +93,7 @@ func (a *App) MoveLocal(from string, names []string, to string) {
 // CopyLocal copies files and folders of this computer, named with their paths, into one of its folders. In the folder
 // where it is already, a copy gets a name of its own; elsewhere nothing is written over.
 func (a *App) CopyLocal(paths []string, to string) {
-	a.changeLocal(func(ctx context.Context, _ string) error {
+	a.changeLocal(func(ctx context.Context) error {
 		var errs failures
 		for _, p := range paths {
 			dir, name := filepath.Split(p)
@@ -226,9 +226,10 @@ func copyFile(ctx context.Context, from, to string, info fs.FileInfo) error {
 	return err
 }
 
-// ChangeLocalRights sets the rights of entries of the local folder. On Windows only the right of the owner to write counts.
-func (a *App) ChangeLocalRights(names []string, want ModeChange) {
-	a.changeLocal(func(ctx context.Context, dir string) error {
+// ChangeLocalRights sets the rights of entries of a folder of this computer. On Windows only the right of the owner to write
+// counts.
+func (a *App) ChangeLocalRights(dir string, names []string, want ModeChange) {
+	a.changeLocal(func(ctx context.Context) error {
 		var errs failures
 		done := 0
 		set := func(name string, info fs.FileInfo) error {

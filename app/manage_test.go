@@ -121,7 +121,7 @@ func TestATabThatIsNotShownIsListedAgainWhenItIs(t *testing.T) {
 	finished(t, a)
 	a.SelectTab(first)
 	shows("a.txt up.txt")
-	a.RenameRemote("up.txt", "b.txt")
+	a.RenameRemote(a.Remote().Folder.Path, "up.txt", "b.txt")
 	shows("a.txt b.txt")
 	a.SelectTab(second)
 	shows("a.txt b.txt")
@@ -138,7 +138,7 @@ func TestWhatIsAskedForOneAfterTheOtherIsDoneInThatOrder(t *testing.T) {
 	a, dir, _ := connected(t)
 	for i := range 40 {
 		name := fmt.Sprint("folder ", i)
-		a.MakeRemoteFolder(name)
+		a.MakeRemoteFolder(a.Remote().Folder.Path, name)
 		a.OpenRemote("/" + name)
 		if r := idle(t, a); r.Err != "" || r.Folder.Path != "/"+name {
 			t.Fatalf("%s is shown: %s", r.Folder.Path, r.Err)
@@ -160,7 +160,7 @@ func TestTheCountBeforeADeleteCountsAllThatIsInFolders(t *testing.T) {
 	a.RefreshRemote()
 	until(t, "it is listed", func() bool { return len(a.Remote().Folder.Entries) == 2 })
 	idle(t, a)
-	c := a.CountRemote(a.Remote().Folder.Entries)
+	c := a.CountRemote(a.Remote().Folder.Path, a.Remote().Folder.Entries)
 	until(t, "it has counted", func() bool { return c.Tally().Done })
 	want := Tally{Files: 8, Folders: 2, Bytes: 36, Done: true}
 	if got := c.Tally(); got != want {
@@ -171,7 +171,7 @@ func TestTheCountBeforeADeleteCountsAllThatIsInFolders(t *testing.T) {
 	if got := l.Tally(); got != want {
 		t.Errorf("this computer's: %+v", got)
 	}
-	a.DeleteRemote([]client.Entry{entry(t, a, "d")}, 9)
+	a.DeleteRemote(a.Remote().Folder.Path, []client.Entry{entry(t, a, "d")}, 9)
 	until(t, "it is gone", func() bool { return tree(t, dir) == "single" })
 	if r := idle(t, a); r.Err != "" || names(r.Folder.Entries) != "single" {
 		t.Errorf("%q, %s", r.Err, names(r.Folder.Entries))
@@ -183,7 +183,7 @@ func TestACancelledCountEndsAndLeavesTheSessionUsable(t *testing.T) {
 	write(t, filepath.Join(dir, "d", "x"), "1")
 	a.RefreshRemote()
 	until(t, "it is listed", func() bool { return len(a.Remote().Folder.Entries) == 1 })
-	c := a.CountRemote(a.Remote().Folder.Entries)
+	c := a.CountRemote(a.Remote().Folder.Path, a.Remote().Folder.Entries)
 	c.Cancel()
 	until(t, "it has ended", func() bool { return c.Tally().Done })
 	a.OpenRemote("/d")
@@ -214,7 +214,7 @@ func TestMovingOnTheServerWritesOverNothing(t *testing.T) {
 	if old, _ := os.ReadFile(filepath.Join(dir, "to", "a.txt")); string(old) != "old" {
 		t.Errorf("the file that was there holds %q", old)
 	}
-	a.RenameRemote("a.txt", "to")
+	a.RenameRemote(a.Remote().Folder.Path, "a.txt", "to")
 	until(t, "renaming onto another is refused", func() bool { return strings.Contains(a.Remote().Err, "already") })
 }
 
@@ -235,7 +235,7 @@ func TestRightsAreSetForFilesAndFoldersApart(t *testing.T) {
 		}
 	}
 	mode := func(m uint32) *uint32 { return &m }
-	a.ChangeRemoteRights(a.Remote().Folder.Entries, ModeChange{Files: mode(0o640), Folders: mode(0o750), Inside: true})
+	a.ChangeRemoteRights(a.Remote().Folder.Path, a.Remote().Folder.Entries, ModeChange{Files: mode(0o640), Folders: mode(0o750), Inside: true})
 	until(t, "it begins", func() bool { info, _ := os.Stat(filepath.Join(dir, "d")); return info.Mode().Perm() == 0o750 })
 	if r := idle(t, a); r.Err != "" {
 		t.Error(r.Err)
@@ -243,7 +243,7 @@ func TestRightsAreSetForFilesAndFoldersApart(t *testing.T) {
 	check("on the server", 0o640, 0o750)
 	a.OpenLocal(dir)
 	until(t, "it is listed here", func() bool { return a.Local().Path == dir })
-	a.ChangeLocalRights([]string{"d"}, ModeChange{Files: mode(0o600), Folders: mode(0o700), Inside: true})
+	a.ChangeLocalRights(a.Local().Path, []string{"d"}, ModeChange{Files: mode(0o600), Folders: mode(0o700), Inside: true})
 	until(t, "it is shown", func() bool { e := a.Local().Entries; return len(e) == 1 && e[0].Rights == "rwx------" })
 	check("here", 0o600, 0o700)
 }

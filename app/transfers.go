@@ -537,11 +537,6 @@ func (a *App) SetSpeedLimits(down, up int) {
 	}
 }
 
-// Download copies entries of the remote folder shown into a local folder.
-func (a *App) Download(entries []client.Entry, into string) {
-	a.DownloadFrom(a.Remote().Folder.Path, entries, into)
-}
-
 // DownloadFrom copies entries of a remote folder into a local folder.
 func (a *App) DownloadFrom(dir string, entries []client.Entry, into string) {
 	orders := make([]transfer.Order, len(entries))
@@ -552,15 +547,6 @@ func (a *App) DownloadFrom(dir string, entries []client.Entry, into string) {
 		}
 	}
 	a.enqueue(orders, nameEntries(entries)+" from "+a.Remote().Target.Host)
-}
-
-// Upload copies entries of a local folder into the remote folder shown.
-func (a *App) Upload(entries []client.Entry, from string) {
-	paths := make([]string, len(entries))
-	for i, e := range entries {
-		paths[i] = filepath.Join(from, e.Name)
-	}
-	a.UploadPaths(paths)
 }
 
 // UploadPaths copies files and folders of this computer into the remote folder shown.

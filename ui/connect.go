@@ -429,8 +429,7 @@ func (c *connect) download(entries []client.Entry) {
 	if len(entries) == 0 || c.local.path == "" {
 		return
 	}
-	c.w.app.Download(entries, c.local.path)
-	c.drawer.SelectTab("transfers")
+	c.downloadFrom(c.remote.path, entries, c.local.path)
 }
 
 const connectFirst = "Connect to a server first: then files can be copied to it."
@@ -439,12 +438,7 @@ func (c *connect) upload(entries []client.Entry) {
 	if len(entries) == 0 {
 		return
 	}
-	if c.w.app.Remote().Phase != app.Connected {
-		c.note(connectFirst, kit.ColorMuted)
-		return
-	}
-	c.w.app.Upload(entries, c.local.path)
-	c.drawer.SelectTab("transfers")
+	c.uploadInto(entries, c.local.path, c.remote.path)
 }
 
 // uploadPaths uploads what was dropped on the window.
@@ -512,13 +506,13 @@ func (c *connect) moreMenu(at fyne.Position) {
 }
 
 func (c *connect) newFolder() {
-	p := c.active
+	p, dir := c.active, c.active.path // another folder may be shown by the time that the name is typed
 	kit.Prompt(c.w, kit.PromptOptions{Title: "New folder", Label: "Name", OK: "Make folder", Validate: goodName}, func(name string) {
 		p.want = name
 		if p == c.local {
-			c.w.app.MakeLocalFolder(name)
+			c.w.app.MakeLocalFolder(dir, name)
 		} else {
-			c.w.app.MakeRemoteFolder(name)
+			c.w.app.MakeRemoteFolder(dir, name)
 		}
 	})
 }

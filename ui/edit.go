@@ -196,15 +196,15 @@ func (w *Window) openFile(name string) {
 // edit opens what is chosen with the system's program: a file of the server is downloaded, watched, and uploaded again when
 // it has changed.
 func (c *connect) edit() {
-	p := c.active
+	p, dir := c.active, c.active.path
 	for _, e := range p.selected() {
 		if e.Type != client.File && e.Type != client.Link {
 			continue
 		}
 		if p.local {
-			c.mayRun(e.Name, func() { c.w.openFile(filepath.Join(p.path, e.Name)) })
+			c.mayRun(e.Name, func() { c.w.openFile(filepath.Join(dir, e.Name)) })
 		} else {
-			c.editFile(p.path, e)
+			c.editFile(dir, e)
 		}
 	}
 }

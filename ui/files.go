@@ -53,7 +53,8 @@ func (c *connect) fileCommands() []kit.Command {
 		{ID: "pane.paste", Title: "Paste", Keys: []string{"Ctrl+V"}, Group: "Files", Enabled: func() bool { return usable() && c.clip != nil }, Run: c.paste},
 		{ID: "pane.rights", Title: "Rights…", Keys: []string{"Alt+R"}, Group: "Files", Enabled: some, Run: c.changeRights},
 		{ID: "pane.properties", Title: "Properties", Keys: []string{"Alt+Enter"}, Group: "Files", Enabled: some, Run: c.properties},
-		{ID: "pane.url", Title: "Copy URL", Keys: []string{"Ctrl+U"}, Group: "Files", Enabled: remoteSome, Run: c.copyURL},
+		{ID: "pane.url", Title: "Copy URL", Keys: []string{"Ctrl+U"}, Group: "Files", Enabled: remoteSome,
+			Run: func() { c.copyURL(c.active.path, c.active.selected()) }},
 		{ID: "pane.filter", Title: "Filter", Keys: []string{"Ctrl+F"}, Group: "Files", Icon: kit.IconFilter, Enabled: usable, Run: c.filter},
 		{ID: "pane.hidden", Title: "Show hidden files", Keys: []string{"Ctrl+H"}, Group: "View", Enabled: on,
 			Checked: func() bool { return !c.w.app.Settings().Connect.HideHidden }, Run: c.toggleHidden},
@@ -183,10 +184,11 @@ func (c *connect) downloadFrom(dir string, entries []client.Entry, into string) 
 	c.drawer.SelectTab("transfers")
 }
 
-func (c *connect) copyURL() {
+// copyURL copies the addresses of entries of a folder of the server.
+func (c *connect) copyURL(dir string, entries []client.Entry) {
 	var urls []string
-	for _, e := range c.active.selected() {
-		urls = append(urls, c.w.app.RemoteURL(e.Name))
+	for _, e := range entries {
+		urls = append(urls, c.w.app.RemoteURL(dir, e.Name))
 	}
 	kit.Copy(c.object, strings.Join(urls, "\n"))
 }
@@ -290,7 +292,7 @@ func (c *connect) callWatched() {
 
 // remove asks whether to delete what is chosen; what folders hold is counted first.
 func (c *connect) remove() {
-	p := c.active
+	p, dir := c.active, c.active.path // another folder may be shown by the time that the question is answered
 	entries := p.selected()
 	if len(entries) == 0 {
 		return
@@ -305,10 +307,10 @@ func (c *connect) remove() {
 	}
 	drop := func(total int) {
 		if p == c.remote {
-			c.w.app.DeleteRemote(entries, total)
+			c.w.app.DeleteRemote(dir, entries, total)
 			return
 		}
-		c.w.app.DeleteLocal(namesOf(entries))
+		c.w.app.DeleteLocal(dir, namesOf(entries))
 	}
 	if !folders {
 		text := fmt.Sprintf("%s %s will be deleted for good.", capital(count(len(entries), "entry", "entries")), where)
@@ -363,14 +365,14 @@ func tallied(t app.Tally) string {
 
 func (c *connect) count(p *pane, entries []client.Entry) *app.Count {
 	if p == c.remote {
-		return c.w.app.CountRemote(entries)
+		return c.w.app.CountRemote(p.path, entries)
 	}
 	return c.w.app.CountLocal(p.path, namesOf(entries))
 }
 
 // rename changes a name in its row.
 func (c *connect) rename() {
-	p := c.active
+	p, dir := c.active, c.active.path
 	selected := p.selected()
 	if len(selected) == 0 {
 		return
@@ -388,16 +390,16 @@ func (c *connect) rename() {
 	p.table.EditRow(p.rows.find(from), from, selected[0].Type != client.Folder, taken, func(to string) {
 		p.want = to
 		if p == c.local {
-			c.w.app.RenameLocal(from, to)
+			c.w.app.RenameLocal(dir, from, to)
 		} else {
-			c.w.app.RenameRemote(from, to)
+			c.w.app.RenameRemote(dir, from, to)
 		}
 	})
 }
 
 // properties tells all there is to know of what is chosen, and counts what folders hold.
 func (c *connect) properties() {
-	p := c.active
+	p, dir := c.active, c.active.path
 	entries := p.selected()
 	if len(entries) == 0 {
 		return
@@ -417,7 +419,7 @@ func (c *connect) properties() {
 		place = c.w.app.Remote().Target.Host
 	}
 	add("Where", place, false)
-	add("Folder", p.path, false)
+	add("Folder", dir, false)
 	counting := len(entries) > 1
 	if len(entries) == 1 {
 		e := entries[0]
@@ -442,7 +444,7 @@ func (c *connect) properties() {
 		add("Rights", rights, false)
 		add("Owner", e.Owner, false)
 		if p == c.remote {
-			add("URL", c.w.app.RemoteURL(e.Name), true)
+			add("URL", c.w.app.RemoteURL(dir, e.Name), true)
 		}
 	}
 	d := &kit.Dialog{Title: shorten(title, 60), Width: 480, Buttons: []kit.DialogButton{{Text: "Close", Default: true, Cancel: true}}}
@@ -452,7 +454,7 @@ func (c *connect) properties() {
 	}
 	d.Content = kit.VBox(4, rows...)
 	if p == c.remote {
-		d.Buttons = append([]kit.DialogButton{{Text: "Copy URL", Left: true, Run: func() bool { c.copyURL(); return false }}}, d.Buttons...)
+		d.Buttons = append([]kit.DialogButton{{Text: "Copy URL", Left: true, Run: func() bool { c.copyURL(dir, entries); return false }}}, d.Buttons...)
 	}
 	if counting {
 		counted := c.count(p, entries)

@@ -101,7 +101,7 @@ func (g *rightsGrid) enable(on bool) {
 // changeRights asks for the rights of what is chosen: files and folders apart when there are both, or when what is in
 // folders is to be changed, too.
 func (c *connect) changeRights() {
-	p := c.active
+	p, dir := c.active, c.active.path // another folder may be shown by the time that the dialog is done
 	entries := p.selected()
 	var files, folders int
 	fileMode, folderMode := uint32(0o644), uint32(0o755)
@@ -163,9 +163,9 @@ func (c *connect) changeRights() {
 		}
 		d.Close()
 		if p == c.remote {
-			c.w.app.ChangeRemoteRights(entries, want)
+			c.w.app.ChangeRemoteRights(dir, entries, want)
 		} else {
-			c.w.app.ChangeLocalRights(namesOf(entries), want)
+			c.w.app.ChangeLocalRights(dir, namesOf(entries), want)
 		}
 		return false
 	}}}

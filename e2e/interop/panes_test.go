@@ -179,19 +179,19 @@ func listsAndRenames(t *testing.T, p *panes) {
 		if changesNames(p.s.Kind, name) {
 			continue
 		}
-		p.a.RenameRemote(name, "was "+name)
+		p.a.RenameRemote(p.a.Remote().Folder.Path, name, "was "+name)
 		p.well("renaming " + name)
 		if !p.there("odd/was " + name) {
 			t.Errorf("%q is not renamed", name)
 			continue
 		}
-		p.a.RenameRemote("was "+name, name)
+		p.a.RenameRemote(p.a.Remote().Folder.Path, "was "+name, name)
 		p.well("renaming back " + name)
 		folder := "new " + name
 		if p.s.Kind == peers.ProFTPD && strings.Contains(name, "*") {
 			continue // it makes no such folder
 		}
-		p.a.MakeRemoteFolder(folder)
+		p.a.MakeRemoteFolder(p.a.Remote().Folder.Path, folder)
 		p.well("the folder " + folder)
 		p.open("odd/" + folder)
 		if got := p.names(); len(got) != 0 {
@@ -201,12 +201,12 @@ func listsAndRenames(t *testing.T, p *panes) {
 		if p.entry(folder).Type != client.Folder {
 			t.Errorf("%q: %+v", folder, p.entry(folder))
 		}
-		u, err := client.ParseURL(p.a.RemoteURL(name))
+		u, err := client.ParseURL(p.a.RemoteURL(p.a.Remote().Folder.Path, name))
 		if err != nil || path.Join("/", u.Path) != path.Join(p.base, "odd", name) {
 			t.Errorf("the URL of %q leads to %q: %v", name, u.Path, err)
 		}
 	}
-	p.a.RenameRemote(".hidden", "-dash")
+	p.a.RenameRemote(p.a.Remote().Folder.Path, ".hidden", "-dash")
 	if err := p.settled(); !strings.Contains(err, "there already") || !p.there("odd/.hidden") {
 		t.Errorf("renaming over another file: %q", err)
 	}
@@ -225,7 +225,7 @@ func movesAndDeletes(t *testing.T, p *panes) {
 	}
 	p.open("from")
 	all := []client.Entry{p.entry("tree"), p.entry("single")}
-	c := p.a.CountRemote(all)
+	c := p.a.CountRemote(p.a.Remote().Folder.Path, all)
 	p.until("it is counted", func() bool { return c.Tally().Done })
 	want := app.Tally{Files: 6, Folders: 2, Bytes: 18, Done: true}
 	if kind := p.s.Kind; kind == peers.Pyftpdlib { // it shows the link as the folder that it leads to
@@ -242,7 +242,7 @@ func movesAndDeletes(t *testing.T, p *panes) {
 		t.Errorf("after the move: to/single is %q; moved: %t", got, p.there("to/tree/deep/2"))
 	}
 	p.open("to")
-	p.a.DeleteRemote([]client.Entry{p.entry("tree"), p.entry("single")}, 0)
+	p.a.DeleteRemote(p.a.Remote().Folder.Path, []client.Entry{p.entry("tree"), p.entry("single")}, 0)
 	p.well("deleting")
 	if p.there("to/tree") || p.there("to/single") || len(p.names()) != 0 {
 		t.Errorf("after deleting: %q", p.names())
@@ -255,7 +255,7 @@ func movesAndDeletes(t *testing.T, p *panes) {
 func setsRights(t *testing.T, p *panes) {
 	// Rights are the owner's to change, so the server makes the files itself.
 	p.open("")
-	p.a.MakeRemoteFolder("mine")
+	p.a.MakeRemoteFolder(p.a.Remote().Folder.Path, "mine")
 	p.well("a folder")
 	p.open("mine")
 	local := filepath.Join(t.TempDir(), "file")
@@ -267,7 +267,7 @@ func setsRights(t *testing.T, p *panes) {
 	p.well("uploading")
 	p.open("")
 	files, folders := uint32(0o640), uint32(0o751)
-	p.a.ChangeRemoteRights([]client.Entry{p.entry("mine")}, app.ModeChange{Files: &files, Folders: &folders, Inside: true})
+	p.a.ChangeRemoteRights(p.a.Remote().Folder.Path, []client.Entry{p.entry("mine")}, app.ModeChange{Files: &files, Folders: &folders, Inside: true})
 	err := p.settled()
 	file, _ := os.Stat(p.on("mine/file"))
 	folder, _ := os.Stat(p.on("mine"))

@@ -1,0 +1,63 @@
+package ui
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"fyne.io/fyne/v2"
+
+	"portside/ui/uitest"
+)
+
+// TestWhatIsAnsweredHoldsForTheFolderThatWasAskedAbout opens a folder that holds the same names while a dialog asks: a slow
+// listing comes when it will.
+func TestWhatIsAnsweredHoldsForTheFolderThatWasAskedAbout(t *testing.T) {
+	fill := func(dir string) {
+		for _, name := range []string{"gone", "old", "in/gone", "in/old"} {
+			put(t, filepath.Join(dir, name), name)
+		}
+		for _, name := range []string{"rights", "in/rights"} {
+			put(t, filepath.Join(dir, name), name)
+			if err := os.Chmod(filepath.Join(dir, name), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w, core, queue, local, remote := onServer(t, func(local, remote string) { fill(local); fill(remote) })
+	c := w.connect
+	for _, side := range []struct {
+		p         *pane
+		dir, root string
+	}{{c.local, local, local}, {c.remote, remote, "/"}} {
+		p := side.p
+		ask := func(command, name string, answer func()) {
+			t.Helper()
+			p.goTo(side.root)
+			queue.Await(t, "the folder", func() bool { return p.path == side.root && core.Remote().Doing == "" })
+			choose(w, p, name)
+			if !w.registry.Run(command) {
+				t.Fatalf("%s can't be run", command)
+			}
+			p.goTo(p.join("in"))
+			queue.Await(t, "the other folder", func() bool { return p.base(p.path) == "in" && core.Remote().Doing == "" })
+			answer()
+		}
+		ask("pane.delete", "gone", func() { pressButton(t, w, "Delete") })
+		queue.Await(t, "the file is deleted", func() bool { return !exists(filepath.Join(side.dir, "gone")) })
+		ask("pane.folder", "old", func() { uitest.Type(w, "made"); uitest.Key(w, fyne.KeyReturn) })
+		queue.Await(t, "the folder is made", func() bool { return exists(filepath.Join(side.dir, "made")) })
+		ask("pane.rights", "rights", func() { uitest.Type(w, "600"); uitest.Key(w, fyne.KeyReturn) })
+		queue.Await(t, "the rights are set", func() bool {
+			info, err := os.Stat(filepath.Join(side.dir, "rights"))
+			return err == nil && info.Mode().Perm() == 0o600
+		})
+		queue.Await(t, "the end", func() bool { return core.Remote().Doing == "" })
+		if info, err := os.Stat(filepath.Join(side.dir, "in/rights")); err != nil || info.Mode().Perm() != 0o644 {
+			t.Errorf("the rights of the other folder's file: %v, %v", info, err)
+		}
+		if !exists(filepath.Join(side.dir, "in/gone")) || exists(filepath.Join(side.dir, "in/made")) {
+			t.Error("the other folder was changed")
+		}
+	}
+}
