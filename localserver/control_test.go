@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -323,6 +324,44 @@ func TestRow8WrongPasswords(t *testing.T) {
 	r.dial().expect(421) // shut out
 	time.Sleep(450 * time.Millisecond)
 	r.login()
+}
+
+func TestRow8ConnectionsThatStandAreShutOutToo(t *testing.T) {
+	r := start(t, func(c *Config) { c.Limits.ShutOutAfter = 2 })
+	before := r.connect()
+	c := r.connect()
+	for range 2 {
+		c.cmd(331, "USER u")
+		c.cmd(530, "PASS wrong")
+	}
+	before.cmd(331, "USER u")
+	if before.cmd(421, "PASS pw"); r.rec.count(connlog.SignedIn) != 0 {
+		t.Error("a connection that was open before goes on trying passwords")
+	}
+}
+
+func TestRow8FloodOfAddressesForgetsOneAtATime(t *testing.T) {
+	g, l, now := newGuard(), DefaultLimits(), time.Now()
+	l.ShutOutAfter = 1
+	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
+	for i := range maxWrong + 1 {
+		g.wrongPassword(address(i), l, now)
+	}
+	if len(g.wrong) != maxWrong {
+		t.Errorf("%d addresses are shut out, want %d", len(g.wrong), maxWrong)
+	}
+	g = newGuard()
+	l.ShutOutAfter = 2
+	for i := range maxWrong {
+		g.wrongPassword(address(i), l, now)
+		if i != 5 {
+			g.wrongPassword(address(i), l, now)
+		}
+	}
+	g.wrongPassword(address(maxWrong), l, now)
+	if _, there := g.wrong[address(5)]; there || len(g.wrong) != maxWrong {
+		t.Errorf("another went than the one that was not shut out; %d are left", len(g.wrong))
+	}
 }
 
 func TestRow8UnknownNameCostsAHash(t *testing.T) {

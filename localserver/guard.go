@@ -42,14 +42,29 @@ func (g *guard) admit(addr netip.Addr, l Limits, now time.Time) (refusal string)
 	k := guardKey(addr)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if w := g.wrong[k]; w != nil && now.Before(w.until) {
-		return "Too many wrong passwords from your address. Try again later."
+	if g.out(k, now) {
+		return shutOutText
 	}
 	if l.MaxSessionsPerAddress > 0 && g.sessions[k] >= l.MaxSessionsPerAddress {
 		return "Too many connections from your address. Close some, or try again later."
 	}
 	g.sessions[k]++
 	return ""
+}
+
+const shutOutText = "Too many wrong passwords from your address. Try again later."
+
+// out reports whether an address is shut out. The caller holds mu.
+func (g *guard) out(key netip.Addr, now time.Time) bool {
+	w := g.wrong[key]
+	return w != nil && now.Before(w.until)
+}
+
+// shutOut reports whether an address may try no password now, not over a connection that stands either.
+func (g *guard) shutOut(addr netip.Addr, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.out(guardKey(addr), now)
 }
 
 func (g *guard) leave(addr netip.Addr) {
@@ -70,12 +85,13 @@ func (g *guard) wrongPassword(addr netip.Addr, l Limits, now time.Time) (delay t
 	w := g.wrong[k]
 	if w == nil || now.Sub(w.last) > l.ShutOutFor {
 		if w == nil && len(g.wrong) >= maxWrong {
-			for old, e := range g.wrong { // any entry that no longer holds goes; else any
-				delete(g.wrong, old)
-				if now.After(e.until) {
+			var goes netip.Addr // one that shuts nobody out now; else any
+			for old, e := range g.wrong {
+				if goes = old; now.After(e.until) {
 					break
 				}
 			}
+			delete(g.wrong, goes)
 		}
 		w = &wrongCount{}
 		g.wrong[k] = w

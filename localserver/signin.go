@@ -77,6 +77,11 @@ func (s *session) cmdPASS(c wire.Command) {
 			}
 			return
 		}
+		// Not before: of passwords that were sent at the same time over many connections, most wait in check.
+		if s.srv.guard.shutOut(s.peer.Addr(), time.Now()) {
+			s.close(connlog.Server, connlog.ReasonPolicy, errors.New("too many wrong passwords from this address"), shutOutText)
+			return
+		}
 	}
 	if !ok {
 		delay := s.srv.guard.wrongPassword(s.peer.Addr(), l, time.Now())
