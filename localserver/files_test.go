@@ -593,6 +593,14 @@ func TestRow30Listings(t *testing.T) {
 			t.Errorf("%s: %q", cmd, text)
 		}
 	}
+	c.cmd(250, "CWD dir")
+	if text := c.fetch("NLST /"); text != "/a b\r\n/b.txt\r\n/dir\r\n" {
+		t.Errorf("NLST / in another folder: %q", text)
+	}
+	if text := c.fetch("NLST /*.txt"); text != "/b.txt\r\n" {
+		t.Errorf("NLST /*.txt in another folder: %q", text)
+	}
+	c.cmd(250, "CDUP")
 	lines := strings.Split(strings.TrimSpace(c.fetch("MLSD")), "\r\n")
 	facts, name, err := wire.ParseFacts(lines[1])
 	if err != nil || name != "b.txt" || len(lines) != 3 {

@@ -226,8 +226,8 @@ func (s *session) sendListing(p *pipe, verb, arg, pattern, rel string, st fs.Fil
 		return out.Flush()
 	}
 	prefix := ""
-	if arg = strings.TrimSuffix(arg, "/"); verb == "NLST" && arg != "" && arg != "." {
-		prefix = arg + "/"
+	if verb == "NLST" && arg != "" && arg != "." && arg != "./" && (arg != "/" || s.cwd != "/") {
+		prefix = strings.TrimSuffix(arg, "/") + "/"
 	}
 	err := s.eachEntry(s.xfer, dir, rel, pattern, func(st fs.FileInfo, name string) error { return emit(st, prefix+name) })
 	if err != nil {
