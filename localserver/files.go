@@ -153,31 +153,48 @@ func openFile(root *os.Root, rel string, flag int) (*os.File, fs.FileInfo, error
 	return f, st, nil
 }
 
-// resolveLink returns the path that writing to rel would change: rel itself, or where its links lead inside root.
+// resolveLink returns the path without links that writing to rel would change. Links must stay inside root; each is
+// followed from the folder that it really lies in.
 func resolveLink(root *os.Root, rel string) (string, error) {
-	for range 16 {
-		st, err := root.Lstat(rel)
-		if errors.Is(err, fs.ErrNotExist) {
-			return rel, nil
+	var done []string // the part without links
+	parts := strings.Split(filepath.ToSlash(rel), "/")
+	for links := 0; len(parts) > 0; {
+		part := parts[0]
+		parts = parts[1:]
+		switch {
+		case part == "" || part == ".":
+			continue
+		case part == ".." && len(done) == 0:
+			return "", fs.ErrPermission
+		case part == "..":
+			done = done[:len(done)-1]
+			continue
+		}
+		done = append(done, part)
+		at := filepath.Join(done...)
+		st, err := root.Lstat(at)
+		if errors.Is(err, fs.ErrNotExist) && len(parts) == 0 {
+			return at, nil // it is to be made
 		}
 		if err != nil {
 			return "", err
 		}
 		if st.Mode()&fs.ModeSymlink == 0 {
-			return rel, nil
+			continue
 		}
-		to, err := root.Readlink(rel)
+		if links++; links > 16 {
+			return "", errors.New("too many links")
+		}
+		to, err := root.Readlink(at)
 		if err != nil {
 			return "", err
 		}
-		if filepath.IsAbs(to) {
+		if to == "" || os.IsPathSeparator(to[0]) || filepath.VolumeName(to) != "" {
 			return "", fs.ErrPermission
 		}
-		if rel = filepath.Join(filepath.Dir(rel), to); !filepath.IsLocal(rel) {
-			return "", fs.ErrPermission
-		}
+		done, parts = done[:len(done)-1], append(strings.Split(filepath.ToSlash(to), "/"), parts...)
 	}
-	return "", errors.New("too many links")
+	return filepath.Join(done...), nil
 }
 
 // upload is a file that is being received. A new file or a replacement goes to a temporary file beside its target

@@ -80,6 +80,33 @@ func TestRow25NothingOutsideTheRootIsReached(t *testing.T) {
 	}
 }
 
+func TestRow25UploadFollowsALinkInALinkedFolder(t *testing.T) {
+	r := start(t, nil)
+	r.write("f", "another file")
+	r.write("x/f", "meant")
+	r.write("x/y/here", "")
+	for link, to := range map[string]string{"d": "x/y", "x/y/l": "../f", "x/y/new": "../made", "x/y/out": "../../../f", "x/y/abs": "/etc/f"} {
+		if err := os.Symlink(to, filepath.Join(r.root, filepath.FromSlash(link))); err != nil {
+			t.Skipf("no links on this system: %v", err)
+		}
+	}
+	c := r.login()
+	if got := c.fetch("RETR d/l"); got != "meant" {
+		t.Fatalf("the link leads to %q", got)
+	}
+	c.store("STOR d/l", "replaced")
+	if r.content("f") != "another file" || r.content("x/f") != "replaced" {
+		t.Errorf("f is %q, x/f is %q", r.content("f"), r.content("x/f"))
+	}
+	if c.store("STOR d/new", "made"); r.content("x/made") != "made" {
+		t.Errorf("x/made is %q", r.content("x/made"))
+	}
+	for _, path := range []string{"d/out", "d/abs", "d/l/below", "none/l"} {
+		c.epsvPort()
+		c.cmd(550, "STOR %s", path)
+	}
+}
+
 func listing(dir string) string {
 	entries, _ := os.ReadDir(dir)
 	var names []string
