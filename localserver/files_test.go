@@ -107,6 +107,23 @@ func TestRow25UploadFollowsALinkInALinkedFolder(t *testing.T) {
 	}
 }
 
+func TestRow29TheSharedFolderItselfStaysAsItIs(t *testing.T) {
+	r := start(t, nil)
+	before, err := os.Stat(r.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.login()
+	c.cmd(550, "SITE CHMOD 0 /")
+	c.cmd(550, "MFMT 20200203040506 /")
+	c.cmd(550, "RMD .")
+	c.cmd(550, "MKD /")
+	c.cmd(550, "RNFR /")
+	if after, err := os.Stat(r.root); err != nil || after.Mode() != before.Mode() || !after.ModTime().Equal(before.ModTime()) {
+		t.Errorf("it is now %v, %v", after, err)
+	}
+}
+
 func listing(dir string) string {
 	entries, _ := os.ReadDir(dir)
 	var names []string

@@ -147,13 +147,18 @@ func (s *session) cmdREST(c wire.Command) {
 	}
 }
 
-// change does one change of a path that needs a right, and replies: what act says went wrong, or nothing.
+// change does one change of a path, not of the shared folder itself, that needs a right, and replies: what act says went
+// wrong, or nothing.
 func (s *session) change(arg string, need Rights, act func(rel string) error) (virtual string, ok bool) {
 	virtual, rel, ok := s.at(arg)
 	if !ok || !s.allowed(need) {
 		return "", false
 	}
-	if err := act(rel); err != nil {
+	err := errShared
+	if rel != "." {
+		err = act(rel)
+	}
+	if err != nil {
 		s.replyFile(err, virtual)
 		return "", false
 	}
@@ -174,9 +179,6 @@ func (s *session) cmdRMD(c wire.Command) {
 
 // remove removes a folder or something else, whichever is meant.
 func (s *session) remove(rel string, folder bool) error {
-	if rel == "." {
-		return errShared
-	}
 	st, err := s.root.Lstat(rel)
 	switch {
 	case err != nil:
@@ -190,12 +192,7 @@ func (s *session) remove(rel string, folder bool) error {
 }
 
 func (s *session) cmdMKD(c wire.Command) {
-	virtual, ok := s.change(c.Arg, MakeFolder, func(rel string) error {
-		if rel == "." {
-			return fs.ErrExist
-		}
-		return s.root.Mkdir(rel, 0o755)
-	})
+	virtual, ok := s.change(c.Arg, MakeFolder, func(rel string) error { return s.root.Mkdir(rel, 0o755) })
 	if ok {
 		s.reply(257, wire.Quote(virtual)+" is made.")
 	}
@@ -204,9 +201,6 @@ func (s *session) cmdMKD(c wire.Command) {
 func (s *session) cmdRNFR(c wire.Command) {
 	from := ""
 	virtual, ok := s.change(c.Arg, Rename, func(rel string) error {
-		if rel == "." {
-			return errShared
-		}
 		from = rel
 		_, err := s.root.Lstat(rel)
 		return err
