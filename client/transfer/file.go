@@ -139,6 +139,7 @@ func (m *mover) download(t *task) (int64, error) {
 	flags := os.O_WRONLY | os.O_CREATE
 	if offset == 0 {
 		flags |= os.O_TRUNC
+		m.knowTime(t)
 	}
 	f, err := t.root.OpenFile(part, flags, 0o666)
 	if err != nil {
@@ -196,6 +197,22 @@ func (m *mover) download(t *task) (int64, error) {
 	return size, nil
 }
 
+// knowTime asks for a file's time where listings give the minute or the day only, so that another version of it is known by
+// it. Of a small file the round trip would cost more.
+func (m *mover) knowTime(t *task) {
+	if t.timed || t.small() || m.exact() {
+		return
+	}
+	at, err := m.s.ModTime(m.ctx, t.Remote)
+	if err != nil {
+		return
+	}
+	t.time, t.day, t.timed = at, false, true
+	if t.begun {
+		_ = m.h.begin(t)
+	}
+}
+
 // whole says that a local file is what the server's file was when it was claimed. Downloads get the server's time before
 // they get their name.
 func (m *mover) whole(t *task, st fs.FileInfo) bool {
@@ -222,7 +239,7 @@ func (m *mover) goesOn(t *task, part fs.FileInfo) bool {
 		t.size, same = size, false
 	}
 	if at, err := m.s.ModTime(m.ctx, t.Remote); err == nil {
-		if m.exact() && !t.time.IsZero() && !at.Equal(t.time) || !m.exact() && at.After(part.ModTime()) {
+		if exact := m.exact() || t.timed; exact && !t.time.IsZero() && !at.Equal(t.time) || !exact && at.After(part.ModTime()) {
 			t.time, same = at, false
 		}
 	}
@@ -257,7 +274,7 @@ func (m *mover) unchanged(t *task, size int64, ask bool) error {
 		}
 		return nil
 	}
-	if !ask || t.time.IsZero() || !m.exact() {
+	if !ask || t.time.IsZero() || !m.exact() && !t.timed {
 		return nil
 	}
 	if at, err := m.s.ModTime(m.ctx, t.Remote); err == nil && !at.Equal(t.time.Truncate(time.Second)) {

@@ -69,7 +69,7 @@ type QueueOptions struct {
 
 // Limits of a queue's patience.
 const (
-	queueTries   = 6               // of one item, when the failure may pass
+	queueTries   = 8               // of one item, when the failure may pass: vsftpd keeps a broken upload locked for 5 minutes
 	queueDials   = 8               // in a row, before a site is left alone
 	firstRetry   = 2 * time.Second // doubled with every try
 	longestRetry = 2 * time.Minute
@@ -591,7 +591,7 @@ func (l *lane) claim() error {
 
 // newTask makes a task of what is on disk.
 func newTask(r *record, root *rootRecord) *task {
-	t := &task{Item: r.item(root), known: r.Kind != named, folder: r.Kind == folder, size: r.Size, day: r.Day, link: r.Link,
+	t := &task{Item: r.item(root), known: r.Kind != named, folder: r.Kind == folder, size: r.Size, day: r.Day, timed: r.Timed, link: r.Link,
 		listed: r.Listed, decided: r.Decided, from: r.From, begun: r.Begun, stale: r.Stale, recovered: r.Recovered,
 		id: r.id, rootID: r.Root, batch: r.Batch, place: root.Place, after: r.After, priority: r.Priority}
 	if r.Time != 0 {
@@ -630,7 +630,7 @@ func (r *record) item(root *rootRecord) Item {
 // keep writes what a task has learnt into its record.
 func (t *task) keep(r *record) {
 	r.Size, r.Link = t.size, t.link
-	r.Time, r.Day = unix(t.time), t.day
+	r.Time, r.Day, r.Timed = unix(t.time), t.day, t.timed
 	r.Listed, r.There = t.listed, nil
 	if t.there != nil {
 		r.There = &there{t.there.Size, unix(t.there.Time), t.there.Type == client.Folder}

@@ -56,6 +56,7 @@ type record struct {
 	Size     int64    `json:"s"` // -1: not known
 	Time     int64    `json:"t,omitempty"`
 	Day      bool     `json:"dy,omitempty"` // Time is of the day alone
+	Timed    bool     `json:"tm,omitempty"` // Time is MDTM's
 	Link     bool     `json:"l,omitempty"`
 	After    string   `json:"a,omitempty"` // a folder of which a part is in the queue already: up to this name
 

@@ -213,6 +213,7 @@ type task struct {
 	size   int64    // -1: not known
 	time   time.Time
 	day    bool // time is of the day alone: an old file's in a listing of LIST
+	timed  bool // time is MDTM's, where listings are not so precise
 	link   bool
 	there  *client.Entry // an upload's target that exists; nil with listed: none
 	listed bool

@@ -66,55 +66,6 @@ func TestTheQueueMovesATreeBothWaysWithEveryServer(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsKilledUnderWayCostsNoFile(t *testing.T) {
-	for _, kind := range []peers.Kind{peers.Vsftpd, peers.PureFTPd, peers.Pyftpdlib} {
-		for _, d := range []queue.Direction{queue.Download, queue.Upload} {
-			t.Run(string(kind)+" "+d.String(), func(t *testing.T) {
-				t.Parallel()
-				c := peers.Config{Kind: kind, Root: t.TempDir()}
-				s := peers.ForTest(t, c)
-				c.Port = s.Port
-				served := filepath.Join(s.Root, "tree")
-				local := filepath.Join(t.TempDir(), "tree")
-				from, to := served, local
-				if d == queue.Upload {
-					from, to = local, served
-				}
-				makeTree(t, filepath.Dir(from), "tree")
-				_ = os.Chmod(from, 0o777)
-				killed := make(chan struct{}, 1)
-				rec := connlog.RecorderFunc(func(r connlog.Record) {
-					if r.Event == connlog.DataOpened {
-						select {
-						case killed <- struct{}{}:
-						default:
-						}
-					}
-				})
-				done := make(chan struct{})
-				go func() {
-					defer close(done)
-					<-killed
-					s.Close()
-					time.Sleep(300 * time.Millisecond) // the port must be free
-					again, err := peers.Start(context.Background(), c)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					t.Cleanup(func() { again.Close() })
-				}()
-				dial := func(ctx context.Context) (*client.Session, error) { return client.Dial(ctx, signIn(s, rec)) }
-				peerQueue(t, dial, 1, queue.Item{Direction: d, Local: local, Remote: path.Join(s.Base, "tree")})
-				<-done
-				if want, got := hashes(t, from), hashes(t, to); !maps.Equal(want, got) {
-					t.Errorf("%v, want %v", got, want)
-				}
-			})
-		}
-	}
-}
-
 func TestAFolderIsMirroredWithEveryServer(t *testing.T) {
 	for _, kind := range peers.Kinds {
 		t.Run(string(kind), func(t *testing.T) {

@@ -56,6 +56,14 @@ func on(b bool) string {
 	return "off"
 }
 
+// crypted is the account's password as it is kept.
+func (s *Server) crypted() string {
+	if s.Locked {
+		return noPassword
+	}
+	return cryptPassword
+}
+
 func (s *Server) ipv6() bool { return strings.Contains(s.Host, ":") }
 
 func (s *Server) vsftpd() (args, env []string, err error) {
@@ -92,6 +100,17 @@ func (s *Server) vsftpd() (args, env []string, err error) {
 		// An account of every system that has a home folder which exists, as vsftpd wants it.
 		"ftp_username=daemon", "nopriv_user=nobody",
 	}
+	if s.Namespace != "" {
+		// An upload whose client has gone without a word keeps its file locked for five minutes otherwise.
+		lines = append(lines, "data_connection_timeout=10")
+	}
+	if s.Locked {
+		banned := filepath.Join(s.dir, "banned")
+		if err := os.WriteFile(banned, []byte(s.Password+"\n"), 0o644); err != nil {
+			return nil, nil, err
+		}
+		lines = append(lines, "deny_email_enable=YES", "banned_email_file="+banned)
+	}
 	if s.Sessions != 0 {
 		lines = append(lines, fmt.Sprintf("max_clients=%d\nmax_per_ip=%d", s.Sessions, s.Sessions))
 	}
@@ -120,7 +139,7 @@ func (s *Server) proftpd() (args, env []string, err error) {
 		user, group = "#"+strconv.Itoa(uid), "#"+strconv.Itoa(gid)
 	}
 	accounts := filepath.Join(s.dir, "accounts")
-	line := fmt.Sprintf("%s:%s:%d:%d::%s:/bin/false\n", User, cryptPassword, uid, gid, s.Root)
+	line := fmt.Sprintf("%s:%s:%d:%d::%s:/bin/false\n", User, s.crypted(), uid, gid, s.Root)
 	if err := os.WriteFile(accounts, []byte(line), 0o600); err != nil {
 		return nil, nil, err
 	}
@@ -182,7 +201,7 @@ func (s *Server) pureFTPd(ctx context.Context) (args, env []string, err error) {
 		return nil, nil, fmt.Errorf("pure-ftpd with anonymous, which needs a system account: %w", ErrMissing)
 	}
 	accounts, db := filepath.Join(s.dir, "accounts"), filepath.Join(s.dir, "accounts.pdb")
-	line := fmt.Sprintf("%s:%s:65534:65534::%s/./::::::::::::\n", User, cryptPassword, s.Root)
+	line := fmt.Sprintf("%s:%s:65534:65534::%s/./::::::::::::\n", User, s.crypted(), s.Root)
 	if err := os.WriteFile(accounts, []byte(line), 0o600); err != nil {
 		return nil, nil, err
 	}
@@ -214,7 +233,11 @@ func (s *Server) pyftpdlib(ctx context.Context) (args, env []string, err error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	args = []string{python, "-u", "-c", pyftpd, s.Host, strconv.Itoa(int(s.Port)), s.Root, s.User, s.Password, string(s.TLS), s.CA, s.key(),
+	password := s.Password
+	if s.Locked {
+		password += " no more"
+	}
+	args = []string{python, "-u", "-c", pyftpd, s.Host, strconv.Itoa(int(s.Port)), s.Root, s.User, password, string(s.TLS), s.CA, s.key(),
 		strconv.Itoa(int(s.PassiveMin)), strconv.Itoa(int(s.PassiveMax)), strconv.Itoa(max(512, s.Sessions))}
 	return args, nil, nil
 }

@@ -71,6 +71,10 @@ type Config struct {
 	Zone string
 	// NoMLSD has ProFTPD offer none of the commands of RFC 3659 section 7, and MFMT neither, so that LIST is all there is.
 	NoMLSD bool
+	// Locked: the server refuses the account, with 530.
+	Locked bool
+	// Namespace is the network namespace to run in; Host is an address there that can be reached, and Port is needed, too.
+	Namespace string
 	// Root is the folder to serve, made writable for the server; default: a new one. In a [Server] it is the folder that
 	// [Server.Base] names.
 	Root string
@@ -80,7 +84,8 @@ type Config struct {
 const (
 	User     = "portside"
 	Password = "sesame-42"
-	// cryptPassword is Password as crypt(3) SHA-512.
+	// cryptPassword is Password as crypt(3) SHA-512, noPassword that of nothing.
+	noPassword    = "*"
 	cryptPassword = "$6$portside$xrnFHr7IbD/IYArHWu5Z6ePKsB1aJXaLmio8vLVtf2I05bjZDplamFtVvHH/J2Q0Yn.OkgYISGvcxlf44Z1Vd1"
 )
 
@@ -192,6 +197,9 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	defer out.Close()
+	if s.Namespace != "" {
+		args = append([]string{"ip", "netns", "exec", s.Namespace}, args...)
+	}
 	cmd := exec.Command("/bin/sh", append([]string{"-c", watchdog, "watchdog"}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Dir = s.dir
