@@ -167,7 +167,7 @@ func (i *Imported) fzServer(into *[]*Node, f *fzServer) {
 		s.Mode = client.ModePassive
 	}
 	if minutes, err := strconv.Atoi(strings.TrimSpace(f.TimezoneOffset)); err == nil {
-		setOffset(s, minutes)
+		setOffset(s, -minutes) // FileZilla adds it to the listed times
 	}
 	if n, err := strconv.Atoi(strings.TrimSpace(f.MaximumMultipleConnections)); err == nil && n > 0 {
 		s.Connections = min(n, 16)
@@ -427,7 +427,7 @@ func fzOut(n *Node, lost *[]string) fzOutServer {
 		o.EncodingType, o.CustomEncoding = "Custom", s.Charset
 	}
 	if s.TimeOffset != nil {
-		o.TimezoneOffset = *s.TimeOffset
+		o.TimezoneOffset = -*s.TimeOffset
 	}
 	for i, c := range Colors {
 		if c == s.Color {

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"portside/client"
 )
@@ -65,7 +66,7 @@ func TestFileZillasSitesAreReadWithAllThatIsSet(t *testing.T) {
 	if got := shape(i.Nodes); got != "Fold A(One Inner(Old name)) Locked Last" || !i.Nodes[0].Closed {
 		t.Fatalf("read %s, problems %q", got, i.Problems)
 	}
-	minutes := -60
+	minutes := 60 // FileZilla adds its offset to what the server lists
 	want := &Site{Host: "a.example", Port: 2121, TLS: client.TLSExplicit, Login: LoginNormal, User: "al", Mode: client.ModeActive,
 		Charset: "KOI8-R", TimeOffset: &minutes, LocalFolder: "/l", RemoteFolder: "/pub/a b", Linked: true, Connections: 3,
 		Color: "red", Notes: "a\nb", Bookmarks: []Bookmark{{"m", "/x", "/y", false}}}
@@ -169,7 +170,8 @@ func TestWinSCPsSitesAreReadWithTheirPasswords(t *testing.T) {
 	if err != nil || shape(i.Nodes) != "Work(Büro) Short Foreign" {
 		t.Fatalf("%v %s %q", err, shape(i.Nodes), i.Problems)
 	}
-	minutes := -120
+	_, here := time.Now().Zone() // WinSCP takes listed times for this computer's, and adds its difference
+	minutes := here/60 + 120
 	n := one(t, i, "Büro")
 	want := &Site{Host: "w.example", TLS: client.TLSExplicit, Login: LoginNormal, User: "wu", Mode: client.ModeActive, RemoteFolder: "/a b",
 		TimeOffset: &minutes, TrustPassiveAddress: true, Notes: "x\ny", Linked: true, Color: "red", Charset: "UTF-8"}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
@@ -73,8 +74,9 @@ func (i *Imported) winscp(name string, k map[string]string, master bool) {
 		s.Mode = client.ModePassive
 	}
 	s.TrustPassiveAddress = k["ftpforcepasvip2"] == "1" // off: the address of the reply is used
-	if days, err := strconv.ParseFloat(strings.ReplaceAll(k["timedifference"], ",", "."), 64); err == nil && math.Abs(days) <= 1 {
-		setOffset(s, int(math.Round(days*24*60)))
+	if days, err := strconv.ParseFloat(strings.ReplaceAll(k["timedifference"], ",", "."), 64); err == nil && days != 0 && math.Abs(days) <= 1 {
+		_, here := time.Now().Zone() // WinSCP takes listed times for this computer's, and adds the difference
+		setOffset(s, here/60-int(math.Round(days*24*60)))
 	}
 	switch k["utf"] { // 0 off, 1 on, 2 auto
 	case "1":
