@@ -27,6 +27,7 @@ type fzServer struct {
 	MaximumMultipleConnections string
 	EncodingType               string
 	CustomEncoding             string
+	PostLoginCommands          struct{ Command []string }
 	Name                       string
 	Comments                   string
 	Colour                     string
@@ -187,6 +188,9 @@ func (i *Imported) fzServer(into *[]*Node, f *fzServer) {
 	}
 	if s.RemoteFolder, err = parseSafePath(f.RemoteDir); err != nil {
 		i.problem(name, "its folder on the server: %v", err)
+	}
+	if len(f.PostLoginCommands.Command) > 0 {
+		i.problem(name, leftCommands)
 	}
 	s.Linked = strings.TrimSpace(f.SyncBrowsing) == "1"
 	for _, b := range f.Bookmark {

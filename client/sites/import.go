@@ -2,6 +2,7 @@ package sites
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +15,7 @@ import (
 	"portside/client"
 )
 
-// Format is whose file an import reads.
+// Program is whose file an import reads.
 type Program string
 
 const (
@@ -60,14 +61,23 @@ func (i *Imported) problem(entry, format string, args ...any) {
 // add takes a site that was read, if it can be one, and keeps its secret apart.
 func (i *Imported) add(into *[]*Node, name string, s *Site, secret Secret) {
 	s.Host, s.User = strings.TrimSpace(s.Host), strings.TrimSpace(s.User)
-	// A URL in the host's place is taken for what it is; some programs allow it.
+	// A URL in the host's place is taken for what it is; some programs allow it. What else the entry says goes before.
 	if strings.Contains(s.Host, "://") {
 		t, err := client.ParseURL(s.Host)
 		if err != nil {
 			i.problem(name, "%v", err)
 			return
 		}
-		s.Host = t.Host
+		s.Host, s.RemoteFolder = t.Host, cmp.Or(s.RemoteFolder, t.Path)
+		if s.TLS == client.TLSAuto {
+			s.TLS = t.TLS
+		}
+		if s.Port == 0 && t.Port != (client.Target{TLS: s.TLS}).ControlPort() {
+			s.Port = t.Port
+		}
+		if s.User == "" && t.User != "" {
+			s.User, s.Login = t.User, LoginAsk
+		}
 	}
 	s.Host = strings.TrimSuffix(strings.TrimPrefix(s.Host, "["), "]")
 	if s.User == client.Anonymous && s.Login != LoginAnonymous {
@@ -357,6 +367,9 @@ func setOffset(s *Site, minutes int) {
 		s.TimeOffset = &minutes
 	}
 }
+
+// leftCommands says what Portside has no place for.
+const leftCommands = "its commands after sign-in were left out: Portside sends none"
 
 // errDamaged is a file whose structure is broken.
 var errDamaged = errors.New("it is damaged")

@@ -248,6 +248,54 @@ func TestNetrcIsReadAsCurlReadsIt(t *testing.T) {
 	}
 }
 
+// What stands behind "default" is for no server by name: the next machine must not get it.
+func TestAPasswordOfNetrcsDefaultGoesToNoOtherServer(t *testing.T) {
+	i := ParseNetrc([]byte("default login z password everywhere account all\nmachine a.example login al\nmachine b.example login be password own\n"))
+	if a := one(t, i, "al@a.example"); a.Site.Login != LoginAsk || i.Secrets[a.ID] != (Secret{}) {
+		t.Errorf("%+v has got %+v", a.Site, i.Secrets[a.ID])
+	}
+	if b := one(t, i, "be@b.example"); i.Secrets[b.ID] != (Secret{Password: "own"}) {
+		t.Errorf("%+v", i.Secrets[b.ID])
+	}
+}
+
+// Where a URL stands as the host, its encryption, port and folder count as far as nothing else is said.
+func TestAURLInTheHostsPlaceIsTakenWhole(t *testing.T) {
+	i := ParseGFTP([]byte("[a]\nhostname=ftps://h.example:2990/pub\nusername=u\n[b]\nhostname=ftpes://h.example\nport=2121\nremote directory=/mine\nusername=u\n"))
+	if a := one(t, i, "a").Site; a.Host != "h.example" || a.Port != 2990 || a.TLS != client.TLSImplicit || a.RemoteFolder != "pub" || a.User != "u" {
+		t.Errorf("%+v", a)
+	}
+	if b := one(t, i, "b").Site; b.Host != "h.example" || b.Port != 2121 || b.TLS != client.TLSExplicit || b.RemoteFolder != "/mine" {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestCyberducksFoldersBelowHomeAreFound(t *testing.T) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Skip(err)
+	}
+	with := func(folder string) string {
+		text := strings.Replace(duck, "<key>Labels", "<key>Download Folder</key><string>"+folder+"</string><key>Labels", 1)
+		return one(t, ParseCyberduck([]byte(text)), "Duck").Site.LocalFolder
+	}
+	if got := with("~/Down loads"); got != filepath.Join(home, "Down loads") {
+		t.Errorf("%q", got)
+	}
+	if got := with("/~/x"); got != "/~/x" {
+		t.Errorf("%q", got)
+	}
+}
+
+// Nothing is left out without a word.
+func TestCommandsAfterSignInAreSaidToBeLeftOut(t *testing.T) {
+	fz := ParseFileZilla([]byte("<FileZilla3><Servers><Server><Host>h</Host><Protocol>0</Protocol><PostLoginCommands><Command>SITE X</Command></PostLoginCommands><Name>A</Name></Server></Servers></FileZilla3>"))
+	ws := ParseWinSCP([]byte("[Sessions\\B]\nHostName=h\nFSProtocol=5\nPortNumber=21\nPostLoginCommands=SITE%20X\n"))
+	if fz.Len() != 1 || ws.Len() != 1 || !mentions(fz.Problems, "A", "commands") || !mentions(ws.Problems, "B", "commands") {
+		t.Errorf("%q %q", fz.Problems, ws.Problems)
+	}
+}
+
 func TestGFTPsBookmarksAreRead(t *testing.T) {
 	scramble := func(s string) string {
 		out := "$"

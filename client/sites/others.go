@@ -2,7 +2,9 @@ package sites
 
 import (
 	"net/url"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -95,6 +97,11 @@ func (i *Imported) duck(m map[string]any) {
 		}
 	}
 	s.LocalFolder = clean(text("Download Folder"))
+	if below, ok := strings.CutPrefix(s.LocalFolder, "~"); ok && (below == "" || below[0] == '/') {
+		if home, err := os.UserHomeDir(); err == nil {
+			s.LocalFolder = filepath.Join(home, filepath.FromSlash(below))
+		}
+	}
 	if web := text("Web URL"); web != "" {
 		s.Notes = strings.TrimSpace(s.Notes + "\n" + clean(web))
 	}
@@ -116,6 +123,7 @@ func ParseNetrc(data []byte) *Imported {
 	var s *Site
 	var secret Secret
 	flush := func() {
+		defer func() { s, secret = nil, Secret{} }()
 		if s == nil {
 			return
 		}
@@ -133,7 +141,6 @@ func ParseNetrc(data []byte) *Imported {
 			s.Login = LoginAnonymous
 		}
 		i.add(&i.Nodes, name, s, secret)
-		s, secret = nil, Secret{}
 	}
 	for {
 		key, ok := l.next()

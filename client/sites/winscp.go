@@ -111,6 +111,9 @@ func (i *Imported) winscp(name string, k map[string]string, master bool) {
 	if k["proxymethod"] != "" && k["proxymethod"] != "0" {
 		i.problem(name, "it goes through a proxy in WinSCP, which was left out")
 	}
+	if k["postlogincommands"] != "" {
+		i.problem(name, leftCommands)
+	}
 	i.add(i.inFolders(folders), name, s, secret)
 }
 
@@ -197,7 +200,8 @@ func winscpPassword(text, key string) (string, error) {
 			return "", errPasswordForm
 		}
 	}
-	at += next()
+	skip := next()
+	at += skip
 	if at+length > len(raw) {
 		return "", errPasswordForm
 	}
