@@ -409,7 +409,8 @@ func (m *mover) uploadOffset(t *task, st fs.FileInfo) (int64, error) {
 		return m.goOnUpload(t, st), nil
 	}
 	there := t.there
-	if !t.listed && (m.o.overwrite != Overwrite || m.o.durable) {
+	// What is there must be known when a broken upload is to go on: some servers keep it until the new one is whole.
+	if !t.listed && (m.o.overwrite != Overwrite || m.o.durable || st.Size() > small) {
 		if size, err := m.s.Size(m.ctx, t.Remote); err == nil {
 			there = &client.Entry{Type: client.File, Size: size}
 			there.Time, _ = m.s.ModTime(m.ctx, t.Remote)
@@ -436,8 +437,8 @@ func (m *mover) goOnUpload(t *task, st fs.FileInfo) int64 {
 	switch {
 	case err != nil || have > st.Size():
 		return 0
-	case t.recovered && (!t.listed || m.isBefore(t, have)):
-		return t.from // it never reached the server
+	case !t.listed || m.isBefore(t, have):
+		return t.from // nothing of it reached the server, or nothing that it has kept
 	case !t.recovered && have > t.sent:
 		return 0
 	}

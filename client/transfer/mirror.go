@@ -48,7 +48,8 @@ type Change struct {
 	Why  string // "new", "newer", "another size", "not in the source"
 
 	entry client.Entry
-	first bool // something of another kind has its place, and goes before
+	old   *client.Entry // what is replaced; nil: nothing
+	first bool          // something of another kind has its place, and goes before
 }
 
 // Plan is what has to be done to make the destination like the source.
@@ -220,20 +221,20 @@ func (p *planner) folder(rel string, exists bool) error {
 			p.add(Change{Kind: MakeFolder, Rel: at, Why: "new"})
 			err = p.folder(at, false)
 		case e.Type == client.File:
-			why := "new"
+			why, replaced := "new", (*client.Entry)(nil)
 			if there && old.Type != client.File {
 				if !p.clear(at, old) {
 					continue
 				}
 			} else if there {
-				why = p.differs(at, &e, old)
+				why, replaced = p.differs(at, &e, old), &old
 			}
 			if why == "" {
 				p.plan.Same++
 				continue
 			}
 			p.plan.Bytes += e.Size
-			p.add(Change{Kind: Copy, Rel: at, Size: e.Size, Why: why, entry: e})
+			p.add(Change{Kind: Copy, Rel: at, Size: e.Size, Why: why, entry: e, old: replaced})
 		}
 		if err != nil {
 			return err
@@ -486,7 +487,7 @@ func (p *Plan) Run(ctx context.Context, o Options, watch func(*Job)) Result {
 	defer root.Close()
 	for _, c := range p.Changes {
 		if c.Kind == Copy {
-			tasks = append(tasks, &task{Item: p.item(c), known: true, root: root, rel: filepath.FromSlash(c.Rel), size: c.entry.Size, time: c.entry.Time, day: ofTheDay(&c.entry), listed: true})
+			tasks = append(tasks, &task{Item: p.item(c), known: true, root: root, rel: filepath.FromSlash(c.Rel), size: c.entry.Size, time: c.entry.Time, day: ofTheDay(&c.entry), listed: true, there: c.old})
 		}
 	}
 	o.Overwrite = Overwrite
