@@ -451,6 +451,10 @@ func fileReply(err error, virtual string) (code int, text string) {
 		return 550, virtual + ": it is a folder."
 	case errors.Is(err, syscall.ENAMETOOLONG):
 		return 553, virtual + ": the name is too long."
+	case is(err, badNameErrors):
+		return 553, virtual + ": the server's system can't have that name."
+	case is(err, inUseErrors):
+		return 450, virtual + ": another program on the server has it in use."
 	case diskFull(err):
 		return 452, virtual + ": no space left on the server's disk, or its quota is used up."
 	case readOnlyDisk(err):

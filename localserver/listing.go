@@ -143,7 +143,7 @@ func (s *session) cmdLIST(c wire.Command) {
 	}
 	pattern := ""
 	st, err := s.root.Stat(rel)
-	if errors.Is(err, fs.ErrNotExist) && c.Verb != "MLSD" && strings.ContainsAny(path.Base(arg), "*?[") {
+	if (errors.Is(err, fs.ErrNotExist) || is(err, badNameErrors)) && c.Verb != "MLSD" && strings.ContainsAny(path.Base(arg), "*?[") {
 		// "NLST *.txt": mget of older clients sends it.
 		pattern = path.Base(virtual)
 		if _, bad := path.Match(pattern, ""); bad == nil {

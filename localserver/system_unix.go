@@ -19,6 +19,8 @@ var (
 	resetErrors       = []error{unix.ECONNRESET, unix.EPIPE}
 	timeoutErrors     = []error{unix.ETIMEDOUT}
 	notEmptyErrors    = []error{unix.ENOTEMPTY}
+	inUseErrors       = []error{syscall.EBUSY, syscall.ETXTBSY}
+	badNameErrors     = []error{syscall.EILSEQ}
 )
 
 const openNonblock = unix.O_NONBLOCK

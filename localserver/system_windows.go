@@ -17,6 +17,8 @@ var (
 	resetErrors       = []error{windows.WSAECONNRESET, windows.WSAECONNABORTED}
 	timeoutErrors     = []error{windows.WSAETIMEDOUT}
 	notEmptyErrors    = []error{windows.ERROR_DIR_NOT_EMPTY}
+	inUseErrors       = []error{windows.ERROR_SHARING_VIOLATION, windows.ERROR_LOCK_VIOLATION, windows.ERROR_BUSY}
+	badNameErrors     = []error{windows.ERROR_INVALID_NAME}
 )
 
 const openNonblock = 0 // Windows has no FIFOs in folders
