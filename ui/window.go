@@ -115,6 +115,7 @@ func New(driver fyne.App, core *app.App, o Options) *Window {
 	core.OnTransfersEnded(func(e app.TransfersEnded) {
 		driver.SendNotification(fyne.NewNotification("Portside", e.Sentence()))
 	})
+	core.GiveMemoryBack()
 	w.connect.drawer.Start(ctx)
 	w.share.drawer.Start(ctx)
 	w.watcher = kit.Watch(ctx, o.Post, 0, core.Version, w.refresh)
