@@ -148,12 +148,20 @@ func TestRecordSurvivesJSON(t *testing.T) {
 	if !bytes.Contains(b, []byte(`"bytes":0`)) || !bytes.Contains(b, []byte(`"time":"2026-11-23T09:41:07.118Z"`)) {
 		t.Errorf("%s", b)
 	}
-	var out Record
-	if err := json.Unmarshal(b, &out); err != nil {
-		t.Fatal(err)
-	}
-	if fmt.Sprint(in) != fmt.Sprint(out) {
-		t.Errorf("in  %v\nout %v", in, out)
+	for _, same := range []bool{false, true} { // the same address in three places
+		if same {
+			in.From, in.Advertised = in.To, in.To
+			if b, err = json.Marshal(in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out Record
+		if err := json.Unmarshal(b, &out); err != nil {
+			t.Fatal(err)
+		}
+		if fmt.Sprint(in) != fmt.Sprint(out) {
+			t.Errorf("in  %v\nout %v", in, out)
+		}
 	}
 }
 

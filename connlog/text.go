@@ -112,15 +112,22 @@ func (r *Record) UnmarshalJSON(b []byte) error {
 	if j.Bytes != nil {
 		r.Bytes = *j.Bytes
 	}
-	for text, dst := range map[string]*netip.AddrPort{j.From: &r.From, j.To: &r.To, j.Advertised: &r.Advertised} {
-		if text == "" {
-			continue
-		}
-		if *dst, err = netip.ParseAddrPort(text); err != nil {
-			return err
-		}
+	r.From, err = parseAddr(j.From)
+	if err == nil {
+		r.To, err = parseAddr(j.To)
 	}
-	return nil
+	if err == nil {
+		r.Advertised, err = parseAddr(j.Advertised)
+	}
+	return err
+}
+
+// parseAddr reads what addrText wrote.
+func parseAddr(text string) (netip.AddrPort, error) {
+	if text == "" {
+		return netip.AddrPort{}, nil
+	}
+	return netip.ParseAddrPort(text)
 }
 
 func addrText(ap netip.AddrPort) string {
