@@ -1,6 +1,7 @@
 package connlog
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ const (
 	maxAllChannels  = 10_000
 	maxDialogue     = 16 // lines of dialogue kept for a channel
 	maxStrangers    = 8
+	maxHolders      = 50
 	maxStringLength = 1_024 // longest text field kept
 )
 
@@ -524,12 +526,37 @@ func setString[T ~string](dst *T, v T) {
 }
 
 // clean returns r with every text cut to a length worth keeping and with characters that could rule a terminal or
-// reorder a line written as escapes. A stranger chooses many of these texts.
+// reorder a line written as escapes. A stranger chooses many of these texts, and all of them in a log file of another's.
 func (r Record) clean() Record {
-	for _, s := range []*string{&r.Command, &r.Reply, &r.User, &r.Err, &r.Host, &r.Peer, &r.Software, &r.TLS, &r.Cipher} {
+	for _, s := range []*string{&r.Session, &r.Command, &r.Reply, &r.User, &r.Err, &r.Addr, &r.Host, &r.Peer, &r.Software, &r.TLS, &r.Cipher} {
 		*s = Printable(*s)
 	}
+	for _, s := range []*Side{&r.Side, &r.Initiator, &r.By} {
+		*s = Side(Printable(string(*s)))
+	}
+	r.Event, r.Channel = Event(Printable(string(r.Event))), ChannelKind(Printable(string(r.Channel)))
+	r.Mode, r.Reason = Mode(Printable(string(r.Mode))), Reason(Printable(string(r.Reason)))
+	r.Holders = cleanHolders(r.Holders)
 	return r
+}
+
+// cleanHolders returns what is kept of a list: [maxHolders] lines, the last of which may be "950 more".
+func cleanHolders(all []string) []string {
+	if len(all) == 0 {
+		return all
+	}
+	n := len(all)
+	if n > maxHolders {
+		n = maxHolders - 1
+	}
+	kept := make([]string, n, n+1)
+	for i := range kept {
+		kept[i] = Printable(all[i])
+	}
+	if more := len(all) - n; more > 0 {
+		kept = append(kept, fmt.Sprintf("%d more", more))
+	}
+	return kept
 }
 
 // Printable returns s cut to 1,024 bytes with control characters, escape sequences, bidirectional marks and invalid

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"sync"
@@ -182,6 +183,45 @@ func TestWhatAStrangerSendsCannotForgeALogLine(t *testing.T) {
 	}
 	if !strings.Contains(text.String(), "**bold**`code`%s") {
 		t.Error("a text from outside was read as our own markup")
+	}
+}
+
+func TestAnothersLogFileCannotActOnATerminal(t *testing.T) {
+	const evil = `\u001b[2J\u202e`
+	line := func(event string) string {
+		return `{"time":"2026-11-23T09:41:07.118Z","session":"` + evil + `","side":"server","event":"` + event + `","channel":"` + evil + `","conn":1,"mode":"` + evil +
+			`","initiator":"` + evil + `","command":"` + evil + `","reply":"` + evil + `","user":"` + evil + `","by":"` + evil + `","reason":"` + evil + `","error":"` + evil +
+			`","addr":"` + evil + `","holders":["` + evil + `"],"host":"` + evil + `","peer":"` + evil + `","software":"` + evil + `","tls":"` + evil + `","cipher":"` + evil + `"}`
+	}
+	var lines []string
+	for _, event := range []string{"control-opened", "ports-exhausted", "listening", "data-failed", "control-closed", evil} {
+		lines = append(lines, line(event))
+	}
+	l := NewLog(0)
+	if n, err := l.ReadJSON(strings.NewReader(strings.Join(lines, "\n"))); n != len(lines) || err != nil {
+		t.Fatal(n, err)
+	}
+	for what, write := range map[string]func(io.Writer) error{"comparison": l.WriteComparison, "text": l.WriteText, "page": l.WriteHTML, "JSON": l.WriteJSON} {
+		var out bytes.Buffer
+		if err := write(&out); err != nil || strings.ContainsAny(out.String(), "\x1b\u202e") || strings.Contains(out.String(), `"`+evil[:6]) {
+			t.Errorf("%s: %v %q", what, err, out.String())
+		}
+	}
+}
+
+func TestAFullRangeOfManySessionsTakesLittleRoom(t *testing.T) {
+	holders := make([]string, 4000)
+	for i := range holders {
+		holders[i] = fmt.Sprintf("%08x guest 192.168.1.44: %d", i, 21100+i)
+	}
+	l := NewLog(0)
+	l.Record(Record{Side: Server, Session: "a", Event: PortsExhausted, Channel: Data, Conn: 1, Mode: Passive, Holders: holders})
+	kept := l.Records(0)[0].Holders
+	if len(kept) > 100 || kept[0] != holders[0] || kept[len(kept)-1] != fmt.Sprintf("%d more", 4000-len(kept)+1) {
+		t.Errorf("%d holders are kept, the last is %q", len(kept), kept[len(kept)-1])
+	}
+	if len(holders) != 4000 || holders[60] != "0000003c guest 192.168.1.44: 21160" {
+		t.Error("the server's own list was changed")
 	}
 }
 
