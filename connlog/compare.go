@@ -136,7 +136,9 @@ func together(c, s *Channel) []Span {
 	}
 	was, is := c.meant(), s.meant()
 	c, s = &was, &is
-	opened := func(x *Channel) bool { return !x.Opened.IsZero() }
+	opened := func(x *Channel) bool {
+		return !x.Opened.IsZero() || x.Kind == Control && (x.State == Open || x.State == Closed) // its beginning is not in the log
+	}
 	moved := ""
 	if c.From.IsValid() && s.From.IsValid() && c.From != s.From {
 		moved = fmt.Sprintf(" The client says it came from %s, the server saw %s: a router with NAT is in between.", addrText(c.From), addrText(s.From))

@@ -42,7 +42,7 @@ func (c Channel) Label() string {
 	if c.Kind == Control {
 		if c.TLS != "" {
 			parts = append(parts, c.TLS)
-		} else if c.State == Open || c.State == Closed {
+		} else if (c.State == Open || c.State == Closed) && !c.Opened.IsZero() {
 			parts = append(parts, "in clear")
 		}
 	} else if l := load(c.Command, c.Bytes, c.State != Closed); l != "" && c.State != Withdrawn {
@@ -165,17 +165,21 @@ func (c Channel) explainControl() [][]Span {
 	case c.State == Dialing:
 		out = append(out, spans(Plain, "You are opening the control channel to %s. Every command and reply goes over it; files and listings never do.", server))
 		return out
+	case c.Opened.IsZero():
+		out = append(out, spans(Plain, "%s opened the control channel. This log does not go back to its beginning.", capital(you(Client, c.Side))))
 	case c.Side == Client:
 		out = append(out, spans(Plain, "You opened the control channel, from this computer's port %s to %s. Every command and reply goes over it; each listing and file gets a data channel of its own.", port(c.From), server))
 	default:
 		out = append(out, spans(Plain, "The client opened the control channel, from %s to this computer's port %s. Every command and reply goes over it; each listing and file gets a data channel of its own.", addr(c.From), port(c.To)))
 	}
-	f, args := firewalls(Client, c.Side, c.ServerEnd())
-	out = append(out, spans(Plain, f, args...))
+	if !c.Opened.IsZero() {
+		f, args := firewalls(Client, c.Side, c.ServerEnd())
+		out = append(out, spans(Plain, f, args...))
+	}
 	switch {
 	case c.TLS != "":
 		out = append(out, spans(Muted, "It is protected by %s.", joinNonEmpty(", ", c.TLS, c.Cipher)))
-	case c.State != Failed:
+	case c.State != Failed && !c.Opened.IsZero():
 		out = append(out, spans(Muted, "It is in clear: anyone on the way can read commands, names and the password. FTP over TLS protects both channels."))
 	}
 	if c.State == Failed {

@@ -252,6 +252,11 @@ func (l *Log) apply(n Numbered) {
 		s.channels = []*Channel{{
 			ChannelKey: ChannelKey{key, 0}, Kind: Control, Initiator: Client, State: Dialing, Started: n.Time,
 		}}
+		switch n.Event {
+		case ControlDialing, ControlOpened, ControlFailed:
+		default:
+			s.channels[0].State = Open // its beginning is no longer in the log
+		}
 		l.byKey[key] = s
 		l.sessions = append(l.sessions, s)
 		l.forget(s)

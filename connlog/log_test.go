@@ -225,6 +225,40 @@ func TestAFullRangeOfManySessionsTakesLittleRoom(t *testing.T) {
 	}
 }
 
+// As in a log that was saved after its first records had made room, or with more open sessions than it keeps.
+func TestASessionWhoseBeginIsNotInTheLogIsNotSaidToBeDialling(t *testing.T) {
+	for _, side := range []Side{Client, Server} {
+		tp := &tape{log: NewLog(0), side: side}
+		tp.play(cmd("NOOP"), reply("200 OK."))
+		c := tp.session(t).Channels[0]
+		text := c.Explain().String() + c.Label()
+		if c.State != Open || !strings.Contains(text, "begin") || strings.Contains(text, "opening") || strings.Contains(text, "clear") || strings.Contains(text, "?") {
+			t.Errorf("%s: %s, %s", side, c.State, text)
+		}
+		tp.play(Record{Event: ControlClosed, Channel: Control, By: Client, Reason: ReasonQuit})
+		c = tp.session(t).Channels[0]
+		if text = c.Explain().String(); c.State != Closed || !strings.Contains(text, "signed off") {
+			t.Errorf("%s: %s, %s", side, c.State, text)
+		}
+		tp = &tape{log: NewLog(0), side: side}
+		tp.play(Record{Event: ControlTLS, Channel: Control, TLS: "TLS 1.3"})
+		if c = tp.session(t).Channels[0]; c.State != Open || !strings.Contains(c.Explain().String(), "protected by TLS 1.3") {
+			t.Errorf("%s: %s, %s", side, c.State, c.Explain())
+		}
+	}
+}
+
+func TestALogWithoutASessionsBeginDoesNotContradictTheOtherEnd(t *testing.T) {
+	tp := open(Client)
+	tp.play(Record{Event: Greeted, Channel: Control, Peer: "s2"})
+	tp.side = Server
+	tp.play(Record{Session: "s2", Event: SignedIn, Channel: Control, User: "guest"})
+	pairs := tp.log.Compare()
+	if len(pairs) != 1 || len(pairs[0].Channels) != 1 || !strings.Contains(Text(pairs[0].Channels[0].Together), "Both ends agree") {
+		t.Errorf("%+v", pairs)
+	}
+}
+
 func TestRecordingFromManySessionsAtOnce(t *testing.T) {
 	l := NewLog(1000)
 	var wg sync.WaitGroup
