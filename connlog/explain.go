@@ -1,6 +1,7 @@
 package connlog
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -211,7 +212,10 @@ func (c Channel) controlEnd() []Span {
 	case ReasonLost, ReasonReset:
 		return spans(Plain, "It was lost without a word: the other program ended, the network went away, or a router on the way forgot the connection.")
 	case ReasonPolicy:
-		return spans(Plain, "%s closed it by a rule. %s", who, c.Err)
+		return spans(Plain, "%s closed it by a rule: %s.", who, quoted(cmp.Or(c.Err, c.Reply)))
+	}
+	if c.Err != "" {
+		return spans(Plain, "%s closed it: %s.", who, quoted(c.Err))
 	}
 	if c.Reply != "" {
 		return spans(Plain, "%s closed it: `%s`.", who, quoted(c.Reply))

@@ -397,7 +397,9 @@ func TestRow8CommandFloodBeforeTheSignInEndsTheConnection(t *testing.T) {
 	r := start(t, func(c *Config) { c.Limits.CommandsPerSecondLogin = 20 })
 	c := r.connect()
 	c.send(strings.Repeat("NOOP\r\n", 100))
-	r.rec.wait(t, connlog.ControlClosed, 1)
+	if x := r.rec.wait(t, connlog.ControlClosed, 1); !strings.Contains(connlog.Sentence(x), "You closed it by a rule: too many commands before the sign-in.") {
+		t.Errorf("the log says %q", connlog.Sentence(x))
+	}
 	if n := r.rec.count(connlog.ReplySent); n > 23 {
 		t.Errorf("%d replies", n)
 	}

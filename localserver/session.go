@@ -173,7 +173,12 @@ func (s *session) cleanUp() {
 	}
 	s.mu.Unlock()
 	s.srv.forget(s)
-	s.recordControl(connlog.Record{Event: connlog.ControlClosed, By: by, Reason: reason, Duration: time.Since(s.since)})
+	closed := connlog.Record{Event: connlog.ControlClosed, By: by, Reason: reason, Duration: time.Since(s.since)}
+	switch reason {
+	case connlog.ReasonPolicy, connlog.ReasonNotFTP, connlog.ReasonLocal: // which rule, what it was
+		closed.Err = context.Cause(s.ctx).Error()
+	}
+	s.recordControl(closed)
 }
 
 // lastWords is how long the 421 and close_notify may wait for room in the send buffer: it has room unless the client
