@@ -3,10 +3,12 @@ package ui
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"fyne.io/fyne/v2"
 
+	"portside/connlog"
 	"portside/ui/uitest"
 )
 
@@ -58,6 +60,44 @@ func TestWhatIsAnsweredHoldsForTheFolderThatWasAskedAbout(t *testing.T) {
 		}
 		if !exists(filepath.Join(side.dir, "in/gone")) || exists(filepath.Join(side.dir, "in/made")) {
 			t.Error("the other folder was changed")
+		}
+	}
+}
+
+func TestANameThatIsBeingChangedStaysInItsTab(t *testing.T) {
+	w, core, queue, _, remote := onServer(t, func(_, remote string) {
+		put(t, filepath.Join(remote, "x"), "top")
+		put(t, filepath.Join(remote, "y"), "top")
+	})
+	c := w.connect
+	url := c.address.Text
+	w.registry.Run("tab.new")
+	c.open(url)
+	queue.Await(t, "the second tab", func() bool { return c.remote.path == "/" && core.Remote().Doing == "" })
+	choose(w, c.remote, "x", "y")
+	w.registry.Run("tab.next")
+	if n := c.remote.table.SelectedCount(); n > 1 {
+		t.Errorf("%d entries of the other tab are selected", n)
+	}
+	_, first := core.Tabs()
+	choose(w, c.remote, "x")
+	w.registry.Run("pane.rename")
+	uitest.Type(w, "new")
+	w.registry.Run("tab.next")
+	if _, now := core.Tabs(); now == first || c.remote.table.Editing() || w.Canvas().Focused() != fyne.Focusable(c.remote.table) {
+		t.Fatalf("tab %v, editing %v, the keyboard is on %T", now, c.remote.table.Editing(), w.Canvas().Focused())
+	}
+	queue.Await(t, "the file has its name", func() bool { return exists(filepath.Join(remote, "new")) })
+	session := ""
+	for _, r := range core.Log.Records(0) {
+		if r.Side != connlog.Client {
+			continue
+		}
+		if session == "" { // the first tab's
+			session = r.Session
+		}
+		if strings.HasPrefix(r.Command, "RNFR") && r.Session != session {
+			t.Errorf("%s goes to session %s of the other tab", r.Command, r.Session)
 		}
 	}
 }

@@ -137,6 +137,7 @@ func (p *pane) show(f app.Folder, typing bool) {
 		p.changed()
 	}
 	if other {
+		p.table.CancelEdit() // a row of the same name is another one
 		p.table.SetSelected(nil)
 		p.table.ScrollTo(0)
 	}

@@ -142,6 +142,7 @@ func (c *connect) changeTab(all []app.Tab, current app.TabID) {
 	c.mode.ShowSelected(st.mode)
 	c.linked = st.linked
 	c.noted = kit.Span{}
+	c.remote.table.SetSelected(nil) // the same names in another tab are other entries
 	c.remote.past, c.remote.next, c.remote.want = st.past, st.next, st.cursor
 	if known {
 		c.local.past, c.local.next = st.localPast, st.localNext
@@ -153,12 +154,14 @@ func (c *connect) changeTab(all []app.Tab, current app.TabID) {
 
 func (c *connect) newTab() {
 	c.w.show("connect")
+	c.endRename()
 	c.w.app.NewTab()
 	c.refresh()
 	c.w.focusOn(c.address)
 }
 
 func (c *connect) selectTab(id app.TabID) {
+	c.endRename()
 	c.w.app.SelectTab(id)
 	c.refresh()
 	c.w.refreshStatus()
@@ -166,10 +169,18 @@ func (c *connect) selectTab(id app.TabID) {
 }
 
 func (c *connect) closeTab(id app.TabID) {
+	c.endRename()
 	c.w.app.CloseTab(id)
 	c.refresh()
 	c.w.refreshStatus()
 	c.focus()
+}
+
+// endRename ends a change of a name in its row, as leaving it does, while the tab that it belongs to is the current one yet.
+func (c *connect) endRename() {
+	if c.remote.table.Editing() {
+		c.w.focusOn(c.remote.table)
+	}
 }
 
 // stepTab goes to the next tab or the one before, round the ends.

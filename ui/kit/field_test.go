@@ -3,6 +3,8 @@ package kit_test
 import (
 	"testing"
 
+	"fyne.io/fyne/v2"
+
 	"portside/ui/kit"
 	"portside/ui/uitest"
 )
@@ -22,5 +24,23 @@ func TestTheFirstLetterAfterANewTextIsNotLost(t *testing.T) {
 	e.SetText("another")
 	if uitest.Type(w, "x"); e.Text != "x" {
 		t.Errorf("what was selected was not typed over: %q", e.Text)
+	}
+}
+
+func TestTheKeyboardStaysInTheTableWhenTheEditedRowGoes(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	rows := []string{"a", "b"}
+	table := kit.NewTable(kit.Column{Title: "Name", Flex: true})
+	table.Length = func() int { return len(rows) }
+	table.Key = func(i int) string { return rows[i] }
+	table.Cell = func(i, _ int) kit.Cell { return kit.Cell{Text: rows[i]} }
+	w := uitest.Window(t, table, 300, 200)
+	w.Canvas().Focus(table)
+	table.EditRow(1, "b", false, func(string) error { return nil }, func(to string) { t.Errorf("a row that is gone is changed to %q", to) })
+	uitest.Type(w, "x")
+	rows = rows[:1]
+	table.Refresh()
+	if table.Editing() || w.Canvas().Focused() != fyne.Focusable(table) {
+		t.Errorf("editing %v, the keyboard is on %T", table.Editing(), w.Canvas().Focused())
 	}
 }

@@ -40,9 +40,8 @@ func (t *Table) EditRow(row int, text string, stem bool, check func(string) erro
 			return // it stays to be mended
 		}
 		finish(true)
-		FocusOn(t)
 	}
-	e.entry.OnEscape = func() { finish(false); FocusOn(t) }
+	e.entry.OnEscape = func() { finish(false) }
 	e.entry.OnFocus = func(on bool) {
 		if !on {
 			finish(true)
@@ -59,13 +58,20 @@ func (t *Table) EditRow(row int, text string, stem bool, check func(string) erro
 // Editing says whether a row is being edited.
 func (t *Table) Editing() bool { return t.editing != nil }
 
-// endEdit takes the entry away; nil: whichever there is, giving up.
+// CancelEdit gives up the change of a row, as Escape does.
+func (t *Table) CancelEdit() { t.endEdit(nil) }
+
+// endEdit takes the entry away; nil: whichever there is, giving up. An entry that has the keyboard leaves it to the table.
 func (t *Table) endEdit(e *tableEdit) {
 	if t.editing == nil || e != nil && e != t.editing {
 		return
 	}
+	entry := t.editing.entry
 	t.editing.done = true
 	t.editing = nil
+	if entry.focused {
+		FocusOn(t)
+	}
 	t.BaseWidget.Refresh()
 	canvas.Refresh(t)
 }
