@@ -59,7 +59,7 @@ func newEditList(c *connect) *editList {
 			l.close()
 			return true
 		}
-		return c.w.registry.HandleKey(ev.Name, 0)
+		return false // the commands belong to what is under the dialog
 	}
 	l.table = t
 	l.open = kit.NewButton("Open", l.openAgain)

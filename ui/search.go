@@ -76,7 +76,7 @@ func newSearchPanel(c *connect) *searchPanel {
 		case fyne.KeyF4:
 			s.edit()
 		default:
-			return c.w.registry.HandleKey(ev.Name, 0)
+			return false // the commands belong to what is under the dialog
 		}
 		return true
 	}

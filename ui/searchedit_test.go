@@ -10,6 +10,7 @@ import (
 	"fyne.io/fyne/v2"
 
 	"portside/app"
+	"portside/ui/kit"
 	"portside/ui/uitest"
 )
 
@@ -126,4 +127,27 @@ func TestARemoteFileIsOpenedWatchedAndAConflictIsAskedAbout(t *testing.T) {
 	}
 	uitest.Key(w, fyne.KeyDelete)
 	queue.Await(t, "it is closed", func() bool { return len(core.Edits()) == 0 && !exists(opened) })
+}
+
+func TestKeysInADialogsListReachNothingBelowIt(t *testing.T) {
+	w, _, _, _, _ := onServer(t, func(local, remote string) {
+		put(t, filepath.Join(local, "a.txt"), "a")
+		put(t, filepath.Join(remote, "b.txt"), "b")
+	})
+	choose(w, w.connect.remote, "b.txt")
+	for _, one := range []struct {
+		command string
+		table   *kit.Table
+	}{{"edit.list", w.connect.edits.table}, {"search.open", w.connect.search.table}} {
+		w.registry.Run(one.command)
+		w.focusOn(one.table)
+		for _, key := range []fyne.KeyName{fyne.KeyF2, fyne.KeyF7, fyne.KeyF5} {
+			if uitest.Key(w, key); w.dialogs() != 1 || w.connect.remote.table.Editing() {
+				t.Errorf("%s: %s opens something: %d dialogs", one.command, key, w.dialogs())
+			}
+		}
+		if uitest.Key(w, fyne.KeyEscape); w.dialogs() != 0 {
+			t.Fatalf("%s: Escape leaves %d dialogs", one.command, w.dialogs())
+		}
+	}
 }
