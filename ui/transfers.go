@@ -53,7 +53,8 @@ func newTransferList(w *Window) *transferList {
 	l.table.OnMenu = func(_ []int, at fyne.Position) { kit.ShowMenu(l.table, l.menu(), at) }
 	l.table.OnKey = func(ev *fyne.KeyEvent) bool {
 		if ev.Name == fyne.KeyDelete {
-			return w.registry.Run("transfers.remove")
+			w.registry.Run("transfers.remove")
+			return true // not the pane's file when there is nothing to remove here
 		}
 		return w.registry.HandleKey(ev.Name, 0)
 	}

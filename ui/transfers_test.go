@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"path/filepath"
 	"testing"
 
 	"fyne.io/fyne/v2"
@@ -31,5 +32,18 @@ func TestAPasswordForTheTransfersIsHandedOverAndNotCancelled(t *testing.T) {
 		if first != c.want || w.dialogs() != 0 {
 			t.Errorf("%s says %q with %d dialogs left", c.end, first, w.dialogs())
 		}
+	}
+}
+
+func TestDeleteInAnEmptyTransferListDeletesNoFile(t *testing.T) {
+	w, core, queue := testWindow(t, 1280, 800)
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "a.txt"), "a")
+	core.OpenLocal(dir)
+	queue.Await(t, "the folder", func() bool { return w.connect.local.path == dir })
+	choose(w, w.connect.local, "a.txt")
+	w.registry.Run("transfers.show")
+	if uitest.Key(w, fyne.KeyDelete); w.dialogs() != 0 {
+		t.Errorf("it asks: %s", dialogText(w))
 	}
 }
