@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -156,13 +157,14 @@ func (b *broken) failed() []queue.QueueItem {
 	return failed
 }
 
-// withEveryServer runs a test in both directions.
+// withEveryServer runs a test in both directions, all at once, since they wait most of the time.
 func withEveryServer(t *testing.T, f func(t *testing.T, kind peers.Kind, d queue.Direction)) {
+	var all sync.WaitGroup
+	defer all.Wait()
 	for _, kind := range peers.Kinds {
 		for _, d := range []queue.Direction{queue.Download, queue.Upload} {
-			t.Run(string(kind)+" "+d.String(), func(t *testing.T) {
-				t.Parallel()
-				f(t, kind, d)
+			all.Go(func() {
+				t.Run(string(kind)+" "+d.String(), func(t *testing.T) { f(t, kind, d) })
 			})
 		}
 	}
