@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +40,9 @@ type moving struct {
 	// durable finds out what an upload replaces before it begins, so that after a crash the one is told from the other.
 	durable  bool
 	down, up *rate.Limiter // nil: no limit
+
+	surplus int64         // see maxSurplus; 0: that
+	look    time.Duration // see lookAtSize; 0: that
 }
 
 // host is whom a mover works for: a [Job] or a [Queue].
@@ -298,11 +303,15 @@ func (m *mover) fill(t *task, f *os.File, offset int64) (int64, error) {
 		return offset, nil // nothing is missing but the name
 	}
 	m.at(offset)
-	n, err := m.s.Get(m.ctx, t.Remote, offset, m.pacedWriter(f))
+	ctx, done := m.bounded(t)
+	defer done()
+	n, err := m.s.Get(ctx, t.Remote, offset, m.pacedWriter(f))
 	size := offset + n
 	if err != nil {
 		var e *client.Error
 		switch {
+		case errors.Is(context.Cause(ctx), errEndless):
+			return 0, errEndless
 		case t.link && errors.As(err, &e) && e.Code == 550 && m.isFolder(t.Remote):
 			return size, &skipped{"it is a link to a folder"}
 		case offset > 0 && n == 0 && errors.As(err, &e) && e.Code >= 500 && !e.Data:
@@ -314,7 +323,10 @@ func (m *mover) fill(t *task, f *os.File, offset int64) (int64, error) {
 				return 0, err
 			}
 			m.at(0)
-			if size, err = m.s.Get(m.ctx, t.Remote, 0, m.pacedWriter(f)); err != nil {
+			if size, err = m.s.Get(ctx, t.Remote, 0, m.pacedWriter(f)); err != nil {
+				if errors.Is(context.Cause(ctx), errEndless) {
+					return 0, errEndless
+				}
 				return size, err
 			}
 		default:
@@ -323,6 +335,43 @@ func (m *mover) fill(t *task, f *os.File, offset int64) (int64, error) {
 	}
 	m.h.proved()
 	return size, nil
+}
+
+// A file may grow while it comes, and a server may send without end: what comes beyond the size that it has named is
+// limited, and looked at from time to time.
+const (
+	maxSurplus = 1 << 30 // bytes
+	lookAtSize = time.Second
+)
+
+var errEndless = errors.New("the server sends much more than the size that it has named, so it was not taken")
+
+// bounded is a context for a download, which ends when more comes than may. Call done after it.
+func (m *mover) bounded(t *task) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(m.ctx)
+	if t.size < 0 {
+		return ctx, func() { cancel(nil) }
+	}
+	most := t.size + cmp.Or(m.o.surplus, maxSurplus)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		look := time.NewTicker(cmp.Or(m.o.look, lookAtSize))
+		defer look.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-look.C:
+				if m.moved() > most {
+					cancel(errEndless)
+				}
+			}
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		watch.Wait()
+	}
 }
 
 // upload puts one file.

@@ -2,9 +2,13 @@ package transfer_test
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -24,8 +28,34 @@ type hostile struct {
 	endless  string            // of every other folder
 	feat     string
 	short    map[string]int // how often a file comes without its end, by name
+	odd      map[string]odd // how a file comes, by path
+	whim     *whimsical
 	mu       sync.Mutex
 	lines    []string
+}
+
+// whimsical resets connections at random, the same ones for the same seed as far as the order of commands is the same.
+type whimsical struct {
+	mu   sync.Mutex
+	dice *rand.Rand
+}
+
+func (w *whimsical) roll() bool {
+	if w == nil {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dice.IntN(12) == 0
+}
+
+// odd is how a file comes that comes oddly.
+type odd struct {
+	first, last string            // in place of "150 Here" and "226 Done"
+	before      string            // on the control connection, ahead of the command's own replies
+	body        func(w io.Writer) // nil: "evil"
+	reset       string            // "control", "data" or "both" is reset after the body
+	times       int               // how often; 0: always
 }
 
 func (h *hostile) serve(t *testing.T) netip.AddrPort {
@@ -69,6 +99,13 @@ func (h *hostile) session(conn net.Conn) {
 		if err != nil {
 			return
 		}
+		if h.whim.roll() {
+			io.WriteString(c, s[:len(s)/2])
+			c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+			say("426 Cut")
+			return
+		}
 		io.WriteString(c, s)
 		c.Close()
 		say("226 Done")
@@ -85,6 +122,10 @@ func (h *hostile) session(conn net.Conn) {
 		h.lines = append(h.lines, line)
 		h.mu.Unlock()
 		verb, arg, _ := strings.Cut(line, " ")
+		if h.whim.roll() {
+			conn.(*net.TCPConn).SetLinger(0)
+			return
+		}
 		switch verb {
 		case "USER", "PASS":
 			say("230 In")
@@ -113,6 +154,45 @@ func (h *hostile) session(conn net.Conn) {
 		case "SIZE":
 			say("213 4")
 		case "RETR":
+			h.mu.Lock()
+			o, isOdd := h.odd[arg]
+			if isOdd && o.times > 0 {
+				if o.times--; o.times == 0 {
+					delete(h.odd, arg)
+				} else {
+					h.odd[arg] = o
+				}
+			}
+			h.mu.Unlock()
+			if isOdd {
+				if data == nil {
+					say("425 No")
+					continue
+				}
+				io.WriteString(conn, o.before)
+				say(cmp.Or(o.first, "150 Here"))
+				c, err := data.Accept()
+				data.Close()
+				data = nil
+				if err != nil {
+					return
+				}
+				if o.body != nil {
+					o.body(c)
+				} else {
+					io.WriteString(c, "evil")
+				}
+				if o.reset == "data" || o.reset == "both" {
+					c.(*net.TCPConn).SetLinger(0)
+				}
+				c.Close()
+				if o.reset == "control" || o.reset == "both" {
+					conn.(*net.TCPConn).SetLinger(0)
+					return
+				}
+				say(cmp.Or(o.last, "226 Done"))
+				continue
+			}
 			body := "evil"
 			h.mu.Lock()
 			if h.short[arg] > 0 {
@@ -251,4 +331,164 @@ func TestAFileThatLacksItsEndIsNotTakenForWhole(t *testing.T) {
 	if left := 100 - h.short["/always"]; left != 2 {
 		t.Errorf("it was fetched %d times", left)
 	}
+}
+
+// What a server does oddly with one file is named or mended, and leaves no file that is not whole; the others come.
+func TestFilesThatComeOddly(t *testing.T) {
+	write := func(s string) func(io.Writer) { return func(w io.Writer) { io.WriteString(w, s) } }
+	endless := func(w io.Writer) {
+		for page := bytes.Repeat([]byte("x"), 1<<16); ; {
+			if _, err := w.Write(page); err != nil {
+				return
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		odd
+		comes bool   // whole in the end
+		said  string // else
+	}{
+		"more than its size":           {odd: odd{body: write("evil and more")}, said: "13 bytes"},
+		"nothing":                      {odd: odd{body: write("")}, said: "0 bytes"},
+		"without end":                  {odd: odd{body: endless}, said: "much more than the size"},
+		"gone since the listing":       {odd: odd{first: "550 Gone", last: "550 Gone again"}, said: "550"},
+		"a success without data":       {odd: odd{first: "226 Done already"}, comes: true},
+		"two ends":                     {odd: odd{last: "226 Done\r\n226 Really done"}, comes: true},
+		"two beginnings":               {odd: odd{first: "150 Here\r\n125 Still here\r\n150 Now"}, comes: true},
+		"an end and a failure":         {odd: odd{last: "226 Done\r\n550 No"}, comes: true},
+		"a failure in front":           {odd: odd{before: "500 Eh?\r\n", times: 1}, comes: true},
+		"an end in front":              {odd: odd{before: "226 Of what?\r\n", times: 1}, comes: true},
+		"no words, only noise":         {odd: odd{last: "\x00\xff\x1b[2J", times: 1}, comes: true},
+		"a reply of 10 MB":             {odd: odd{last: "226 " + strings.Repeat("x", 10<<20), times: 1}, comes: true},
+		"a reply of many lines":        {odd: odd{last: "226-" + strings.Repeat("x\r\n 226 y\r\n", 20_000) + "226 End", times: 1}, comes: true},
+		"the control connection reset": {odd: odd{reset: "control", times: 2}, comes: true},
+		"the data connection reset":    {odd: odd{body: write("ev"), reset: "data", last: "426 Cut", times: 2}, comes: true},
+		"both reset":                   {odd: odd{body: write("ev"), reset: "both", times: 2}, comes: true},
+		"a goodbye in the midst":       {odd: odd{last: "421 Enough", times: 1}, comes: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := &hostile{listings: map[string]string{"": file("a") + file("odd") + file("z")}, odd: map[string]odd{"/odd": c.odd}}
+			top := t.TempDir()
+			place := filepath.Join(top, "chosen")
+			o := options(h.serve(t), 1)
+			o.Suspect(1 << 20)
+			r := transfer.Start(context.Background(), o, transfer.Item{Local: place, Remote: "/"}).Wait()
+			outside(t, top, place)
+			for _, honest := range []string{"a", "z"} {
+				if b, err := os.ReadFile(filepath.Join(place, honest)); string(b) != "evil" {
+					t.Errorf("%s did not come: %q %v", honest, b, err)
+				}
+			}
+			b, err := os.ReadFile(filepath.Join(place, "odd"))
+			switch {
+			case c.comes && (string(b) != "evil" || !r.OK()):
+				t.Errorf("%q %v: %v %v", b, err, r.Err, r.Failures)
+			case !c.comes && err == nil:
+				t.Errorf("it has its name, with %d bytes", len(b))
+			case !c.comes && (len(r.Failures) != 1 || r.Err != nil || !strings.Contains(r.Failures[0].Error(), c.said)):
+				t.Errorf("%v %v", r.Err, r.Failures)
+			}
+			if st, err := os.Stat(filepath.Join(place, "odd.part")); err == nil && st.Size() > 64<<20 {
+				t.Errorf("a part of %d bytes is left", st.Size())
+			}
+		})
+	}
+}
+
+// A plan ends, too, however the server goes on making up folders.
+func TestAPlanOfFoldersWithoutEndEnds(t *testing.T) {
+	h := &hostile{listings: map[string]string{"": folder("d") + file("good")}, endless: folder("d")}
+	o := options(h.serve(t), 1)
+	p := plan(t, o, transfer.Mirror{Local: t.TempDir(), Remote: "/"})
+	if len(p.Skipped) != 1 || !strings.Contains(p.Skipped[0].Error(), "deep") || p.Copies() != 1 {
+		t.Errorf("%d skipped, %d copies", len(p.Skipped), p.Copies())
+	}
+	s, err := o.Dial(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	m := transfer.Mirror{Direction: transfer.Upload, Local: t.TempDir(), Remote: "/", Delete: true}
+	if _, err := transfer.PlanMirror(context.Background(), s, m, nil); err == nil || !strings.Contains(err.Error(), "deep") {
+		t.Error(err)
+	}
+}
+
+// Every file comes whole from a server that resets connections at random, and nothing else comes.
+func TestAServerThatResetsAtRandom(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			var root, sub strings.Builder
+			want := map[string]bool{"sub": true}
+			for i := range 20 {
+				root.WriteString(file(fmt.Sprint("f", i)))
+				sub.WriteString(file(fmt.Sprint("g", i)))
+				want[fmt.Sprint("f", i)], want[filepath.Join("sub", fmt.Sprint("g", i))] = true, true
+			}
+			h := &hostile{listings: map[string]string{"": root.String() + folder("sub"), "sub": sub.String()}, whim: &whimsical{dice: rand.New(rand.NewPCG(seed, 1))}}
+			q := openQueue(t, transfer.QueueOptions{})
+			place := t.TempDir()
+			add(t, q, transfer.Batch{Site: siteAt(h.serve(t))}, transfer.Item{Local: place, Remote: "/"})
+			drained(t, q)
+			noFailures(t, q)
+			got := 0
+			err := filepath.WalkDir(place, func(path string, d fs.DirEntry, err error) error {
+				rel, _ := filepath.Rel(place, path)
+				if err != nil || rel == "." {
+					return err
+				}
+				got++
+				if !want[rel] {
+					t.Errorf("%s came from nowhere", rel)
+				}
+				if b, _ := os.ReadFile(path); !d.IsDir() && string(b) != "evil" {
+					t.Errorf("%s is %q", rel, b)
+				}
+				return nil
+			})
+			if err != nil || got != len(want) {
+				t.Errorf("%d of %d came: %v", got, len(want), err)
+			}
+		})
+	}
+}
+
+// What a listing said of a name may be wrong by the time that it is asked for: a file that is a folder now, a folder that is a
+// file, links that lead round, and names in every encoding.
+func TestAListingThatIsWrongByNow(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("names are any bytes on Linux only")
+	}
+	names := []string{"latin\xe9", "overlong\xc0\xaf", "\xed\xa0\x80surrogate", "\xff\xfe", "u\u202e gpj.exe", "zero\u200bwidth", "e\u0301", "\u00e9", "日本", "%2e%2e%2f", "a\\u002fb", "=?utf-8?q?x?="}
+	var listing strings.Builder
+	for _, n := range names {
+		listing.WriteString(file(n))
+	}
+	link := func(name, to string) string {
+		return "type=OS.unix=slink:" + to + ";modify=20200101000000; " + name + "\r\n"
+	}
+	h := &hostile{listings: map[string]string{
+		"": listing.String() + file("now-a-folder") + folder("now-a-file") + link("round", "/") + link("up", "../..") + folder("good"), "good": file("inner") + link("back", "/good"),
+		"round": file("x"), "up": file("x"), "now-a-file": "",
+	}, odd: map[string]odd{"/now-a-folder": {first: "550 It is a folder", last: "550 Really"}, "/round": {first: "550 A folder", last: "550 Really"},
+		"/up": {first: "550 A folder", last: "550 Really"}, "/good/back": {first: "550 A folder", last: "550 Really"}}}
+	top := t.TempDir()
+	place := filepath.Join(top, "a", "chosen")
+	r := transfer.Start(context.Background(), options(h.serve(t), 2), transfer.Item{Local: place, Remote: "/"}).Wait()
+	if r.Err != nil || len(r.Failures) != 1 || len(r.Skipped) != 3 {
+		t.Errorf("%v %v %v", r.Err, r.Failures, r.Skipped)
+	}
+	for _, n := range append(names, "good/inner") {
+		if b, err := os.ReadFile(filepath.Join(place, filepath.FromSlash(n))); string(b) != "evil" {
+			t.Errorf("%q did not come: %q %v", n, b, err)
+		}
+	}
+	for _, f := range append(r.Failures, r.Skipped...) {
+		if strings.ContainsAny(f.Error(), "\x00\x1b\r\n") {
+			t.Errorf("%q", f.Error())
+		}
+	}
+	outside(t, top, place)
 }

@@ -81,6 +81,9 @@ func PlanMirror(ctx context.Context, s *client.Session, m Mirror, seen func(fold
 	return p.plan, nil
 }
 
+// maxPlan bounds what a plan holds: a server can make up folders without end.
+const maxPlan = 1_000_000
+
 type planner struct {
 	ctx     context.Context
 	s       *client.Session
@@ -185,6 +188,13 @@ func (p *planner) isThere() error {
 func (p *planner) folder(rel string, exists bool) error {
 	if p.ctx.Err() != nil {
 		return context.Cause(p.ctx)
+	}
+	if strings.Count(rel, "/") >= maxDepth {
+		p.skip(rel, errTooDeep)
+		return nil
+	}
+	if p.folders > maxPlan || len(p.plan.Changes) > maxPlan {
+		return fmt.Errorf("there are more than %d folders or changes: mirror parts of it", maxPlan)
 	}
 	read, other := p.there, p.here
 	if p.plan.Direction == Upload {
@@ -295,6 +305,9 @@ func (p *planner) drop(rel string, e client.Entry, first bool) error {
 	if e.Type != client.Folder {
 		p.add(Change{Kind: Delete, Rel: rel, Why: why, first: first})
 		return nil
+	}
+	if strings.Count(rel, "/") >= maxDepth {
+		return fmt.Errorf("%s can't be deleted: %w", p.remote(rel), errTooDeep)
 	}
 	read := p.here
 	if p.plan.Direction == Upload {

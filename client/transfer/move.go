@@ -118,10 +118,12 @@ func (m *mover) isFolder(remote string) bool {
 // maxDepth is how many folders may lie in each other: a server can make up one in every other for ever.
 const maxDepth = 256
 
+var errTooDeep = fmt.Errorf("the folders go more than %d deep, so what lies further down is left out", maxDepth)
+
 // scanRemote makes the local folder and queues what the remote one holds.
 func (m *mover) scanRemote(t *task) error {
 	if strings.Count(t.rel, string(filepath.Separator)) >= maxDepth {
-		return fmt.Errorf("the server's folders go more than %d deep, so what lies further down is left out", maxDepth)
+		return errTooDeep
 	}
 	if t.rel != "." {
 		if err := t.root.Mkdir(t.rel, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
