@@ -29,6 +29,8 @@ type doctorScreen struct {
 	consent  *kit.Check
 
 	facts   *fyne.Container
+	tried   *container.Scroll // around facts
+	found   *container.Scroll // around body
 	note    *kit.FlowText
 	verdict *kit.Card
 	side    *kit.FlowText
@@ -67,7 +69,8 @@ func newDoctor(w *Window) *doctorScreen {
 	d.facts = kit.VBox(6)
 	d.consent.Tip = "Tells what a router does to the unprotected session. The password is then readable on the way."
 	d.note = kit.NewMutedParagraph("")
-	tried := kit.NewCard("What was tried", container.NewBorder(nil, kit.VBox(8, d.consent, d.note), nil, nil, container.NewVScroll(d.facts)))
+	d.tried = container.NewVScroll(kit.Pad(0, 8, 0, 0, d.facts))
+	tried := kit.NewCard("What was tried", container.NewBorder(nil, kit.VBox(8, d.consent, d.note), nil, nil, d.tried))
 
 	d.side, d.title, d.words = kit.NewFlowText(), kit.NewFlowText(), kit.NewFlowText()
 	d.title.TextSize, d.title.Bold = kit.HeadlineSize, true
@@ -81,7 +84,8 @@ func newDoctor(w *Window) *doctorScreen {
 
 	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, kit.HBox(kit.Gap,
 		kit.Grow(d.address), kit.FixedWidth(112, d.user), kit.FixedWidth(120, d.password), kit.FixedWidth(122, d.mode), d.button))))
-	right := container.NewStack(container.NewVScroll(kit.Pad(0, 6, 0, 0, d.body)), d.idle)
+	d.found = container.NewVScroll(kit.Pad(0, 6, 0, 0, d.body))
+	right := container.NewStack(d.found, d.idle)
 	d.object = container.NewBorder(bar, nil, nil, nil, kit.Pad(12, 12, 12, 12, container.New(&columns{first: 0.34, gap: 12}, tried, right)))
 	d.refresh()
 	return d
@@ -178,6 +182,7 @@ func (d *doctorScreen) examine() {
 func (d *doctorScreen) start(t client.Target, mode client.Mode) {
 	d.facts.RemoveAll()
 	d.lines, d.drawn, d.report = nil, nil, nil
+	d.found.ScrollToTop()
 	d.w.app.Examine(t, mode, d.consent.Checked)
 	d.refresh()
 }
@@ -207,12 +212,16 @@ func (d *doctorScreen) refresh() {
 		d.button.Style = kit.Primary
 		d.button.SetText("Examine")
 	}
+	more := false
 	for i, f := range e.Facts {
 		if i == len(d.lines) {
-			d.lines = append(d.lines, newFactLine())
+			d.lines, more = append(d.lines, newFactLine()), true
 			d.facts.Add(d.lines[i].object)
 		}
 		d.lines[i].show(f)
+	}
+	if more && e.Running {
+		d.tried.ScrollToBottom()
 	}
 	if began {
 		d.note.SetText("Nothing left this computer except to " + e.Target.Host + ". No outside service was asked.")
@@ -295,6 +304,7 @@ func (d *doctorScreen) showReport(e app.Examination) {
 	d.showFixes(r)
 	d.fixCard.Show()
 	d.body.Refresh()
+	d.found.ScrollToTop()
 }
 
 // firstSentence splits a text after its first sentence.

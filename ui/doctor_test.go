@@ -4,9 +4,44 @@ import (
 	"net/netip"
 	"testing"
 
+	"fyne.io/fyne/v2"
+
+	"portside/app"
+	"portside/client"
 	"portside/connlog"
 	"portside/doctor"
+	"portside/ui/kit"
+	"portside/ui/uitest"
 )
+
+// A verdict comes into sight, wherever the person had scrolled to in the one before.
+func TestAVerdictIsShownFromItsBeginning(t *testing.T) {
+	w := learnWindow(t, kit.Light, 900, 600)
+	w.show("doctor")
+	d := w.doctor
+	report := func(port uint16) *doctor.Report {
+		dead := doctor.Offer{Command: "EPSV", Port: port, Dial: doctor.Silence}
+		r := doctor.Judge(doctor.Evidence{
+			Target: client.Target{Host: "files.example.org", User: "alice"}, Local: netip.MustParseAddrPort("198.51.100.7:51812"),
+			Peer: netip.MustParseAddrPort("203.0.113.5:21"), Control: doctor.Worked, Greeter: doctor.GreeterFTP,
+			Greeting: doctor.Answer{Code: 220}, SignedIn: true, Passive: doctor.Passive{EPSV: dead},
+		})
+		return &r
+	}
+	d.report = report(21134)
+	d.idle.Hide()
+	d.body.Show()
+	d.showReport(app.Examination{Report: d.report})
+	uitest.Settle(w)
+	d.found.Scrolled(&fyne.ScrollEvent{Scrolled: fyne.NewDelta(0, -200)})
+	if d.found.Offset.Y == 0 {
+		t.Fatal("the verdict fits: nothing is shown by this test")
+	}
+	d.showReport(app.Examination{Report: report(21135)})
+	if d.found.Offset.Y != 0 {
+		t.Errorf("the new verdict is shown from %v on", d.found.Offset.Y)
+	}
+}
 
 func TestThePictureFollowsAnExaminationThatRuns(t *testing.T) {
 	control := doctor.Fact{ID: 1, Probe: doctor.ProbeControl, Running: true, To: netip.MustParseAddrPort("203.0.113.5:21")}
