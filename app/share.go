@@ -94,6 +94,7 @@ func (a *App) Share() Share {
 	state, server, ports := s.state, s.server, s.ports
 	s.mu.Unlock()
 	if server != nil && (state.Phase == Running || state.Phase == Stopping) {
+		state.Fingerprint = server.Fingerprint() // another one after a renewal
 		state.Sessions = server.Sessions()
 		state.Ports, state.Shortage = ports.holders(server.PortsInUse())
 		state.PortsTotal = 0

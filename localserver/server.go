@@ -15,6 +15,7 @@
 package localserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -564,7 +565,7 @@ type PortHolder struct {
 	InUse   bool // false: offered, and nobody has come yet
 }
 
-// PortsInUse returns the passive ports that are offered or in use, by number.
+// PortsInUse returns the passive ports that are offered or in use, by number and session.
 func (s *Server) PortsInUse() []PortHolder {
 	var all []PortHolder
 	s.mu.Lock()
@@ -572,7 +573,9 @@ func (s *Server) PortsInUse() []PortHolder {
 		all = append(all, n.ports()...)
 	}
 	s.mu.Unlock()
-	slices.SortFunc(all, func(a, b PortHolder) int { return int(a.Port) - int(b.Port) })
+	slices.SortFunc(all, func(a, b PortHolder) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), strings.Compare(a.Session, b.Session))
+	})
 	return all
 }
 

@@ -99,6 +99,9 @@ func serve(ctx context.Context, c Console, args []string) error {
 	}
 	if *kind == "text" {
 		fmt.Fprintf(c.Err, "Sharing %s at %s. Ctrl+C stops.\n", root, server.Addr())
+		if sum := server.Fingerprint(); sum != "" {
+			fmt.Fprintf(c.Err, "Its TLS certificate's SHA-256, to compare at the client: %s\n", sum)
+		}
 		if lines != nil {
 			fmt.Fprintf(c.Err, "Typed lines change it while it runs: %s.\n", steerUsage)
 		}

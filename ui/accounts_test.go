@@ -226,6 +226,22 @@ func TestThePortsTabSaysWhoHoldsWhichPort(t *testing.T) {
 	}
 }
 
+// A client asks whether to trust the self-signed certificate: what to compare stands beside the addresses.
+func TestTheCertificatesFingerprintStandsBesideTheAddresses(t *testing.T) {
+	w, _ := shareWindow(t)
+	s := w.share
+	if s.proof.Visible() {
+		t.Error("there is a fingerprint before there is a server")
+	}
+	at := []app.Address{{URL: "ftpes://192.0.2.1:2121", Reach: app.ReachLocal}}
+	for print, want := range map[string]string{"AB:CD:EF:01": "ABCD EF01", "": ""} {
+		s.showAddresses(app.Share{Phase: app.Running, Addresses: at, Fingerprint: print})
+		if got := s.proof.String(); s.proof.Visible() != (print != "") || !strings.Contains(got, want) {
+			t.Errorf("%q: %q, %v", print, got, s.proof.Visible())
+		}
+	}
+}
+
 // What is wrong with the Passive IP stands under it, what is wrong with the range beside the range, and both stay there.
 func TestWarningsStandWhereTheirFieldsAre(t *testing.T) {
 	w, _ := shareWindow(t)

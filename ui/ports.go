@@ -118,6 +118,8 @@ func (p *ports) show(st app.Share) {
 		spans = append(spans, kit.Span{Text: ": " + count(moving, "carries", "carry") + " a data channel.", Color: kit.ColorMuted})
 	case waiting > 0:
 		spans = append(spans, kit.Span{Text: ": " + count(waiting, "waits", "wait") + " for a client.", Color: kit.ColorMuted})
+	default:
+		spans = append(spans, kit.Span{Text: ".", Bold: true})
 	}
 	if n := st.Shortage.Times; n > 0 {
 		last := st.Shortage.Last

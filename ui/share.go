@@ -49,7 +49,8 @@ type share struct {
 	code      *fyne.Container // around qr
 	reach     *fyne.Container // code and addresses
 	addresses *fyne.Container
-	drawn     string // the addresses that are drawn
+	proof     *kit.FlowText // the certificate's fingerprint, to compare with what a client shows
+	drawn     string        // the addresses and the fingerprint that are drawn
 	self      *selfCard
 
 	useRange *kit.Check
@@ -158,7 +159,10 @@ func (s *share) addressCard() fyne.CanvasObject {
 	s.code = container.NewCenter(s.qr)
 	s.code.Hide()
 	s.reach = newReflow(s.addressWidth, 12, 10, s.code, kit.Grow(s.addresses))
-	return kit.NewCard("Open on another device", s.reach)
+	s.proof = kit.NewFlowText()
+	s.proof.TextSize = kit.CaptionSize
+	s.proof.Hide()
+	return kit.NewCard("Open on another device", kit.VBox(10, s.reach, s.proof))
 }
 
 func (s *share) passiveCard() fyne.CanvasObject {
@@ -655,11 +659,16 @@ func (s *share) showAddresses(st app.Share) {
 	for _, a := range st.Addresses {
 		key.WriteString(a.URL + "\n")
 	}
+	key.WriteString(st.Fingerprint)
 	if key.String() == s.drawn {
 		return
 	}
 	s.drawn = key.String()
 	s.addresses.RemoveAll()
+	s.proof.SetSpans(kit.Span{Text: "The TLS certificate's SHA-256, to compare on the other device: ", Color: kit.ColorMuted},
+		kit.Span{Text: grouped(st.Fingerprint), Mono: true},
+		kit.Span{Text: " "}, kit.Span{Text: "Copy", OnTap: func() { kit.Copy(s.addresses, st.Fingerprint) }})
+	setVisible(s.proof, st.Fingerprint != "")
 	if len(st.Addresses) == 0 {
 		s.code.Hide()
 		s.addresses.Add(kit.NewMutedParagraph(noAddresses))
