@@ -200,7 +200,7 @@ func TestTroubleWithTheConnectionIsASentenceAndExitOne(t *testing.T) {
 		"530":           {"get", "--insecure", "ftp://bob:wrong@" + addr + "/", t.TempDir()},
 		"no such file":  {"put", "--insecure", "/no/such/file", "ftp://bob:right@" + addr + "/"},
 		"not exist":     {"serve", "--listen", "127.0.0.1:0", "/no/such/folder"},
-		"already in us": {"serve", "--listen", addr, t.TempDir()},
+		"is in use": {"serve", "--listen", addr, t.TempDir()},
 	} {
 		if code, _, errs := run(t, args...); code == 0 || !strings.Contains(errs, want) {
 			t.Errorf("%q: exit %d: %s (want %q in it)", args, code, errs, want)
