@@ -118,7 +118,10 @@ func TestARemoteFileIsOpenedWatchedAndAConflictIsAskedAbout(t *testing.T) {
 	queue.Await(t, "the question", func() bool { return strings.Contains(dialogText(w), "Nothing has been written over") })
 	uitest.Shot(t, w, "conflict")
 	pressButton(t, w, "Upload mine")
-	queue.Await(t, "the answer", func() bool { b, _ := os.ReadFile(served); return string(b) == "mine" })
+	queue.Await(t, "the answer", func() bool {
+		b, _ := os.ReadFile(served)
+		return string(b) == "mine" && core.Edits()[0].Phase == app.EditWatching // until then it is not on the server for sure
+	})
 	queue.Await(t, "the question is gone", func() bool { return w.Canvas().Overlays().Top() == nil })
 	w.registry.Run("edit.list")
 	uitest.Shot(t, w, "edits")
