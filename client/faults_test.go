@@ -842,6 +842,20 @@ func TestMLSDTellsRightsWhereTheServerCan(t *testing.T) {
 	}
 }
 
+func TestAServerThatKnowsNoRightsIsToldApartFromOneThatRefuses(t *testing.T) {
+	p := newPeer(t)
+	answer := ""
+	p.on["SITE"] = func(c *peerConn, _ string) { c.say("%s", answer) }
+	s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive})
+	for line, advice := range map[string]bool{"500 Unknown SITE command.": true, "502 Not implemented": true, "550 Permission denied.": false} {
+		answer = line
+		err := s.Chmod(context.Background(), "/f", 0o640)
+		if err == nil || strings.Contains(err.Error(), "no command to change rights") != advice {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
 func TestListFallsBackFromMLSDAndFromDashA(t *testing.T) {
 	p := newPeer(t)
 	p.on["MLSD"] = func(c *peerConn, _ string) { c.say("500 Unknown") }

@@ -20,13 +20,17 @@ func (s *Session) ListPieces(ctx context.Context, dir string, piece func([]Entry
 // Chmod sets the rights of a file or folder (SITE CHMOD, which no RFC has and nearly every server on Unix knows). Only
 // the nine bits of [fs.ModePerm] and the three above them, as chmod(1) writes them in octal, count.
 func (s *Session) Chmod(ctx context.Context, path string, mode uint32) error {
-	return s.do(ctx, "set the rights of", path, func() error {
+	err := s.do(ctx, "set the rights of", path, func() error {
 		r, err := s.ctl.command(s.ctl.op, fmt.Sprintf("SITE CHMOD %03o %s", mode&0o7777, path))
 		if err == nil && r.code >= 300 {
 			err = errRefused
 		}
 		return err
 	})
+	if e, ok := asType[*Error](err); ok && slices.Contains([]int{500, 502, 504}, e.Code) {
+		e.Advice = "This server has no command to change rights."
+	}
+	return err
 }
 
 // ParseRights reads "rwxr-xr-x" as an [Entry] shows it, with the letters s, S, t and T for the bits above. It reports

@@ -46,7 +46,11 @@ func tabTitle(t app.Tab) string {
 	case t.Target.Host == "":
 		return "New tab"
 	}
-	return connlog.Printable(shorten(t.Target.Host, 24))
+	title := shorten(t.Target.Host, 24)
+	if t.Target.Port != 0 {
+		title += fmt.Sprintf(":%d", t.Target.Port)
+	}
+	return connlog.Printable(title)
 }
 
 // showTabs brings the row, and what the screen keeps for each tab, in line with the application.
