@@ -135,6 +135,15 @@ func (r *remote) set(change func(*Remote)) {
 	r.app.changed()
 }
 
+// setIn is set for an operation of a visit: it does nothing when the session was left meanwhile.
+func (r *remote) setIn(visit uint64, change func(*Remote)) {
+	r.set(func(st *Remote) {
+		if r.visit == visit {
+			change(st)
+		}
+	})
+}
+
 func siteKey(t client.Target) string {
 	return net.JoinHostPort(strings.ToLower(t.Host), strconv.Itoa(int(t.ControlPort())))
 }
@@ -165,6 +174,7 @@ func (r *remote) connectTo(target client.Target, mode client.Mode, site *openSit
 	}
 	r.mu.Lock()
 	r.visit++
+	visit := r.visit
 	r.opts, r.site = opts, site
 	shown := target
 	shown.Password = ""
@@ -181,7 +191,7 @@ func (r *remote) connectTo(target client.Target, mode client.Mode, site *openSit
 			s, err = r.open(ctx)
 		}
 		if err != nil {
-			r.set(func(st *Remote) { st.Phase = Disconnected })
+			r.setIn(visit, func(st *Remote) { st.Phase = Disconnected })
 			return err
 		}
 		dir := target.Path
@@ -324,20 +334,35 @@ func (r *remote) open(ctx context.Context) (*client.Session, error) {
 		s.Close()
 	}
 	s, err := r.dial(ctx, opts)
+	if err == nil {
+		err = r.take(ctx, s)
+	}
 	if err != nil {
 		return nil, err
 	}
+	return s, nil
+}
+
+// take makes s the session, unless the operation that dialled it was left meanwhile: the next one may be meant for another
+// server.
+func (r *remote) take(ctx context.Context, s *client.Session) error {
 	r.mu.Lock()
-	r.session = s
-	r.mu.Unlock()
-	r.set(func(st *Remote) {
+	err := context.Cause(ctx)
+	if err == nil {
+		r.session = s
+		st := &r.state
 		st.Phase, st.Session, st.ModeUsed = Connected, s.ID(), s.Mode()
 		st.TLS, st.Cipher, st.Resumed = "", "", ResumptionUnknown
 		if cs := s.TLSState(); cs != nil {
 			st.TLS, st.Cipher = tlsNames(cs)
 		}
-	})
-	return s, nil
+	}
+	r.mu.Unlock()
+	if err != nil {
+		_ = s.Close()
+	}
+	r.app.changed()
+	return err
 }
 
 // dial opens a session. A server that gave up while the person was thinking about a question is dialled once more: the
@@ -511,13 +536,12 @@ func (a *App) Disconnect() {
 func (r *remote) drop() {
 	r.mu.Lock()
 	r.visit++
-	cancel := r.cancel
 	s := r.session
 	r.session = nil
-	r.mu.Unlock()
-	if cancel != nil {
-		cancel()
+	if r.cancel != nil {
+		r.cancel() // before another operation can begin, see take
 	}
+	r.mu.Unlock()
 	if s == nil {
 		return
 	}
@@ -545,14 +569,14 @@ func (r *remote) list(ctx context.Context, s *client.Session, dir string) error 
 	entries, err := s.ListPieces(ctx, dir, func(so []client.Entry) {
 		if dir != before.Path && pace.due(len(so)) {
 			names = names.with(so)
-			r.set(func(st *Remote) {
+			r.setIn(visit, func(st *Remote) {
 				st.Folder = Folder{Path: dir, Entries: so, Names: names, Stamp: r.stamp(), Loading: true}
 			})
 		}
 	})
 	if err != nil {
-		r.set(func(st *Remote) {
-			if pace.shown > 0 && r.visit == visit {
+		r.setIn(visit, func(st *Remote) {
+			if pace.shown > 0 {
 				before.Stamp, before.Loading = r.stamp(), false
 				st.Folder = before
 			}
@@ -560,7 +584,7 @@ func (r *remote) list(ctx context.Context, s *client.Session, dir string) error 
 		return err
 	}
 	names = names.with(entries)
-	r.set(func(st *Remote) { st.Folder = Folder{Path: dir, Entries: entries, Names: names, Stamp: r.stamp()} })
+	r.setIn(visit, func(st *Remote) { st.Folder = Folder{Path: dir, Entries: entries, Names: names, Stamp: r.stamp()} })
 	return nil
 }
 

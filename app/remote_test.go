@@ -1,0 +1,78 @@
+package app
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"testing"
+
+	"portside/client"
+	"portside/localserver"
+)
+
+// silent is a server that takes connections and says nothing. came gets a value for each.
+func silent(t *testing.T) (target client.Target, came <-chan struct{}) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	arrived := make(chan struct{}, 8)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { c.Close() })
+			arrived <- struct{}{}
+		}
+	}()
+	target, _ = client.ParseURL("ftp://" + l.Addr().String())
+	return target, arrived
+}
+
+func TestTheEndOfAConnectDoesNotSpoilTheNextOne(t *testing.T) {
+	a := start(t)
+	first, came := silent(t)
+	a.Connect(first, client.ModePassive)
+	<-came
+	second, came := silent(t)
+	a.Connect(second, client.ModePassive)
+	<-came
+	if r := a.Remote(); r.Phase != Connecting || r.Err != "" {
+		t.Errorf("while the second server is dialled the tab is %q, %q", r.Phase, r.Err)
+	}
+	a.Disconnect()
+}
+
+// A dial may end well in the very moment in which the person connects elsewhere.
+func TestASessionThatCameTooLateIsNotTakenForTheNextServers(t *testing.T) {
+	a := start(t)
+	shared := t.TempDir()
+	write(t, filepath.Join(shared, "of the first"), "x")
+	addr := a.share.startOver(t, shared, func(s *ShareSettings) { s.TLS = localserver.TLSOff })
+	r := a.remote()
+	target, _ := client.ParseURL("ftp://" + addr)
+	ended := make(chan error, 1)
+	r.do("Connecting", func(ctx context.Context) error {
+		s, err := client.Dial(context.Background(), r.clientOptions(target, client.ModePassive))
+		if err == nil {
+			r.drop()
+			err = r.take(ctx, s)
+		}
+		ended <- err
+		return err
+	})
+	if err := <-ended; err == nil {
+		t.Error("the session was taken")
+	}
+	r.mu.Lock()
+	left := r.session
+	r.mu.Unlock()
+	if left != nil || a.Remote().Phase == Connected {
+		t.Errorf("the next connect would use the session of the server before: %v, %s", left, a.Remote().Phase)
+	}
+	until(t, "it is closed", func() bool { return len(a.Share().Sessions) == 0 })
+}
