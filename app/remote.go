@@ -96,8 +96,9 @@ const (
 var errNotTrusted = errors.New("the certificate was not trusted")
 
 type remote struct {
-	app *App
-	id  TabID
+	app    *App
+	id     TabID
+	asking chan struct{} // holds a value while a certificate is asked about: one at a time
 
 	mu      sync.Mutex
 	line    []*turn // the operation under way, and those after it: a control connection takes one at a time
@@ -113,7 +114,7 @@ type remote struct {
 }
 
 func newRemote(a *App, id TabID) *remote {
-	return &remote{app: a, id: id, once: map[string]bool{}, state: Remote{Tab: id, Phase: Disconnected, Mode: client.ModeAuto}}
+	return &remote{app: a, id: id, asking: make(chan struct{}, 1), once: map[string]bool{}, state: Remote{Tab: id, Phase: Disconnected, Mode: client.ModeAuto}}
 }
 
 // Remote returns the state of the current tab's connection.
@@ -269,9 +270,15 @@ func (r *remote) watch(rec connlog.Record) {
 	}
 }
 
-// verify asks the person about a certificate that the system doesn't trust, unless it was trusted before.
+// verify asks the person about a certificate that the system doesn't trust, unless it was trusted before. Several sessions
+// may ask: the panes', the queue's, a search's.
 func (r *remote) verify(key string) func(context.Context, client.CertificateProblem) error {
 	return func(ctx context.Context, p client.CertificateProblem) error {
+		at, err := r.askAt(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { <-at.asking }()
 		site := r.app.Settings().Sites[key]
 		known := site.Certificate
 		r.mu.Lock()
@@ -287,8 +294,11 @@ func (r *remote) verify(key string) func(context.Context, client.CertificateProb
 			default: // answered already
 			}
 		}}
-		r.set(func(st *Remote) { st.Question = q })
-		defer r.set(func(st *Remote) {
+		at.set(func(st *Remote) { st.Question = q })
+		if !slices.Contains(r.app.remotes(), at) { // closed meanwhile: nobody sees it
+			q.Answer(TrustNo)
+		}
+		defer at.set(func(st *Remote) {
 			if st.Question == q {
 				st.Question = nil
 			}
@@ -319,6 +329,25 @@ func (r *remote) verify(key string) func(context.Context, client.CertificateProb
 			r.mu.Unlock()
 			return nil
 		}
+	}
+}
+
+// askAt waits until the tab can ask, or the current one when the tab was closed, and returns it with its turn taken.
+func (r *remote) askAt(ctx context.Context) (*remote, error) {
+	for {
+		at := r
+		if !slices.Contains(r.app.remotes(), r) {
+			at = r.app.remote()
+		}
+		select {
+		case at.asking <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if slices.Contains(r.app.remotes(), at) {
+			return at, nil
+		}
+		<-at.asking
 	}
 }
 

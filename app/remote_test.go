@@ -76,3 +76,72 @@ func TestASessionThatCameTooLateIsNotTakenForTheNextServers(t *testing.T) {
 	}
 	until(t, "it is closed", func() bool { return len(a.Share().Sessions) == 0 })
 }
+
+func TestNoQuestionAboutACertificateTakesThePlaceOfAnother(t *testing.T) {
+	a := start(t)
+	first, second := make(chan error, 1), make(chan error, 1)
+	ask := func(host string, ended chan error) {
+		ended <- a.remote().verify(host+":21")(t.Context(), client.CertificateProblem{Host: host, SHA256: "NEW", Err: net.ErrClosed})
+	}
+	go ask("a", first)
+	until(t, "it asks about the first", func() bool { return a.Remote().Question != nil })
+	go ask("b", second)
+	q := a.Remote().Question
+	if q.Problem.Host != "a" {
+		t.Errorf("it asks about %s", q.Problem.Host)
+	}
+	q.Answer(TrustOnce)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	until(t, "it asks about the second", func() bool { q := a.Remote().Question; return q != nil && q.Problem.Host == "b" })
+	a.Remote().Question.Answer(TrustNo)
+	if err := <-second; err == nil {
+		t.Error("what was not trusted is taken")
+	}
+}
+
+// As of the queue's sessions, which outlive the tab that they began in.
+func TestAQuestionAboutACertificateIsNotLostWithItsTab(t *testing.T) {
+	a := start(t)
+	r, ended := a.remote(), make(chan error, 2)
+	ask := func() {
+		ended <- r.verify("a:21")(t.Context(), client.CertificateProblem{Host: "a", SHA256: "NEW", Err: net.ErrClosed})
+	}
+	go ask()
+	until(t, "it asks", func() bool { return a.Remote().Question != nil })
+	go ask()
+	a.NewTab()
+	a.CloseTab(r.id)
+	if err := <-ended; err == nil {
+		t.Error("a closed tab trusts")
+	}
+	until(t, "the current tab asks", func() bool { return a.Remote().Question != nil })
+	a.Remote().Question.Answer(TrustOnce)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSessionsThatAskAboutOneCertificateAreAnsweredAtOnce(t *testing.T) {
+	for _, answer := range []Trust{TrustOnce, TrustAlways} {
+		a := start(t)
+		verify := a.remote().verify("h:21")
+		ended := make(chan error, 4)
+		for range 4 {
+			go func() {
+				ended <- verify(t.Context(), client.CertificateProblem{Host: "h", SHA256: "NEW", Err: net.ErrClosed})
+			}()
+		}
+		until(t, "it asks", func() bool { return a.Remote().Question != nil })
+		a.Remote().Question.Answer(answer)
+		for range 4 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		if a.Remote().Question != nil {
+			t.Error("it asks again")
+		}
+	}
+}

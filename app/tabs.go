@@ -142,6 +142,9 @@ func (a *App) CloseTab(id TabID) {
 	t.mu.Unlock()
 	a.run(func(ctx context.Context) { a.stopSamples(ctx, r) })
 	r.drop()
+	if q := r.snapshot().Question; q != nil {
+		q.Answer(TrustNo) // nobody sees it any more
+	}
 	a.changed()
 	current.catchUp()
 }
