@@ -189,10 +189,14 @@ func (m *siteManager) node() (n *sites.Node, in []*sites.Node) { return m.book.F
 func (m *siteManager) choose() {
 	if id := m.chosen(); id != m.filled || id == "" {
 		m.take()
+		lost := ""
+		if before, _ := m.book.Find(m.filled); before != nil && m.fields.problem != "" {
+			lost = "Not taken over for " + shorten(connlog.Printable(before.Name), 40) + ": " + m.fields.problem
+		}
 		m.filled = id
 		n, _ := m.node()
 		m.fields.fill(n)
-		m.say("", "")
+		m.say(lost, kit.ColorBad)
 	}
 	n, _ := m.node()
 	for _, b := range []*kit.Button{m.tools.up, m.tools.down, m.tools.duplicate, m.tools.remove} {
@@ -617,7 +621,7 @@ func (m *siteManager) connect() bool {
 // cancel asks before something that was typed is lost.
 func (m *siteManager) cancel() bool {
 	m.take()
-	if !m.changed {
+	if !m.changed && m.fields.problem == "" {
 		return true
 	}
 	kit.Confirm(m.w, "Discard the changes?", "What you changed in the sites is not saved.", "Discard", true, m.dialog.Close)

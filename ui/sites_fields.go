@@ -392,7 +392,7 @@ func parseOffset(text string) (*int, error) {
 }
 
 // take takes what the fields say over into a node, and says whether that is news; the secret is one that was typed. What
-// can't be taken over stands in problem, and the node keeps what it had.
+// can't be taken over is said in problem, and the node keeps what it had in its place.
 func (f *siteFields) take(n *sites.Node) (changed bool, secret *sites.Secret) {
 	f.problem = ""
 	if n.Folder() {
@@ -408,18 +408,29 @@ func (f *siteFields) take(n *sites.Node) (changed bool, secret *sites.Secret) {
 			f.problem = app.Sentence(err)
 		}
 	}
-	number := func(e *kit.Entry, what string) uint16 {
+	number := func(e *kit.Entry, into *uint16) {
 		text := strings.TrimSpace(e.Text)
 		if text == "" {
-			return 0
+			*into = 0
+			return
 		}
 		v, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || v == 0 {
-			keep(fmt.Errorf("%s is %q; it has to be a number from 1 to 65535", what, text))
+			keep(fmt.Errorf("the port is %q; it has to be a number from 1 to 65535", text))
+			return
 		}
-		return uint16(v)
+		*into = uint16(v)
 	}
-	s.Host, s.Port = strings.TrimSpace(f.host.Text), number(f.port, "the port")
+	limit := func(e *kit.Entry, into *int64) {
+		v, err := parseKiB(e.Text)
+		if err != nil {
+			keep(err)
+			return
+		}
+		*into = v
+	}
+	s.Host = strings.TrimSpace(f.host.Text)
+	number(f.port, &s.Port)
 	s.TLS, s.Login = siteTLS[f.tls.Selected], siteLogins[f.login.Selected]
 	s.Color = sites.Colors[f.color.Selected]
 	s.User = strings.TrimSpace(f.user.Text)
@@ -427,25 +438,23 @@ func (f *siteFields) take(n *sites.Node) (changed bool, secret *sites.Secret) {
 		s.User = ""
 	}
 	s.Mode = siteModes[f.mode.Selected]
-	s.ActiveMin, s.ActiveMax = number(f.min, "the port"), number(f.max, "the port")
+	number(f.min, &s.ActiveMin)
+	number(f.max, &s.ActiveMax)
 	s.ActiveAddress = strings.TrimSpace(f.announced.Text)
 	s.TrustPassiveAddress, s.Linked = f.trust.Checked, f.linked.Checked
 	s.Connections = f.connections.Selected
-	var err error
-	if s.DownLimit, err = parseKiB(f.down.Text); err != nil {
-		keep(err)
-	}
-	if s.UpLimit, err = parseKiB(f.up.Text); err != nil {
-		keep(err)
-	}
+	limit(f.down, &s.DownLimit)
+	limit(f.up, &s.UpLimit)
 	s.LocalFolder, s.RemoteFolder = strings.TrimSpace(f.local.Text), strings.TrimSpace(f.remote.Text)
 	s.Bookmarks = slices.Clone(f.bookmarks)
 	s.Charset = ""
 	if f.charset.Selected > 0 {
 		s.Charset = f.charset.Value()
 	}
-	if s.TimeOffset, err = parseOffset(f.offset.Text); err != nil {
+	if offset, err := parseOffset(f.offset.Text); err != nil {
 		keep(err)
+	} else {
+		s.TimeOffset = offset
 	}
 	s.Notes = f.notes.Text
 	name := strings.TrimSpace(f.name.Text)
@@ -463,9 +472,6 @@ func (f *siteFields) take(n *sites.Node) (changed bool, secret *sites.Secret) {
 		if had := f.manager.secret.Set[n.ID]; typed != had && typed != (sites.Secret{}) {
 			secret = &typed
 		}
-	}
-	if f.problem != "" {
-		return false, nil
 	}
 	if len(s.Bookmarks) == 0 && len(before.Bookmarks) == 0 {
 		s.Bookmarks = before.Bookmarks // nil or empty: no change

@@ -254,6 +254,29 @@ func TestWhatCantBeASiteIsSaidAndNotLost(t *testing.T) {
 	m.dialog.Close()
 }
 
+func TestOneFieldThatCantBeLosesNoOther(t *testing.T) {
+	w, core, _ := testWindow(t, 1280, 800)
+	_, alpha, gamma := testBook(t, core)
+	m := openSites(w, alpha.ID)
+	port := m.fields.port.Text
+	m.fields.port.SetText("0x")
+	m.fields.user.SetText("bob")
+	m.fields.notes.SetText("ask for Bob")
+	m.show(gamma.ID)
+	if said := m.note.String(); !strings.Contains(said, "Alpha") || !strings.Contains(said, "0x") {
+		t.Errorf("it says %q", said)
+	}
+	m.show(alpha.ID)
+	if m.fields.user.Text != "bob" || m.fields.notes.Text != "ask for Bob" || m.fields.port.Text != port {
+		t.Errorf("user %q, notes %q, port %q", m.fields.user.Text, m.fields.notes.Text, m.fields.port.Text)
+	}
+	m.changed = false
+	m.fields.port.SetText("0x")
+	if m.dialog.Cancel(); w.dialogs() != 2 {
+		t.Error("what was typed is lost without a question")
+	}
+}
+
 func TestCancelAsksOnlyWhenSomethingWouldBeLost(t *testing.T) {
 	w, core, _ := testWindow(t, 1280, 800)
 	_, alpha, _ := testBook(t, core)
