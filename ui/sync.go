@@ -32,10 +32,19 @@ const (
 
 // newSync opens the dialog for the folders of the two panes.
 func newSync(w *Window, local, remote string) *syncDialog {
+	under := w.app.Sync()
+	running := under.Phase == app.SyncRunning
+	if running { // the dialog was closed meanwhile: it is shown, not ended
+		local, remote = under.Plan.Local, under.Plan.Remote
+	} else {
+		w.app.CancelSync()
+	}
 	s := &syncDialog{w: w, local: local, remote: remote}
-	w.app.CancelSync()
 	s.way = kit.NewSelect([]string{"Make the local folder like the server's", "Make the server's folder like the local one"}, func(int) { s.stale() })
 	s.way.ShowSelected(0)
+	if running && under.Plan.Direction == transfer.Upload {
+		s.way.ShowSelected(1)
+	}
 	s.remove = kit.NewCheck("Delete what the other side does not have", func(bool) { s.stale() })
 	s.line = kit.NewFlowText(kit.Span{Text: "Compare first: what would be done is listed here, and nothing is changed.", Color: kit.ColorMuted})
 	s.table = kit.NewTable(
