@@ -62,11 +62,14 @@ func (c Chooser) Folder(w fyne.Window, start string, run func(path string)) *Dia
 			ch.open(dir)
 			return false
 		}
+		if !ch.read {
+			return false // it is on its way
+		}
 		ch.dialog.Close()
 		run(dir)
 		return false
 	}
-	ch.show(nil)
+	ch.begin(nil)
 	return ch.dialog
 }
 
@@ -100,7 +103,7 @@ func (c Chooser) Save(w fyne.Window, proposed string, run func(path string)) *Di
 		})
 		return false
 	}
-	ch.show(ch.name)
+	ch.begin(ch.name)
 	selectStem(ch.name, true)
 	return ch.dialog
 }
@@ -137,6 +140,7 @@ type chooserDialog struct {
 	dialog  *Dialog
 	button  string
 	dir     string
+	read    bool           // dir was read: it exists
 	all     []chooserEntry // what the folder holds
 	entries []chooserEntry // what is shown of it
 	files   bool           // show files too
@@ -195,7 +199,7 @@ func newChooserDialog(w fyne.Window, post Post, title, button, start string) *ch
 	return ch
 }
 
-// startDir is start, or the nearest folder above it that exists, or the home folder.
+// startDir is start as an absolute path, or the home folder.
 func startDir(start string) string {
 	home, err := homedir.Dir()
 	if err != nil {
@@ -208,8 +212,9 @@ func startDir(start string) string {
 	return dir
 }
 
-func (ch *chooserDialog) show(focus fyne.Focusable) {
-	up := NewIconButton(IconUp, "The folder above  Backspace", ch.up)
+// begin shows the dialog with the keyboard on focus; nil: the list.
+func (ch *chooserDialog) begin(focus fyne.Focusable) {
+	up := NewIconButton(IconUp, "The folder above (Backspace)", ch.up)
 	home := NewIconButton(IconHome, "Home folder", func() { ch.open(startDir("~")) })
 	top := HBox(6, Grow(ch.address), up, home)
 	list := newBox(Pad(1, 1, 1, 1, ch.table), "background", ColorPanelBorder, Radius)
@@ -223,7 +228,7 @@ func (ch *chooserDialog) show(focus fyne.Focusable) {
 		ch.dialog.Focus = ch.table
 	}
 	ch.dialog.Buttons = []DialogButton{
-		{Text: "New folder...", Left: true, Run: func() bool { ch.newFolder(); return false }},
+		{Text: "New folder…", Left: true, Run: func() bool { ch.newFolder(); return false }},
 		{Text: "Cancel", Cancel: true},
 		{Text: ch.button, Style: Primary, Default: true, Run: func() bool { return ch.accept() }},
 	}
@@ -235,7 +240,7 @@ func (ch *chooserDialog) show(focus fyne.Focusable) {
 		return false
 	}
 	ch.dialog.Show(ch.w)
-	ch.open(ch.dir)
+	ch.list(ch.dir, true)
 }
 
 // typedDir is the folder that the address names.
@@ -259,38 +264,49 @@ func (ch *chooserDialog) up() {
 }
 
 // open reads dir and shows it when it could be read.
-func (ch *chooserDialog) open(dir string) {
+func (ch *chooserDialog) open(dir string) { ch.list(dir, false) }
+
+// list is [chooserDialog.open]; with orAbove it shows the nearest folder above that can be read in the place of one that can't.
+func (ch *chooserDialog) list(dir string, orAbove bool) {
 	if ch.cancel != nil {
 		ch.cancel()
 	}
 	ctx, cancel := context.WithCancel(ch.ctx)
 	ch.cancel = cancel
-	ch.problem.SetText("Reading the folder...")
+	ch.problem.SetText("Reading the folder…")
 	go func() {
-		entries, err := readFolder(ctx, dir)
+		shown := dir
+		entries, err := readFolder(ctx, shown)
+		problem := err
+		for orAbove && err != nil && ctx.Err() == nil && filepath.Dir(shown) != shown {
+			shown = filepath.Dir(shown)
+			entries, err = readFolder(ctx, shown)
+		}
 		ch.post(func() {
 			defer cancel()
 			if ctx.Err() != nil {
 				return
 			}
-			if err != nil {
-				ch.fail(fmt.Errorf("%s can't be opened: %w", dir, plainError(err)))
-				return
+			if err == nil {
+				ch.show(shown, entries)
 			}
-			from := filepath.Base(ch.dir)
-			ch.dir, ch.all = dir, entries
-			ch.address.SetText(dir)
-			ch.problem.SetText(" ")
-			ch.table.ClearSelection()
-			ch.filter()
-			ch.table.ScrollTo(0)
-			if i := slices.IndexFunc(ch.entries, func(e chooserEntry) bool { return e.name == from }); i >= 0 {
-				ch.table.SetCursor(i)
-			} else {
-				ch.table.SetCursor(0)
+			if problem != nil {
+				ch.fail(fmt.Errorf("%s can't be opened: %w", dir, plainError(problem)))
 			}
 		})
 	}()
+}
+
+// show shows a folder that was read, with the one that was shown before as the current row.
+func (ch *chooserDialog) show(dir string, entries []chooserEntry) {
+	from := filepath.Base(ch.dir)
+	ch.dir, ch.all, ch.read = dir, entries, true
+	ch.address.SetText(dir)
+	ch.problem.SetText(" ")
+	ch.table.ClearSelection()
+	ch.filter()
+	ch.table.ScrollTo(0)
+	ch.table.SetCursor(max(0, slices.IndexFunc(ch.entries, func(e chooserEntry) bool { return e.name == from })))
 }
 
 func (ch *chooserDialog) filter() {

@@ -272,10 +272,13 @@ func TestAFolderIsChosenWithTheKeyboardAlone(t *testing.T) {
 	}
 }
 
-func TestAFolderThatCannotBeReadIsSaid(t *testing.T) {
+func TestAFolderThatCannotBeReadIsSaidAndNotChosen(t *testing.T) {
 	w := newWindow(t)
-	queue := uitest.NewQueue()
-	d := kit.Chooser{Post: queue.Post}.Folder(w, filepath.Join(t.TempDir(), "missing"), func(string) {})
+	queue, there, chosen := uitest.NewQueue(), t.TempDir(), ""
+	d := kit.Chooser{Post: queue.Post}.Folder(w, filepath.Join(there, "missing", "too"), func(dir string) { chosen = dir })
+	if d.Accept(); chosen != "" || !d.Open() {
+		t.Fatalf("%s is chosen before it is known to exist", chosen)
+	}
 	var said *kit.FlowText
 	var find func(o fyne.CanvasObject)
 	find = func(o fyne.CanvasObject) {
@@ -290,6 +293,16 @@ func TestAFolderThatCannotBeReadIsSaid(t *testing.T) {
 	}
 	find(d.Content)
 	queue.Await(t, "the problem", func() bool { return strings.Contains(said.String(), "can't be opened: no such file") })
+}
+
+func TestAFolderThatIsGoneBeginsAboveIt(t *testing.T) {
+	w := newWindow(t)
+	queue, there, chosen := uitest.NewQueue(), t.TempDir(), ""
+	d := kit.Chooser{Post: queue.Post}.Folder(w, filepath.Join(there, "missing", "too"), func(dir string) { chosen = dir })
+	queue.Await(t, "the folder above", func() bool { d.Accept(); return !d.Open() })
+	if chosen != there {
+		t.Errorf("chosen %q, want %q", chosen, there)
+	}
 }
 
 func TestSavingAsksBeforeItReplaces(t *testing.T) {

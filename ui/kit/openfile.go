@@ -50,7 +50,7 @@ func (c Chooser) Files(w fyne.Window, title, button, start string, run func(path
 		run(paths)
 		return false
 	}
-	ch.show(nil)
+	ch.begin(nil)
 	return ch.dialog
 }
 
