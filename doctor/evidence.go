@@ -127,6 +127,7 @@ type Move struct {
 	Secured   stage  // how far TLS on the data connection came
 	Resumed   bool   // it resumed the control connection's TLS session
 	Stopped   bool   // it was stopped on purpose, after Limits.Transfer
+	Alone     bool   // the control connection ended while it was under way, or before
 	NotUTF8   string // a name in the listing that is not UTF-8, safe to print
 	MSS       int    // segments were limited to this size
 }

@@ -90,6 +90,7 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 		out.Outcome = how
 	}
 	if err := s.send(m.command); err != nil {
+		out.Alone = true
 		failed(Broken, "", "the control connection was closed")
 		return out, opened, from
 	}
@@ -130,6 +131,7 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 			switch {
 			case a.err != nil:
 				controlLost = true
+				out.Alone = a.err == errClosed
 				if ended {
 					failed(NoEnd, "", "the control connection was lost")
 					return out, opened, from

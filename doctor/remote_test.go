@@ -448,6 +448,8 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 		{name: "PASV hangs", fake: &fake{features: "SIZE", says: map[string]string{"EPSV": "500 What?", "PASV": "..."}}, want: ServerPassiveExhausted},
 		{name: "425 whoever dials", fake: &fake{says: map[string]string{"LIST": "425 Can't open data connection."}}, want: ListingEmpty},
 		{name: "425 whoever dials, active mode", fake: &fake{says: map[string]string{"LIST": "425 Can't open data connection."}}, options: Options{Mode: client.ModeActive}, want: ListingEmpty},
+		{name: "session ends at the listing", fake: &fake{says: map[string]string{"LIST": "-"}}, want: DataCut},
+		{name: "replies out of step", fake: &fake{features: "SIZE", says: map[string]string{"TYPE": "200 Fine\r\n200 Fine"}}, want: ALGTamper},
 		{name: "451 under way", fake: &fake{says: map[string]string{"LIST": "150 Here\r\n451 Local error in processing."}}, want: DataCut},
 		{name: "226 and nothing", fake: &fake{says: map[string]string{"LIST": "150 Here\r\n226 Done"}}, want: DataCut},
 		{name: "in clear where TLS was agreed", fake: &fake{tls: conf, says: map[string]string{"PROT": "200 Fine"}}, tls: client.TLSExplicit, want: TLSDataProtection},

@@ -62,7 +62,7 @@ func (e *Evidence) finding(rule Rule) Finding {
 
 // What servers say, in the words that were read in their sources.
 var (
-	saysTLS       = regexp.MustCompile(`(?i)\b(ssl|tls|encrypt\w*|secure|cleartext|clear[ -]text|plain[ -]?text|use auth)\b`)
+	saysTLS       = regexp.MustCompile(`(?i)\b(ssl|tls|encrypt\w*|secure|cleartext|clear[ -]text|plain[ -]?text|(use|send|issue|perform) auth|auth (first|required|tls|ssl))\b`)
 	saysFull      = regexp.MustCompile(`(?i)too many|maximum|max(imum)? (number|clients|connections|users)|limit|user.* connected|server (is )?full|busy`)
 	saysNoPort    = regexp.MustCompile(`(?i)oops|no (free |available |more )?(passive )?port|ports? (are|is) (all )?(busy|in use|taken)|reserved tcp ports|cannot prepare|can't (open|create|prepare) (passive|data)|vsf_sysutil_bind|too many|exhaust|unable to (open|create|find|listen)|address already in use`)
 	saysBanned    = regexp.MustCompile(`(?i)\b(banned|black-?listed|blocked)\b|(login|sign-?in|failed|password) (attempts?|failures|tries)|\b(ip|ip[ -]address|address|host)\b.* (not (be )?(allowed|permitted|authori[sz]ed)|denied|refused)|(not (allowed|permitted|authori[sz]ed)|denied|refused)\b.*\bfrom (your|this|that) (ip|address|host)|not allowed to connect|access denied by|tcp.?wrappers`)
@@ -201,6 +201,9 @@ var Rules = []Rule{
 	{ServerPassiveIP, Proved, ServerSettings, "the 227 reply holds no address and port that exist", func(e *Evidence) bool {
 		return e.passive() && e.noOffer() && e.Passive.PASV.Answer.Code == 227
 	}, false},
+	{ALGTamper, Possible, ThePath, "EPSV and PASV get replies that belong to other commands", func(e *Evidence) bool {
+		return e.passive() && e.noOffer() && (e.Passive.EPSV.Answer.Code/100 == 2 || e.Passive.PASV.Answer.Code/100 == 2)
+	}, false},
 	{ServerPassiveExhausted, Likely, ServerSettings, "the server does not answer when it is asked for a passive port", func(e *Evidence) bool {
 		return e.passive() && e.noOffer() && (e.Passive.EPSV.silent() || e.Passive.PASV.silent())
 	}, false},
@@ -231,6 +234,10 @@ var Rules = []Rule{
 	}, false},
 	{ClientMultiAddress, Likely, ClientNetwork, "the data connection stands, and the server says that none came, or closes it without a word", func(e *Evidence) bool {
 		return e.refusedData(func(m Move) bool { return m.Answer.Code == 425 || m.Answer.Code == 421 }) || e.closedData()
+	}, false},
+	{DataCut, Likely, ServerSettings, "the server ends the session when a transfer is asked for", func(e *Evidence) bool {
+		m := e.firstMove()
+		return m.Outcome == Broken && m.Alone && m.Bytes == 0
 	}, false},
 	{DataCut, Possible, ThePath, "the data connection stands, the server begins the transfer and says that it was cut", func(e *Evidence) bool {
 		return e.refusedData(func(m Move) bool { return m.Begun && m.Answer.Code == 426 })
@@ -301,7 +308,7 @@ var Rules = []Rule{
 		return e.passive() && e.epsvBroken(2)
 	}, false},
 	{EPSVBroken, Proved, ServerSettings, "the answer to EPSV names no port, and PASV works", func(e *Evidence) bool {
-		return e.passive() && e.Passive.PASV.Works() && e.Passive.EPSV.Refused() && e.Passive.EPSV.Answer.Code == 229
+		return e.passive() && e.Passive.PASV.Works() && e.Passive.EPSV.Refused() && e.Passive.EPSV.Answer.Code/100 == 2
 	}, false},
 	{EPSVBroken, Likely, ServerSettings, "EPSV gets no answer or ends the session, and PASV works", func(e *Evidence) bool {
 		return e.passive() && e.Passive.PASV.Works() && e.Passive.EPSV.Refused() && (e.Passive.EPSV.Answer.Code == 0 || e.Passive.EPSV.Answer.Code == 421)
@@ -584,7 +591,7 @@ func protectionCode(code int) bool {
 // closedData says that the server closed a data connection that stood, without a word about it.
 func (e *Evidence) closedData() bool {
 	m := e.firstMove()
-	return e.mode() == client.ModePassive && m.Outcome == Broken && !m.Begun && m.Answer.Code == 0 && m.Handshake == ""
+	return e.mode() == client.ModePassive && m.Outcome == Broken && !m.Begun && !m.Alone && m.Answer.Code == 0 && m.Handshake == ""
 }
 
 // cut says that a transfer came to a stop.

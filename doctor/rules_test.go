@@ -191,6 +191,7 @@ var cases = []struct {
 	}), TLSUnsupported, Likely, ServerSettings, ""},
 	{"certificate", with(tlsUp(unsigned()), func(e *Evidence) { e.CertError, e.CertNames = "unknown authority", []string{"other.example"} }), TLSCertificate, Proved, ServerSettings, ""},
 	{"held back", with(unsigned(), func(e *Evidence) { e.HeldBack = true }), TLSUnsupported, Proved, ServerSettings, ""},
+	{"AUTH first", with(unsigned(), func(e *Evidence) { e.User = Answer{530, "Must perform AUTH first."} }), TLSRequired, Proved, ServerSettings, ""},
 	{"TLS required", with(unsigned(), func(e *Evidence) { e.User = Answer{530, "Anonymous sessions must use encryption."} }), TLSRequired, Proved, ServerSettings, ""},
 	{"full after PASS", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{421, "Goodbye"} }), ServerFull, Proved, ServerSettings, ""},
 	{"banned", with(unsigned(), func(e *Evidence) {
@@ -232,6 +233,9 @@ var cases = []struct {
 	{"a port of more than 16 bits", with(sound(), func(e *Evidence) {
 		e.Passive = Passive{EPSV: refusedOffer("EPSV", 500, "What?"), PASV: refusedOffer("PASV", 227, "Entering Passive Mode (203,0,113,5,300,12)")}
 	}), ServerPassiveIP, Proved, ServerSettings, ""},
+	{"replies out of step", with(sound(), func(e *Evidence) {
+		e.Passive = Passive{EPSV: refusedOffer("EPSV", 200, "Type is binary"), PASV: refusedOffer("PASV", 229, "Entering Extended Passive Mode (|||21134|)")}
+	}), ALGTamper, Possible, ThePath, ""},
 	{"PASV is not answered", with(sound(), func(e *Evidence) {
 		e.Passive = Passive{EPSV: refusedOffer("EPSV", 500, "What?"), PASV: refusedOffer("PASV", 0, "no reply")}
 	}), ServerPassiveExhausted, Likely, ServerSettings, ""},
@@ -272,6 +276,7 @@ var cases = []struct {
 	{"listing refused", with(sound(), func(e *Evidence) {
 		e.Passive.EPSV.Move = Move{Outcome: Rejected, Answer: Answer{550, "Permission denied."}}
 	}), ListingEmpty, Likely, ServerSettings, ""},
+	{"the session ends at the listing", with(sound(), func(e *Evidence) { e.Passive.EPSV.Move = Move{Command: "LIST", Outcome: Broken, Alone: true} }), DataCut, Likely, ServerSettings, ""},
 	{"data handshake fails", with(tlsUp(sound()), func(e *Evidence) {
 		e.Passive.EPSV.Move = Move{Outcome: TLSFailed, Handshake: "remote error"}
 	}), TLSDataProtection, Likely, ServerSettings, ""},
@@ -305,6 +310,9 @@ var cases = []struct {
 	{"too short", moving(listed(5000)), DataCut, Likely, ThePath, ""},
 
 	{"blind under TLS", with(tlsUp(dead("hhxo", "hh...")), func(e *Evidence) { e.Comparison = Comparison{Tried: true, EPSV: took("EPSV", 21140)} }), ALGBlindTLS, Proved, ServerNetwork, ""},
+	{"PASV's reply to EPSV", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV = refusedOffer("EPSV", 227, "Entering Passive Mode (203,0,113,5,82,142)")
+	}), EPSVBroken, Proved, ServerSettings, ""},
 	{"EPSV names port 0", with(sound(), func(e *Evidence) {
 		e.Passive.EPSV = refusedOffer("EPSV", 229, "Entering Extended Passive Mode (|||0|)")
 	}), EPSVBroken, Proved, ServerSettings, ""},
@@ -560,17 +568,19 @@ func TestWhatTheServerTurnsDownStopsAtTheServer(t *testing.T) {
 // The sentence says what was seen, in place of what is usual for the verdict.
 func TestSentencesSayWhatWasSeen(t *testing.T) {
 	for name, want := range map[string]string{
-		"maintenance":                 "takes nobody in at the moment",
-		"full":                        "takes no more clients",
-		"banned":                      "turns your address away",
-		"address turned away":         "turns your address away",
-		"greeting without an end":     `begins its greeting ("220-Welcome")`,
-		"the sign-in is not answered": "does not answer the sign-in",
-		"sent away after the sign-in": `right after the sign-in: "421 Service not available".`,
-		"a port of more than 16 bits": "(203,0,113,5,300,12)",
-		"no home folder":              "can't enter that user's folder",
-		"PASV is not answered":        "does not answer when it is asked for a passive port",
-		"refused whoever dials":       "whoever opens them",
+		"maintenance":                                    "takes nobody in at the moment",
+		"full":                                           "takes no more clients",
+		"banned":                                         "turns your address away",
+		"address turned away":                            "turns your address away",
+		"greeting without an end":                        `begins its greeting ("220-Welcome")`,
+		"the sign-in is not answered":                    "does not answer the sign-in",
+		"sent away after the sign-in":                    `right after the sign-in: "421 Service not available".`,
+		"a port of more than 16 bits":                    "(203,0,113,5,300,12)",
+		"replies out of step":                            `EPSV is answered with "200 Type is binary"`,
+		"the session ends at the listing":                "as soon as it is told LIST",
+		"no home folder":                                 "can't enter that user's folder",
+		"PASV is not answered":                           "does not answer when it is asked for a passive port",
+		"refused whoever dials":                          "whoever opens them",
 		"broken off under way for a reason of its own":   "breaks the transfer off after 476 KiB",
 		"silent after a moment's transfer":               "came at once, and then the control channel was silent",
 		"swallowed on the way":                           "nothing of it arrives here",

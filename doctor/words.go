@@ -411,7 +411,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("The server gives no passive port: %s. Passive mode is switched off there, or no port is left.", quoteOr(answer, "no answer"))
 	case EPSVBroken:
 		switch answer := e.Passive.EPSV.Answer; {
-		case answer.Code == 229:
+		case answer.Code/100 == 2:
 			return fmt.Sprintf("Passive mode works with PASV and not with EPSV: the answer to EPSV names no port: %q.", answer)
 		case rule.Side == ServerSettings:
 			return fmt.Sprintf("Passive mode works with PASV and not with EPSV: the server does not answer EPSV properly (%s). Programs that begin with EPSV wait or lose the session.", firstOf(answer.String(), answer.Text))
@@ -429,6 +429,12 @@ func (e *Evidence) sentence(rule Rule) string {
 			return "The server greets, and then answers nothing: it hangs, or a box on the way swallows the commands."
 		case e.AuthAnswer.Code != 0 && !e.TLSUp && e.ListsAuth, e.TLSError != "":
 			return fmt.Sprintf("The server offers TLS, but the command for it does not come through as it was sent: %s. A firewall on the way interferes with FTP.", quoteOr(e.AuthAnswer.String(), e.TLSError))
+		case e.passive() && e.noOffer() && (e.Passive.EPSV.Answer.Code/100 == 2 || e.Passive.PASV.Answer.Code/100 == 2):
+			o := e.Passive.EPSV
+			if o.Answer.Code/100 != 2 {
+				o = e.Passive.PASV
+			}
+			return fmt.Sprintf("The replies don't belong to the commands: %s is answered with %q. The server says something twice, or a box on the way does.", o.Command, o.Answer)
 		case e.changedAddress():
 			return fmt.Sprintf("A box on the way changes what the server says: in clear its reply names %s, under TLS %s.", advertised, e.Comparison.PASV.Advertised.Addr())
 		case e.mode() == client.ModeActive && e.Hops.at(1) == Worked:
@@ -470,6 +476,8 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("All %s came, but the control channel was dead afterwards: a router or firewall on the way forgets connections that are idle for less than %s.", connlog.Bytes(e.Transfer.Bytes), connlog.Took(e.Transfer.Took))
 	case DataCut:
 		switch m := e.firstMove(); {
+		case m.Outcome == Broken && m.Alone && m.Bytes == 0:
+			return fmt.Sprintf("The server takes the data channel and ends the whole session as soon as it is told %s: it crashes there, or a box on the way ends the session.", firstOf(m.Command, "to send"))
 		case m.Begun && m.Answer.failed() && m.Outcome == Rejected, e.Transfer.Answer.ownFault():
 			if e.Transfer.Answer.ownFault() {
 				m = e.Transfer
