@@ -112,6 +112,9 @@ func (a *App) selfTarget() doctor.SelfTarget {
 	if a.dir != "" {
 		t.CertFile = localserver.CertificateFile(a.dir)
 	}
+	if own := set.Options.CertFile; own != "" {
+		t.CertFile, _ = expand(own)
+	}
 	if st := a.Share(); st.Phase == Running {
 		t.Running, t.Listen, t.Port, t.Root = true, st.Addr.Addr(), st.Addr.Port(), st.Folder
 		for _, p := range st.Ports {

@@ -75,8 +75,9 @@ type ShareSettings struct {
 	// LocalNetworks are told the address that they came to, whatever the passive IP is; nil: the default.
 	LocalNetworks []netip.Prefix `json:"localNetworks,omitzero"`
 	// People and FilesEach are for how many people at once, moving how many files each at once, the range should do.
-	People    int `json:"peopleAtOnce"`
-	FilesEach int `json:"filesEach"`
+	People    int           `json:"peopleAtOnce"`
+	FilesEach int           `json:"filesEach"`
+	Options   ServerOptions `json:"options,omitzero"`
 }
 
 // ConnectSettings is the address bar and the client's ways.
@@ -150,6 +151,7 @@ func DefaultSettings() Settings {
 // mend puts what a settings file may not hold back to its default: a person can edit the file.
 func (s *Settings) mend() {
 	d := DefaultSettings()
+	s.Share.Options.mend()
 	if s.Theme != ThemeLight && s.Theme != ThemeDark {
 		s.Theme = ThemeSystem
 	}

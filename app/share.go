@@ -122,7 +122,8 @@ func (s *share) busy() bool {
 func (s ShareSettings) PassiveConfig() localserver.PassiveConfig {
 	return localserver.PassiveConfig{
 		UseRange: s.UseRange, Min: uint16(s.Min), Max: uint16(s.Max),
-		IP: localserver.PassiveIP{Mode: s.IPMode, Value: s.IPValue, LocalNetworks: s.LocalNetworks},
+		IP:                  localserver.PassiveIP{Mode: s.IPMode, Value: s.IPValue, LocalNetworks: s.LocalNetworks},
+		AllowForeignAddress: s.Options.ForeignData,
 	}
 }
 
@@ -132,14 +133,18 @@ func (s ShareSettings) Config(certDir string, rec connlog.Recorder) (localserver
 	if err != nil {
 		return localserver.Config{}, err
 	}
-	return localserver.Config{
+	c := localserver.Config{
 		Listen:   net.JoinHostPort("", strconv.Itoa(s.Port)),
 		Root:     folder,
 		Accounts: accounts,
 		Passive:  s.PassiveConfig(),
 		TLS:      localserver.TLSConfig{Mode: s.TLS, CertDir: certDir},
 		Recorder: rec,
-	}, nil
+	}
+	if err := s.Options.Apply(&c); err != nil {
+		return localserver.Config{}, err
+	}
+	return c, nil
 }
 
 // expand makes a typed path an absolute one; "~" is the person's home.

@@ -34,6 +34,16 @@ func serve(ctx context.Context, c Console, args []string) error {
 	kind := fs.String("log", "text", "")
 	selfCheck := fs.Bool("check", false, "")
 	askRouter := fs.Bool("ask-router", false, "")
+	var options app.ServerOptions
+	for _, n := range app.ServerNumbers() {
+		fs.IntVar(n.Of(&options), n.Flag, 0, "")
+	}
+	fs.BoolVar(&options.ForeignData, "foreign-data", false, "")
+	fs.BoolVar(&options.Port20, "port-20", false, "")
+	fs.BoolVar(&options.DiscardPartial, "discard-partial", false, "")
+	fs.StringVar((*string)(&options.Resume), "tls-resume", "", "")
+	fs.StringVar(&options.CertFile, "cert", "", "")
+	fs.StringVar(&options.KeyFile, "key", "", "")
 	rest, err := parse(fs, args, "DIR, the folder to share,")
 	if err != nil {
 		return err
@@ -78,10 +88,17 @@ func serve(ctx context.Context, c Console, args []string) error {
 	if err != nil {
 		certDir = "" // no home: the certificate lives as long as the server
 	}
-	server, err := localserver.New(localserver.Config{
+	if err := options.Check(); err != nil {
+		return usageError{err}
+	}
+	config := localserver.Config{
 		Listen: *listen, Root: root, Accounts: accounts, Passive: passive, Recorder: rec,
 		TLS: localserver.TLSConfig{Mode: localserver.TLSMode(*tls), CertDir: certDir},
-	})
+	}
+	if err := options.Apply(&config); err != nil {
+		return err
+	}
+	server, err := localserver.New(config)
 	if err != nil {
 		return usageError{err}
 	}

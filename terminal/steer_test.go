@@ -179,3 +179,24 @@ func (a *away) Read(b []byte) (int, error) {
 	}
 	return copy(b, "passive-ports any\n"), io.EOF
 }
+
+func TestServeTakesOptions(t *testing.T) {
+	addr := sharing(t, "--max-per-address", "1", "--tls-resume", "require", t.TempDir())
+	for _, code := range []int{220, 421} {
+		c, err := textproto.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, _, err := c.ReadResponse(code); err != nil {
+			t.Error(err)
+		}
+	}
+	for want, args := range map[string][]string{
+		"type a number": {"--idle-minutes", "9999"}, "needs its key": {"--cert", "c.pem"}, "TLS resumption": {"--tls-resume", "often"},
+	} {
+		if code, _, errs := run(t, append(append([]string{"serve"}, args...), t.TempDir())...); code != exitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%v: %d %s", args, code, errs)
+		}
+	}
+}

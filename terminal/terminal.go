@@ -46,6 +46,19 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
       --passive-ip auto|IP|NAME the Passive IP that is announced (default auto)
       --tls off|explicit|required|implicit
                                 explicit, the default: TLS for clients that ask for it
+      --cert FILE --key FILE    a certificate chain and its key in PEM, in place of the self-signed certificate
+      --tls-resume off|note|require
+                                whether data channels have to resume the control channel's TLS session (default note)
+      --max-clients N, --max-per-address N
+                                clients at once (default 4096), and from one address (default 1024)
+      --sign-in-seconds N, --idle-minutes N, --stall-minutes N, --offer-seconds N
+                                how long a client may take to sign in (60), between two commands (15), between two bytes
+                                of a file (5), and to open a data channel (30)
+      --shut-out-after N, --shut-out-minutes N
+                                wrong passwords after which an address is shut out (10), and for how long (5)
+      --foreign-data            takes data channels from other addresses than the control channel's
+      --port-20                 opens data channels in active mode from port 20, where that is possible
+      --discard-partial         removes what came of an upload that broke
       --log text|json           the connection log on standard output (default text)
                                 While it runs, the lines "passive-ports MIN-MAX" and "passive-ip auto|IP|NAME", typed
                                 or through a pipe, change these for the next offer; transfers go on

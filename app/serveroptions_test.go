@@ -1,0 +1,101 @@
+package app
+
+import (
+	"bufio"
+	"encoding/json"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"portside/localserver"
+)
+
+// greeting is the first line that a server says to a new client.
+func greeting(t *testing.T, addr string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line
+}
+
+func TestServerOptionsReachTheRunningServer(t *testing.T) {
+	a := start(t)
+	addr := a.share.startOver(t, t.TempDir(), nil)
+	if got := greeting(t, addr); !strings.HasPrefix(got, "220 ") {
+		t.Fatal(got)
+	}
+	if err := a.SetServerOptions(ServerOptions{MaxPerAddress: 1, ForeignData: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := greeting(t, addr); !strings.HasPrefix(got, "421 ") {
+		t.Errorf("a second client of an address that may have one: %q", got)
+	}
+	if !a.share.server.Passive().AllowForeignAddress || !a.Settings().Share.PassiveConfig().AllowForeignAddress {
+		t.Error("data connections of other addresses are still refused")
+	}
+	for want, bad := range map[string]ServerOptions{
+		"Seconds to sign in: 4000": {SignInSeconds: 4000}, "no way": {Resume: "often"}, "needs its key": {CertFile: "a.pem"},
+		"can't be used": {CertFile: "none.pem", KeyFile: "none.pem"},
+	} {
+		if err := a.SetServerOptions(bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", bad, err, want)
+		}
+	}
+	if got := a.Settings().Share.Options; got != (ServerOptions{MaxPerAddress: 1, ForeignData: true}) {
+		t.Errorf("kept %+v", got)
+	}
+}
+
+func TestServerOptionsMakeTheConfiguration(t *testing.T) {
+	other, err := localserver.New(localserver.Config{Listen: "127.0.0.1:0", Root: t.TempDir(),
+		TLS: localserver.TLSConfig{Mode: localserver.TLSExplicit, CertDir: t.TempDir()}, Accounts: []localserver.Account{{Name: "anonymous"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	set := DefaultSettings().Share
+	set.Folder = dir
+	set.Options = ServerOptions{IdleMinutes: 3, Port20: true, DiscardPartial: true, Resume: localserver.ResumeRequire}
+	c, err := set.Config(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Limits.IdleTimeout != 3*time.Minute || !c.Active.Port20 || c.Active.AllowForeignAddress || !c.Uploads.DiscardPartial ||
+		c.TLS.Resume != localserver.ResumeRequire || c.TLS.Certificate != nil {
+		t.Errorf("%+v", c)
+	}
+	own, err := localserver.New(c) // makes a certificate in dir: another program's, so to say
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Options.CertFile = localserver.CertificateFile(dir)
+	set.Options.KeyFile = set.Options.CertFile // PEM may have both
+	if c, err = set.Config("", nil); err != nil {
+		t.Fatal(err)
+	}
+	again, err := localserver.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Fingerprint() != own.Fingerprint() || again.Fingerprint() == other.Fingerprint() {
+		t.Error("the person's own certificate is not the one that clients are shown")
+	}
+
+	var read Settings
+	if err := json.Unmarshal([]byte(`{"share":{"options":{"idleMinutes":-1,"maxClients":7,"tlsResumption":"x","certificateFile":"/c"}}}`), &read); err != nil {
+		t.Fatal(err)
+	}
+	read.mend()
+	if got := read.Share.Options; got != (ServerOptions{MaxClients: 7, CertFile: "/c"}) {
+		t.Errorf("a settings file with nonsense gives %+v", got)
+	}
+}

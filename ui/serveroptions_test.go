@@ -1,0 +1,48 @@
+package ui
+
+import (
+	"strings"
+	"testing"
+
+	"portside/app"
+	"portside/localserver"
+	"portside/ui/uitest"
+)
+
+func TestServerOptionsAreCheckedAndKept(t *testing.T) {
+	w, _ := shareWindow(t)
+	f := openServerOptions(w)
+	uitest.Settle(w)
+	uitest.Shot(t, w, "server-options")
+	for _, bad := range []string{"0", "x", "-5", "2000000"} {
+		f.numbers[0].SetText(bad)
+		if f.save() || !strings.Contains(f.problem.String(), "Clients at once") {
+			t.Errorf("%q: %q", bad, f.problem.String())
+		}
+	}
+	f.numbers[0].SetText("")
+	f.cert.SetText("/nowhere/c.pem")
+	if f.save() || !strings.Contains(f.problem.String(), "key") {
+		t.Errorf("a certificate without a key: %q", f.problem.String())
+	}
+	f.cert.SetText("")
+	f.numbers[1].SetText("5")
+	f.resume.SetSelected(1)
+	f.foreign.SetChecked(true)
+	if !f.save() {
+		t.Fatalf("not saved: %q", f.problem.String())
+	}
+	f.dialog.Close()
+	want := app.ServerOptions{MaxPerAddress: 5, Resume: localserver.ResumeRequire, ForeignData: true}
+	if got := w.app.Settings().Share.Options; got != want {
+		t.Errorf("kept %+v", got)
+	}
+	f = openServerOptions(w)
+	if again, err := f.typed(); err != nil || again != want {
+		t.Errorf("opened again: %+v, %v", again, err)
+	}
+	f.clear()
+	if !f.save() || w.app.Settings().Share.Options != (app.ServerOptions{}) {
+		t.Errorf("the defaults: %+v", w.app.Settings().Share.Options)
+	}
+}
