@@ -128,6 +128,7 @@ func (m *mover) download(t *task) (int64, error) {
 			return 0, err
 		}
 	}
+	taken, fresh := offset, !t.begun
 	mayGoOn := offset > 0
 	if st, err := t.root.Lstat(part); err == nil {
 		// A part that came after the task was taken in hand is its own, even if the program ended before that was kept.
@@ -180,6 +181,9 @@ func (m *mover) download(t *task) (int64, error) {
 			if m.o.segments > 1 {
 				dropPieces(t.root, part, nil)
 			}
+		}
+		if st, lost := t.root.Lstat(part); taken > 0 && lost == nil && st.Size() == taken && t.root.Rename(part, t.rel) == nil && fresh {
+			t.begun = false // nothing came: the file that was there is where it was
 		}
 		return 0, err
 	}
@@ -315,18 +319,20 @@ func (m *mover) fill(t *task, f *os.File, offset int64) (int64, error) {
 		case t.link && errors.As(err, &e) && e.Code == 550 && m.isFolder(t.Remote):
 			return size, &skipped{"it is a link to a folder"}
 		case offset > 0 && n == 0 && errors.As(err, &e) && e.Code >= 500 && !e.Data:
-			// The server can't resume, or the file there is shorter by now: begin anew.
-			if err := f.Truncate(0); err != nil {
-				return 0, err
-			}
-			if _, err := f.Seek(0, io.SeekStart); err != nil {
-				return 0, err
-			}
+			// The server can't resume, or the file there is shorter by now: begin anew. It may as well give nothing at all.
+			out := &anew{f: f}
 			m.at(0)
-			if size, err = m.s.Get(ctx, t.Remote, 0, m.pacedWriter(f)); err != nil {
-				if errors.Is(context.Cause(ctx), errEndless) {
-					return 0, errEndless
-				}
+			size, err = m.s.Get(ctx, t.Remote, 0, m.pacedWriter(out))
+			if err != nil && errors.Is(context.Cause(ctx), errEndless) {
+				return 0, errEndless
+			}
+			if err != nil && !out.begun {
+				return offset, err
+			}
+			if err == nil {
+				err = out.begin()
+			}
+			if err != nil {
 				return size, err
 			}
 		default:
@@ -372,6 +378,31 @@ func (m *mover) bounded(t *task) (ctx context.Context, done func()) {
 		cancel(nil)
 		watch.Wait()
 	}
+}
+
+// anew is a file that is emptied when the first byte comes that is to take the place of what it holds.
+type anew struct {
+	f     *os.File
+	begun bool
+}
+
+func (a *anew) begin() error {
+	if a.begun {
+		return nil
+	}
+	a.begun = true
+	if err := a.f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := a.f.Seek(0, io.SeekStart)
+	return err
+}
+
+func (a *anew) Write(p []byte) (int, error) {
+	if err := a.begin(); err != nil {
+		return 0, err
+	}
+	return a.f.Write(p)
 }
 
 // upload puts one file.
@@ -624,8 +655,8 @@ type paced struct {
 	r     io.ReadSeeker
 }
 
-// pacedWriter is f, slowed down where there is a limit. Without one the kernel can copy.
-func (m *mover) pacedWriter(f *os.File) io.Writer {
+// pacedWriter is f, slowed down where there is a limit. Without one the kernel can copy to a file.
+func (m *mover) pacedWriter(f io.Writer) io.Writer {
 	if !slowed(m.o.down) {
 		return f
 	}

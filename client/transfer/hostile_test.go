@@ -30,6 +30,7 @@ type hostile struct {
 	short    map[string]int // how often a file comes without its end, by name
 	odd      map[string]odd // how a file comes, by path
 	whim     *whimsical
+	refusal  string         // to every RETR
 	mu       sync.Mutex
 	lines    []string
 }
@@ -191,6 +192,10 @@ func (h *hostile) session(conn net.Conn) {
 					return
 				}
 				say(cmp.Or(o.last, "226 Done"))
+				continue
+			}
+			if h.refusal != "" {
+				say(h.refusal)
 				continue
 			}
 			body := "evil"

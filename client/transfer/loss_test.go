@@ -56,3 +56,19 @@ func TestAnUploadThatBreaksIsNotPutBehindTheOldFile(t *testing.T) {
 		})
 	}
 }
+
+// Resume takes up the local file under the name of a part. When the server then gives nothing, it is where it was.
+func TestAFileThatCantBeGoneOnWithIsWhereItWas(t *testing.T) {
+	h, dir := &hostile{listings: map[string]string{"": file("f")}, refusal: "550 Not yours"}, t.TempDir()
+	write(t, filepath.Join(dir, "f"), "ev")
+	o := options(h.serve(t), 1)
+	o.Overwrite = transfer.Resume
+	r := transfer.Start(context.Background(), o, transfer.Item{Local: filepath.Join(dir, "f"), Remote: "/f"}).Wait()
+	if len(r.Failures) != 1 {
+		t.Errorf("%v", r)
+	}
+	onlyFiles(t, dir, "f")
+	if got := content(t, filepath.Join(dir, "f")); got != "ev" {
+		t.Errorf("%q", got)
+	}
+}
