@@ -631,6 +631,9 @@ func (l *lister) line(b []byte) {
 		if l.odd == "" {
 			l.odd = line
 		}
+		if e.Name != "" {
+			l.entries = append(l.entries, e)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package client
 
 import (
 	"io/fs"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -44,8 +45,8 @@ type Entry struct {
 	Rights    string // "rwxr-xr-x", or the perm fact of MLSD (RFC 3659 section 7.5.5) when that is all there is
 	Owner     string
 	Target    string // of a link, when the server says
-	// Unsafe: the server sent a name that holds a path or control characters. Name shows it with those characters
-	// replaced, so it names nothing on either side; Type is Other.
+	// Unsafe: the server sent a name that holds a path or control characters, or a line that is an entry's and can't be
+	// read. Name shows it with those characters replaced, so it names nothing on either side; Type is Other.
 	Unsafe bool
 }
 
@@ -55,7 +56,7 @@ type lineKind int
 const (
 	lineEntry lineKind = iota
 	lineSelf           // the folder itself or the one above, or a sum
-	lineOdd            // unreadable
+	lineOdd            // unreadable; with a name it was some entry's
 )
 
 type parser func(line string, now time.Time) (Entry, lineKind)
@@ -71,27 +72,37 @@ func (e Entry) checkName() (Entry, lineKind) {
 	bad := func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }
 	e.Target = wire.Escape(e.Target)
 	if strings.ContainsFunc(e.Name, bad) {
-		e.Name = strings.Map(func(r rune) rune {
-			switch {
-			case r == '/':
-				return '\u2215' // division slash
-			case r < ' ':
-				return '\u2400' + r // control pictures
-			case r == 0x7f:
-				return '\u2421'
-			}
-			return r
-		}, e.Name)
+		e.Name = harmless(e.Name)
 		e.Type, e.Unsafe, e.Target = Other, true, ""
 	}
 	return e, lineEntry
+}
+
+// harmless is text that looks as name does and can't name anything.
+func harmless(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '/':
+			return '\u2215' // division slash
+		case r < ' ':
+			return '\u2400' + r // control pictures
+		case r == 0x7f:
+			return '\u2421'
+		}
+		return r
+	}, name)
+}
+
+// unreadable is a line that is some entry's.
+func unreadable(line string) (Entry, lineKind) {
+	return Entry{Name: clip(harmless(line)), Type: Other, Unsafe: true}, lineOdd
 }
 
 // parseMLSD reads "fact=value;fact=value; name" (RFC 3659 section 7.2).
 func parseMLSD(line string, _ time.Time) (Entry, lineKind) {
 	facts, name, err := wire.ParseFacts(line)
 	if err != nil {
-		return Entry{}, lineOdd
+		return unreadable(line)
 	}
 	e := Entry{Name: name}
 	for _, f := range facts {
@@ -148,8 +159,14 @@ func parseLIST(line string, now time.Time) (Entry, lineKind) {
 	if e, ok := parseUnix(line, now); ok {
 		return e.checkName()
 	}
-	return Entry{}, lineOdd
+	if w := words(line); len(w) >= 4 && (rights.MatchString(w[0].text) || strings.HasPrefix(w[2].text, "<")) {
+		return unreadable(line)
+	}
+	return Entry{}, lineOdd // a word of the server's between the entries
 }
+
+// rights are those at the begin of a line of "ls -l".
+var rights = regexp.MustCompile(`^[-dlbcpsD?][-rwxsStT?]{9}`)
 
 // word is a run of non-blanks and where it ends in the line.
 type word struct {

@@ -69,6 +69,26 @@ func TestLinesOfMLSD(t *testing.T) {
 	}
 }
 
+// A line that is an entry's is shown, though it names nothing; a word of the server's is not.
+func TestEntriesThatCantBeReadAreShown(t *testing.T) {
+	for _, x := range []struct {
+		parse parser
+		line  string
+		shown string
+	}{
+		{parseMLSD, "type=file;size=3 a/b", "type=file;size=3 a\u2215b"},
+		{parseLIST, "-rw-r--r-- 1 bob staff 12 Feb 30 2020 x", "-rw-r--r-- 1 bob staff 12 Feb 30 2020 x"},
+		{parseLIST, "?--------- ? ? ? ? x", "?--------- ? ? ? ? x"},
+		{parseLIST, "01-02-20  03:04PM       <JUNCTION>     j [C:\\x]", "01-02-20  03:04PM       <JUNCTION>     j [C:\\x]"},
+		{parseLIST, "ls: a: Permission denied", ""},
+	} {
+		e, kind := x.parse(x.line, now)
+		if kind != lineOdd || e.Name != x.shown || x.shown != "" && (!e.Unsafe || e.Type != Other) {
+			t.Errorf("%q gave %+v", x.line, e)
+		}
+	}
+}
+
 func TestAQuotedReplyEndsTheSentenceOnce(t *testing.T) {
 	err := &Error{Op: "List", On: "/x", Code: 550, Reply: "550 No such folder."}
 	if got := err.Error(); got != `List /x: the server said "550 No such folder"` {

@@ -26,16 +26,20 @@ func AppendFacts(b []byte, facts []Fact, name string) []byte {
 }
 
 // ParseFacts reads one MLST or MLSD line without its line end. Fact names are returned in lower case: they are case
-// independent.
+// independent. A value may hold spaces, which section 7.2 does not allow: ProFTPD tells names of groups such as "domain
+// users" so.
 func ParseFacts(line string) (facts []Fact, name string, err error) {
 	list, name, found := strings.Cut(line, " ")
+	if spaced, after, ok := strings.Cut(line, "; "); ok && list != "" && !strings.HasSuffix(list, ";") {
+		list, name = spaced+";", after
+	}
 	if !found || name == "" {
 		return nil, "", fmt.Errorf("%.80q: no space between facts and name", line)
 	}
 	for list != "" {
 		one, rest, closed := strings.Cut(list, ";")
 		key, value, has := strings.Cut(one, "=")
-		if !closed || !has || key == "" {
+		if !closed || !has || key == "" || strings.Contains(value, " ") && !strings.HasPrefix(strings.ToLower(key), "unix.") {
 			return nil, "", fmt.Errorf("%.80q: fact %q is not name=value;", line, one)
 		}
 		facts = append(facts, Fact{strings.ToLower(key), value})

@@ -118,7 +118,11 @@ func TestFacts(t *testing.T) {
 	if err != nil || name != " a;b " || !reflect.DeepEqual(got, facts) {
 		t.Errorf("%q: %v %q %v", line, got, name, err)
 	}
-	for _, bad := range []string{"", "type=file;", "type=file; ", "type a", "type=file a", "=x; a"} {
+	spaced := []Fact{{"type", "dir"}, {"unix.groupname", "domain users"}, {"unix.mode", "0755"}}
+	if got, name, err := ParseFacts("type=dir;UNIX.groupname=domain users;UNIX.mode=0755; a; b"); err != nil || name != "a; b" || !reflect.DeepEqual(got, spaced) {
+		t.Errorf("%v %q %v", got, name, err)
+	}
+	for _, bad := range []string{"", "type=file;", "type=file; ", "type a", "type=file a", "=x; a", "type=file;size=3 x; y"} {
 		if _, _, err := ParseFacts(bad); err == nil {
 			t.Errorf("%q parses", bad)
 		}

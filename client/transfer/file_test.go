@@ -231,7 +231,7 @@ func TestASpeedLimitHolds(t *testing.T) {
 
 func writeIn(t *testing.T, dir, name, content string) {
 	t.Helper()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, name), content)

@@ -66,7 +66,7 @@ type Plan struct {
 // PlanMirror compares both folders by size and time, and changes nothing. A file is copied when the destination does not
 // have it, has it in another size, or has an older one. seen is told how many folders were read; it may be nil.
 func PlanMirror(ctx context.Context, s *client.Session, m Mirror, seen func(folders int)) (*Plan, error) {
-	p := &planner{ctx: ctx, s: s, plan: &Plan{Mirror: m}, seen: seen}
+	p := &planner{ctx: ctx, s: s, plan: &Plan{Mirror: m}, seen: seen, unclear: map[string]bool{}}
 	root, err := os.OpenRoot(m.Local)
 	switch {
 	case err == nil:
@@ -91,6 +91,7 @@ type planner struct {
 	plan    *Plan
 	seen    func(int)
 	folders int
+	unclear map[string]bool // folders of the source that list what can't be read
 }
 
 func (p *planner) remote(rel string) string {
@@ -157,6 +158,7 @@ func (p *planner) there(rel string, source bool) (map[string]client.Entry, error
 		switch {
 		case e.Unsafe:
 			p.skip(at, fmt.Errorf("the server lists a name that can't be used: %q", e.Name))
+			p.unclear[rel] = p.unclear[rel] || source
 			continue
 		case source && p.plan.Direction == Download && usableName(e.Name) != nil:
 			p.skip(at, usableName(e.Name))
@@ -253,14 +255,43 @@ func (p *planner) folder(rel string, exists bool) error {
 	if !p.plan.Delete {
 		return nil
 	}
+	var much []string
 	for _, name := range sorted(to) {
 		if _, ok := from[name]; !ok && !p.isPart(rel, name) {
-			if err := p.drop(path.Join(rel, name), to[name], false); err != nil {
-				return err
-			}
+			much = append(much, name)
+		}
+	}
+	if len(much) > 0 && p.unclear[rel] {
+		p.skip(rel, &skipped{"nothing in it is deleted, because the source lists a name there that can't be read"})
+		return nil
+	}
+	if len(much) == 0 {
+		return nil
+	}
+	aliases := p.aliases(from, to)
+	for _, name := range much {
+		if other, ok := aliases[strings.ToLower(name)]; ok {
+			p.skip(path.Join(rel, name), &skipped{fmt.Sprintf("it is not deleted: it may be the same file as %q", other)})
+		} else if err := p.drop(path.Join(rel, name), to[name], false); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// aliases are the names in the source, by their lower case, of which another spelling may be one file with them at the
+// destination: Windows and macOS take upper and lower case for one, and servers there. A destination that lists both does not.
+func (p *planner) aliases(from, to map[string]client.Entry) map[string]string {
+	out := map[string]string{}
+	if p.plan.Direction == Download && !caseless {
+		return out
+	}
+	for name := range from {
+		if _, both := to[name]; !both {
+			out[strings.ToLower(name)] = name
+		}
+	}
+	return out
 }
 
 // isPart says that a local file is what an earlier run left of one that is copied now: that takes it up.

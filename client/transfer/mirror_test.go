@@ -115,3 +115,44 @@ func TestASourceThatIsListedAsEmptyMustBeThere(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+func changes(p *transfer.Plan) (out []string) {
+	for _, c := range p.Changes {
+		out = append(out, c.Kind.String()+" "+c.Rel)
+	}
+	return out
+}
+
+// What a listing holds and can't be read may be what seems to be too much at the destination.
+func TestNothingIsDeletedWhereTheSourceListsWhatCantBeRead(t *testing.T) {
+	for name, odd := range map[string]string{"a name": file("x\x07"), "a line": "type=file;size=4 x\x07\r\n"} {
+		h, dir := &hostile{listings: map[string]string{"": folder("sub"), "sub": file("good") + odd}}, t.TempDir()
+		writeIn(t, dir, "sub/x\x07", "mine")
+		writeIn(t, dir, "gone", "mine")
+		p := plan(t, options(h.serve(t), 1), transfer.Mirror{Local: dir, Remote: "/", Delete: true})
+		if got := strings.Join(changes(p), ", "); got != "copy sub/good, delete gone" {
+			t.Errorf("%s: %s", name, got)
+		}
+		if len(p.Skipped) != 2 || !strings.Contains(p.Skipped[1].Error(), "deleted") {
+			t.Errorf("%s: %v", name, p.Skipped)
+		}
+	}
+}
+
+// On a server that takes README and readme for one file, the old name is the new file.
+func TestANameThatDiffersInCaseOnlyIsNotDeleted(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	for _, name := range []string{"README", "Docs/a", "two", "TWO"} {
+		writeIn(t, root, name, "old")
+	}
+	for _, name := range []string{"readme", "docs/a", "two"} {
+		writeIn(t, dir, name, "newer")
+	}
+	p := plan(t, options(serve(t, root, nil), 1), transfer.Mirror{Direction: transfer.Upload, Local: dir, Remote: "/", Delete: true})
+	if got := strings.Join(changes(p), ", "); got != "make folder docs, copy docs/a, copy readme, copy two, delete TWO" {
+		t.Error(got)
+	}
+	if len(p.Skipped) != 2 {
+		t.Error(p.Skipped)
+	}
+}

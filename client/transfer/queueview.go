@@ -582,9 +582,10 @@ func (q *Queue) SetSpeed(down, up int64) {
 	}
 }
 
-func samePlace(a, b string) bool {
-	return a == b || (runtime.GOOS == "windows" || runtime.GOOS == "darwin") && strings.EqualFold(a, b)
-}
+// caseless: this system's file names usually don't tell upper from lower case.
+const caseless = runtime.GOOS == "windows" || runtime.GOOS == "darwin"
+
+func samePlace(a, b string) bool { return a == b || caseless && strings.EqualFold(a, b) }
 
 // Wait returns when nothing waits and nothing is under way, or when ctx ends. A queue that is paused, or whose site was
 // given up, does not get there.

@@ -662,7 +662,7 @@ func (j *Job) claim(t *task, place string) error {
 	if t.tries > 0 {
 		return nil
 	}
-	if t.Direction == Download && (runtime.GOOS == "windows" || runtime.GOOS == "darwin") {
+	if t.Direction == Download && caseless {
 		place = strings.ToLower(place)
 	}
 	key := t.Direction.String() + " " + place
