@@ -176,6 +176,7 @@ func (p *pane) makeCrumbs() fyne.CanvasObject {
 	p.crumbs = newCrumbBar(func(dir string) { p.goTo(dir); kit.FocusOn(p.table) }, p.typePath)
 	p.address.OnFocus = func(on bool) {
 		if !on {
+			p.arrive = "" // the keyboard went elsewhere meanwhile
 			p.address.Hide()
 			p.crumbs.Show()
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"fyne.io/fyne/v2"
 
@@ -52,7 +53,7 @@ type pane struct {
 	loading    bool // what is shown is a part yet
 	rows       listing
 	want       string
-	arrive     bool     // give the files the keyboard when the folder that was typed is there
+	arrive     string   // the folder that was typed: the files get the keyboard when it is there
 	past, next []string // folders to go back and forward to
 }
 
@@ -60,7 +61,7 @@ func newPane(title string, local bool, extra ...fyne.CanvasObject) *pane {
 	p := &pane{title: title, local: local}
 	p.address = kit.NewEntry()
 	p.address.SelectOnFocus = true
-	p.address.OnEnter = func(text string) { p.arrive = true; p.goTo(text) }
+	p.address.OnEnter = func(text string) { p.arrive = p.full(text); p.goTo(text) }
 	p.address.OnEscape = func() {
 		p.address.SetText(p.path)
 		kit.FocusOn(p.table)
@@ -150,8 +151,8 @@ func (p *pane) show(f app.Folder, typing bool) {
 	if !p.loading {
 		p.want = ""
 	}
-	if p.arrive {
-		p.arrive = false
+	if p.arrive != "" && p.arrive == f.Path {
+		p.arrive = ""
 		kit.FocusOn(p.table)
 		p.address.SetText(f.Path)
 	}
@@ -282,11 +283,25 @@ func (p *pane) goTo(dir string) {
 	if p.going != nil {
 		p.going(dir)
 	}
-	if p.path != "" {
+	if p.path != "" && p.path != dir {
 		p.past = append(p.past, p.path)
 		p.next = nil
 	}
 	p.open(dir)
+}
+
+// full is a path as it was typed, from the root on.
+func (p *pane) full(dir string) string {
+	if p.local {
+		if full, err := kit.ExpandPath(dir, p.path); err == nil {
+			return full
+		}
+		return dir
+	}
+	if !strings.HasPrefix(dir, "/") {
+		dir = path.Join("/", p.path, dir)
+	}
+	return path.Clean(dir)
 }
 
 func (p *pane) goUp() {
@@ -303,7 +318,7 @@ func (p *pane) goForward() { p.next, p.past = p.travel(p.next, p.past) }
 
 // travel goes to the last folder of from and puts the present one on to.
 func (p *pane) travel(from, to []string) (newFrom, newTo []string) {
-	if len(from) == 0 {
+	if from = p.elsewhere(from); len(from) == 0 {
 		return from, to
 	}
 	dir := from[len(from)-1]
@@ -314,12 +329,20 @@ func (p *pane) travel(from, to []string) (newFrom, newTo []string) {
 	return from[:len(from)-1], append(to, p.path)
 }
 
+// elsewhere leaves out of a history's end the folder that is shown: it stands there after one that could not be opened.
+func (p *pane) elsewhere(history []string) []string {
+	for len(history) > 0 && history[len(history)-1] == p.path {
+		history = history[:len(history)-1]
+	}
+	return history
+}
+
 // forget drops the history: another server has other folders.
 func (p *pane) forget() { p.past, p.next = nil, nil }
 
 func (p *pane) buttons() {
-	enable(p.back, len(p.past) > 0)
-	enable(p.forward, len(p.next) > 0)
+	enable(p.back, len(p.elsewhere(p.past)) > 0)
+	enable(p.forward, len(p.elsewhere(p.next)) > 0)
 	enable(p.up, p.path != "" && p.parent(p.path) != p.path)
 }
 

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"portside/client/transfer"
 	"portside/wire"
@@ -30,7 +31,7 @@ type hostile struct {
 	short    map[string]int // how often a file comes without its end, by name
 	odd      map[string]odd // how a file comes, by path
 	whim     *whimsical
-	refusal  string         // to every RETR
+	refusal  string // to every RETR
 	mu       sync.Mutex
 	lines    []string
 }
@@ -145,6 +146,7 @@ func (h *hostile) session(conn net.Conn) {
 			if data, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 				return
 			}
+			_ = data.(*net.TCPListener).SetDeadline(time.Now().Add(3 * time.Second)) // after two answers to one command nobody may come
 			say("229 " + wire.Format229(data.Addr().(*net.TCPAddr).AddrPort().Port()))
 		case "MLSD":
 			listing, ok := h.listings[strings.Trim(arg, "/")]
