@@ -225,7 +225,7 @@ func (l *transferList) cell(i, col int) kit.Cell {
 	case "server":
 		return kit.Cell{Text: connlog.Printable(l.w.app.SiteName(it.Site))}
 	case "why":
-		return kit.Cell{Text: connlog.Printable(it.Err), Color: kit.ColorBad}
+		return kit.Cell{Text: capital(connlog.Printable(it.Err)), Color: kit.ColorBad}
 	case "state":
 		return l.state(it)
 	case "size":

@@ -8,6 +8,8 @@ import (
 
 	"portside/app"
 	"portside/client"
+	"portside/client/transfer"
+	"portside/ui/kit"
 	"portside/ui/uitest"
 )
 
@@ -45,5 +47,20 @@ func TestDeleteInAnEmptyTransferListDeletesNoFile(t *testing.T) {
 	w.registry.Run("transfers.show")
 	if uitest.Key(w, fyne.KeyDelete); w.dialogs() != 0 {
 		t.Errorf("it asks: %s", dialogText(w))
+	}
+}
+
+func TestAReasonBeginsWithACapital(t *testing.T) {
+	w := learnWindow(t, kit.Light, 1000, 600)
+	l := w.connect.transfers
+	l.table.SetColumns(transferColumns(tabFailed))
+	l.items = []transfer.QueueItem{{State: transfer.Failed, Err: "it came with 5 bytes"}, {State: transfer.Failed}}
+	for i, want := range []string{"It came with 5 bytes", ""} {
+		if got := l.cell(i, 1).Text; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := capital("über"); got != "Über" {
+		t.Errorf("%q", got)
 	}
 }
