@@ -180,3 +180,15 @@ func TestGoodNameTakesNoPath(t *testing.T) {
 		}
 	}
 }
+
+func TestALongStatusDoesNotWidenTheWindow(t *testing.T) {
+	w, _, _ := testWindow(t, kit.MinWidth, kit.MinHeight)
+	w.status.SetLeft(segments([]string{
+		"files.a-rather-long-host-name.example.or · a-rather-long-user-name", "Auto uses passive mode", "Server's clock: UTC+2:00",
+		"12 folders, 1234 files, 123.4 MiB, 12 hidden", "2 files open, 1 not uploaded",
+	})...)
+	w.status.SetRight(segments([]string{"Down 12.3 MiB/s", "Up 12.3 MiB/s", "1234 transfers left · 1:02:03"})...)
+	if m := w.Content().MinSize(); m.Width > kit.MinWidth {
+		t.Errorf("the window needs %v", m)
+	}
+}

@@ -16,7 +16,7 @@ type Label struct {
 	Bold     bool
 	Mono     bool
 	Align    fyne.TextAlign
-	// Shrink lets the label be narrower than its text: its least width is 24.
+	// Shrink lets the label be narrower than its text where an [HBox] has no room for it: its least width is 24.
 	Shrink bool
 	text   *canvas.Text
 	fit    *ellipsisCache
@@ -85,6 +85,9 @@ func (l *Label) minSize() fyne.Size {
 	}
 	return m
 }
+
+// wish is the width for the whole text.
+func (l *Label) wish() float32 { return fyne.MeasureText(l.Text, l.textSize(), l.style()).Width }
 
 func (l *Label) paint() {
 	l.text.TextSize, l.text.TextStyle, l.text.Alignment = l.textSize(), l.style(), l.Align

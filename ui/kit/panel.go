@@ -347,7 +347,8 @@ type Segment struct {
 	Color fyne.ThemeColorName // empty: muted
 }
 
-// StatusBar is the line at the bottom of a window.
+// StatusBar is the line at the bottom of a window. What the left end says is cut where there is no room for it, from its end;
+// the right end is shown whole.
 type StatusBar struct {
 	widget.BaseWidget
 	left, right []Segment
@@ -366,12 +367,12 @@ func NewStatusBar() *StatusBar {
 }
 
 // SetLeft and SetRight show what the two ends say. Nothing is drawn again when nothing changed.
-func (s *StatusBar) SetLeft(segments ...Segment) { setSegments(&s.left, segments, s.leftBox) }
+func (s *StatusBar) SetLeft(segments ...Segment) { setSegments(&s.left, segments, s.leftBox, true) }
 
 // SetRight shows what the right end says.
-func (s *StatusBar) SetRight(segments ...Segment) { setSegments(&s.right, segments, s.rightBox) }
+func (s *StatusBar) SetRight(segments ...Segment) { setSegments(&s.right, segments, s.rightBox, false) }
 
-func setSegments(have *[]Segment, want []Segment, into *fyne.Container) {
+func setSegments(have *[]Segment, want []Segment, into *fyne.Container, shrink bool) {
 	same := len(*have) == len(want)
 	for i := 0; same && i < len(want); i++ {
 		same = (*have)[i] == want[i]
@@ -390,6 +391,7 @@ func setSegments(have *[]Segment, want []Segment, into *fyne.Container) {
 			l.Color = w.Color
 		}
 		if w.Icon == "" {
+			l.Shrink = shrink
 			objects = append(objects, l)
 			continue
 		}
