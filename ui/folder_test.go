@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/storage"
 
 	"portside/connlog"
+	"portside/ui/kit"
 	"portside/ui/uitest"
 )
 
@@ -100,4 +102,28 @@ func TestANameThatIsBeingChangedStaysInItsTab(t *testing.T) {
 			t.Errorf("%s goes to session %s of the other tab", r.Command, r.Session)
 		}
 	}
+}
+
+func TestWhatIsDroppedActsOnlyOnWhatIsSeen(t *testing.T) {
+	w, core, queue := testWindow(t, 1280, 800)
+	dir, from := t.TempDir(), filepath.Join(t.TempDir(), "a.txt")
+	put(t, from, "a")
+	core.OpenLocal(dir)
+	queue.Await(t, "the folder", func() bool { return w.connect.local.path == dir })
+	at := fyne.CurrentApp().Driver().AbsolutePositionForObject(w.connect.local.table).AddXY(40, 60)
+	drop := func() { w.dropped(at, []fyne.URI{storage.NewFileURI(from)}) }
+	w.show("settings")
+	if drop(); w.screen != "connect" || !strings.Contains(w.connect.line.String(), "Drop files over") {
+		t.Errorf("%s says %q", w.screen, w.connect.line.String())
+	}
+	d := kit.Message(w, "", "")
+	drop()
+	d.Close()
+	core.OpenLocal(from) // which gives what was begun time to show
+	queue.Await(t, "its failure", func() bool { return core.Local().Err != "" })
+	if exists(filepath.Join(dir, "a.txt")) {
+		t.Fatal("it is copied to a folder that was not to be seen")
+	}
+	drop()
+	queue.Await(t, "the copy", func() bool { return exists(filepath.Join(dir, "a.txt")) })
 }

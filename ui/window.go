@@ -287,7 +287,11 @@ func (w *Window) closing() {
 	}
 }
 
+// dropped takes what was dragged from the desktop. An open dialog holds it back, as it does the rest of the window.
 func (w *Window) dropped(at fyne.Position, uris []fyne.URI) {
+	if w.Canvas().Overlays().Top() != nil {
+		return
+	}
 	var paths []string
 	for _, u := range uris {
 		if u.Scheme() == "file" {
@@ -301,7 +305,11 @@ func (w *Window) dropped(at fyne.Position, uris []fyne.URI) {
 		w.share.drop(paths[0])
 		return
 	}
-	w.show("connect")
+	if w.screen != "connect" {
+		w.show("connect") // nobody aimed at a folder that was not to be seen
+		w.connect.note("Drop files over the pane that they are for.", kit.ColorMuted)
+		return
+	}
 	w.connect.dropPaths(paths, at)
 }
 
