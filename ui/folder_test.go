@@ -127,3 +127,36 @@ func TestWhatIsDroppedActsOnlyOnWhatIsSeen(t *testing.T) {
 	drop()
 	queue.Await(t, "the copy", func() bool { return exists(filepath.Join(dir, "a.txt")) })
 }
+
+func TestAPathThatIsNotThereStaysToBeMendedAndIsNoStepBack(t *testing.T) {
+	w, core, queue := testWindow(t, 1280, 800)
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "sub", "a.txt"), "a")
+	core.OpenLocal(dir)
+	p := w.connect.local
+	queue.Await(t, "the folder", func() bool { return p.path == dir })
+	p.past = nil
+	w.focusOn(p.table)
+	p.typePath()
+	p.address.SetText(filepath.Join(dir, "missing"))
+	uitest.Key(w, fyne.KeyReturn)
+	queue.Await(t, "the failure", func() bool { return core.Local().Err != "" && p.stamp == core.Local().Stamp })
+	if p.address.Text != filepath.Join(dir, "missing") || w.Canvas().Focused() != fyne.Focusable(p.address) {
+		t.Errorf("the path is %q, the keyboard on %T", p.address.Text, w.Canvas().Focused())
+	}
+	if !p.back.Disabled() {
+		t.Error("there is a way back to the folder that is shown")
+	}
+	p.address.SetText(filepath.Join(dir, "sub"))
+	uitest.Key(w, fyne.KeyReturn)
+	queue.Await(t, "the other folder", func() bool { return p.path == filepath.Join(dir, "sub") })
+	if w.Canvas().Focused() != fyne.Focusable(p.table) {
+		t.Errorf("the keyboard is on %T", w.Canvas().Focused())
+	}
+	p.goTo(p.path)
+	p.goBack()
+	queue.Await(t, "the way back", func() bool { return p.path == dir })
+	if !p.back.Disabled() || p.forward.Disabled() {
+		t.Errorf("back %v, forward %v", p.past, p.next)
+	}
+}
