@@ -63,6 +63,7 @@ type edit struct {
 	shown  Edit // under edits.mu
 	remote remoteState
 	sum    [sha256.Size]byte // of what the server has
+	aside  []string          // the person's own versions that the server's took the place of
 }
 
 // remoteState is what tells one version of a file on a server from another, as far as the server says it.
@@ -159,8 +160,8 @@ func (a *App) UploadEdit(id uint64) {
 	}
 }
 
-// ReloadEdit takes the server's file in place of the edited one. The edited one is kept beside it, under a name that ends in
-// ".mine".
+// ReloadEdit takes the server's file in place of the edited one. Where that had changes, it is kept beside it, under a name
+// that ends in ".mine" (the next time ".mine2"), also after the end of the edit.
 func (a *App) ReloadEdit(id uint64) {
 	if e := a.edit(id); e != nil {
 		select {
@@ -250,6 +251,11 @@ func (e *edit) end() {
 			return
 		}
 	}
+	if len(e.aside) > 0 {
+		os.Remove(local)
+		a.notify("Your own version of "+filepath.Base(local)+" is not on the server. It is kept in "+strings.Join(e.aside, ", ")+".", true)
+		return
+	}
 	os.RemoveAll(e.dir)
 }
 
@@ -299,13 +305,14 @@ func (e *edit) download(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	local := filepath.Join(e.dir, name)
-	return local, e.fetch(ctx, local)
+	e.remote, e.sum, err = e.fetch(ctx, local)
+	return local, err
 }
 
-func (e *edit) fetch(ctx context.Context, local string) error {
-	return e.session(ctx, func(s *client.Session) error {
-		st, err := e.state(ctx, s)
-		if err != nil {
+// fetch gets the server's file and returns what it was like.
+func (e *edit) fetch(ctx context.Context, local string) (st remoteState, sum [sha256.Size]byte, err error) {
+	err = e.session(ctx, func(s *client.Session) error {
+		if st, err = e.state(ctx, s); err != nil {
 			return err
 		}
 		f, err := os.OpenFile(local, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -317,11 +324,10 @@ func (e *edit) fetch(ctx context.Context, local string) error {
 		if cerr := f.Close(); err == nil {
 			err = cerr
 		}
-		if err == nil {
-			e.remote, e.sum = st, [sha256.Size]byte(h.Sum(nil))
-		}
+		sum = [sha256.Size]byte(h.Sum(nil))
 		return err
 	})
+	return st, sum, err
 }
 
 func fileSum(name string) (sum [sha256.Size]byte, err error) {
@@ -389,18 +395,15 @@ func (e *edit) upload(ctx context.Context, force bool) {
 
 var errConflict = errors.New("the file on the server was changed or deleted meanwhile")
 
-// reload puts the server's file in the place of the edited one, which stays beside it.
+// reload puts the server's file in the place of the edited one, which stays beside it unless it is as the server had it.
 func (e *edit) reload(ctx context.Context) {
 	local := e.shown.Local
 	e.set(func(s *Edit) { s.Phase, s.Err = EditDownloading, "" })
-	fresh := filepath.Join(e.dir, ".new")
+	fresh := local + ".new"
 	os.Remove(fresh)
-	err := e.fetch(ctx, fresh)
+	remote, sum, err := e.fetch(ctx, fresh)
 	if err == nil {
-		mine := local + ".mine"
-		if err = os.Rename(local, mine); errors.Is(err, os.ErrNotExist) {
-			err = nil
-		}
+		err = e.setAside(local)
 	}
 	if err == nil {
 		err = os.Rename(fresh, local)
@@ -409,7 +412,30 @@ func (e *edit) reload(ctx context.Context) {
 		e.fail(err)
 		return
 	}
+	e.remote, e.sum = remote, sum
 	e.set(func(s *Edit) { s.Phase = EditWatching })
+}
+
+// setAside gives the edited file a name of its own, if it has changes and is there.
+func (e *edit) setAside(local string) error {
+	sum, err := fileSum(local)
+	if errors.Is(err, os.ErrNotExist) || err == nil && sum == e.sum {
+		return nil
+	}
+	mine := local + ".mine"
+	for n := 2; exists(mine); n++ {
+		mine = fmt.Sprintf("%s.mine%d", local, n)
+	}
+	if err := os.Rename(local, mine); err != nil {
+		return err
+	}
+	e.aside = append(e.aside, mine)
+	return nil
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
 }
 
 // RunsPrograms says whether opening a file of this name may run it instead of showing it.

@@ -71,9 +71,57 @@ func TestAnEditedFileIsUploadedAgainAndAConflictIsNotWrittenOver(t *testing.T) {
 	if again := <-opened; again != local {
 		t.Errorf("it is open twice: %s", again)
 	}
+	write(t, served, "theirs, the third time")
+	write(t, local, "mine, the second time")
+	phase(EditConflict)
+	a.ReloadEdit(a.Edits()[0].ID)
+	holds(local, "theirs, the third time")
+	holds(local+".mine", "mine")
+	holds(local+".mine2", "mine, the second time")
+	phase(EditWatching)
+	write(t, served, "theirs, the fourth time")
+	a.ReloadEdit(a.Edits()[0].ID)
+	holds(local, "theirs, the fourth time")
+	phase(EditWatching)
+	if _, err := os.Stat(local + ".mine3"); err == nil {
+		t.Error("what the server had is kept as the person's")
+	}
+
 	a.EndEdit(a.Edits()[0].ID)
 	until(t, "it is closed", func() bool { return len(a.Edits()) == 0 })
 	until(t, "the copy is gone", func() bool { _, err := os.Stat(local); return os.IsNotExist(err) })
+	until(t, "it is said where the person's own versions are", func() bool {
+		for _, n := range a.TakeNotices() {
+			if strings.Contains(n.Text, local+".mine, ") && strings.Contains(n.Text, local+".mine2.") {
+				return true
+			}
+		}
+		return false
+	})
+	holds(local+".mine", "mine")
+	holds(local+".mine2", "mine, the second time")
+}
+
+func TestAnEditedFileOfAnyNameIsReloaded(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	a, dir, _ := connected(t)
+	write(t, filepath.Join(dir, ".new"), "one")
+	a.RefreshRemote()
+	until(t, "it is listed", func() bool { return len(a.Remote().Folder.Entries) == 1 })
+	idle(t, a)
+	opened := make(chan string, 1)
+	a.EditRemote("/", entry(t, a, ".new"), func(name string) error { opened <- name; return nil })
+	local := <-opened
+	write(t, filepath.Join(dir, ".new"), "theirs")
+	write(t, local, "mine")
+	until(t, "it is a conflict", func() bool { e := a.Edits(); return len(e) == 1 && e[0].Phase == EditConflict })
+	a.ReloadEdit(a.Edits()[0].ID)
+	until(t, "both are there", func() bool {
+		theirs, _ := os.ReadFile(local)
+		mine, _ := os.ReadFile(local + ".mine")
+		return string(theirs) == "theirs" && string(mine) == "mine"
+	})
 }
 
 func TestChangesThatTheServerDoesNotHaveAreKept(t *testing.T) {
