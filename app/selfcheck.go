@@ -152,6 +152,11 @@ func (a *App) AskRouter() {
 		c.mu.Lock()
 		c.release = release
 		c.mu.Unlock()
+		if a.Share().Phase != Running { // it was stopped before there was something to release
+			c.asked(false, "")
+			a.changed()
+			return
+		}
 		defer func() { // also when only some of the ports were forwarded
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 			defer cancel()

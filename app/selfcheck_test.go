@@ -123,6 +123,19 @@ func TestTheRouterForwardsUntilSharingStops(t *testing.T) {
 	if router.count() != 0 {
 		t.Errorf("%d ports are forwarded, and nobody asked for it", router.count())
 	}
+	a.share.check.turn.Lock()
+	a.AskRouter()
+	a.StopShare()
+	until(t, "the server has stopped", func() bool { return a.Share().Phase == Stopped })
+	a.share.check.turn.Unlock()
+	until(t, "nothing is asked of the router any more", func() bool { return !a.SelfCheck().Asking })
+	if router.count() != 0 || a.SelfCheck().Forwarded {
+		t.Errorf("%d ports of a server that has stopped are forwarded", router.count())
+	}
+	a.StartShare()
+	until(t, "it runs again and the router was found", func() bool {
+		return a.Share().Phase == Running && !a.SelfCheck().Checking && a.SelfCheck().CanAskRouter()
+	})
 	a.AskRouter()
 	until(t, "the ports are forwarded", func() bool { return a.SelfCheck().Forwarded })
 	if router.count() != 21 {
