@@ -168,12 +168,12 @@ func TestABrokenSettingsFileIsSetAsideAndSaid(t *testing.T) {
 
 func TestSettingsOutOfRangeGoBackToTheirDefaults(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, settingsFile), `{"theme":"pink","window":{"width":-4},"share":{"port":99999,"access":"all","passiveIPMode":"x"},"connect":{"parallel":900,"mode":"?"}}`)
+	write(t, filepath.Join(dir, settingsFile), `{"theme":"pink","window":{"width":-4},"share":{"port":99999,"access":"all","passiveIPMode":"x","passivePortMin":86636,"passivePortMax":86735},"connect":{"parallel":900,"mode":"?","activePortMin":-1,"activePortMax":65536}}`)
 	a := New(dir)
 	defer a.Close(context.Background())
 	s, d := a.Settings(), DefaultSettings()
 	if s.Theme != d.Theme || s.Window.Width != d.Window.Width || s.Share.Port != d.Share.Port || s.Share.Access != d.Share.Access ||
-		s.Share.IPMode != d.Share.IPMode || s.Connect.Parallel != d.Connect.Parallel || s.Connect.Mode != d.Connect.Mode {
+		s.Share.IPMode != d.Share.IPMode || s.Share.Min != d.Share.Min || s.Share.Max != d.Share.Max || s.Connect.ActiveMin != 0 || s.Connect.ActiveMax != 0 || s.Connect.Parallel != d.Connect.Parallel || s.Connect.Mode != d.Connect.Mode {
 		t.Errorf("%+v", s)
 	}
 }

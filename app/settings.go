@@ -164,6 +164,9 @@ func (s *Settings) mend() {
 	if s.Share.Port < 0 || s.Share.Port > 65535 {
 		s.Share.Port = d.Share.Port
 	}
+	if bad := func(port int) bool { return port < 0 || port > 65535 }; bad(s.Share.Min) || bad(s.Share.Max) {
+		s.Share.Min, s.Share.Max = d.Share.Min, d.Share.Max
+	}
 	if s.Share.Access != AccessUser && s.Share.Access != AccessAccounts {
 		s.Share.Access = AccessAnonymous
 	}
@@ -200,6 +203,9 @@ func (s *Settings) mend() {
 	}
 	if s.Connect.Segments < 1 || s.Connect.Segments > transfer.MaxSegments {
 		s.Connect.Segments = 1
+	}
+	if s.Connect.ActiveMin < 0 || s.Connect.ActiveMax < s.Connect.ActiveMin || s.Connect.ActiveMax > 65535 {
+		s.Connect.ActiveMin, s.Connect.ActiveMax = 0, 0
 	}
 	s.Connect.DownLimit, s.Connect.UpLimit = max(s.Connect.DownLimit, 0), max(s.Connect.UpLimit, 0)
 	if !s.Connect.Overwrite.known() {
