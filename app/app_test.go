@@ -519,6 +519,15 @@ func TestStoppingTwiceDoesNotWaitForTransfers(t *testing.T) {
 	<-done
 }
 
+func TestASentenceBeginsWithACapitalOfAnyAlphabet(t *testing.T) {
+	for text, want := range map[string]string{"": "", "no room": "No room.", "ärger.txt is there already": "Ärger.txt is there already.", "日本 is full.": "日本 is full.",
+		"\xff is no name": "\xff is no name."} {
+		if got := Sentence(errors.New(text)); got != want {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
+
 func TestWhatWasSeenHoldsNoAdvice(t *testing.T) {
 	err := fmt.Errorf("outside: %w", &client.Error{Op: "list", On: "/", Reason: connlog.ReasonTimeout, Advice: "Try passive mode."})
 	if got := Sentence(withoutAdvice(err)); strings.Contains(got, "Try passive") || !strings.Contains(got, "no answer") && !strings.Contains(got, "timeout") {

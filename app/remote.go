@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"portside/client"
 	"portside/client/sites"
@@ -521,7 +523,9 @@ func Sentence(err error) string {
 	if s == "" {
 		return s
 	}
-	s = strings.ToUpper(s[:1]) + s[1:]
+	if first, n := utf8.DecodeRuneInString(s); first != utf8.RuneError {
+		s = string(unicode.ToUpper(first)) + s[n:]
+	}
 	if !strings.HasSuffix(s, ".") {
 		s += "."
 	}
