@@ -528,6 +528,51 @@ func TestASentenceBeginsWithACapitalOfAnyAlphabet(t *testing.T) {
 	}
 }
 
+func TestAServerIsNotStartedAfterTheApplicationHasStoppedIt(t *testing.T) {
+	a := start(t)
+	if err := a.ChangeSettings(func(s *Settings) { s.Share.Folder, s.Share.Port, s.Share.UseRange = t.TempDir(), freePort(t), false }); err != nil {
+		t.Fatal(err)
+	}
+	a.share.turn.Lock() // the start waits
+	a.StartShare()
+	a.share.turn.Unlock()
+	if err := a.share.close(t.Context()); err != nil { // before the start, or after it
+		t.Fatal(err)
+	}
+	a.StartShare() // a task that was late
+	until(t, "it is started, or not", func() bool { return a.Share().Phase != Starting })
+	if phase := a.Share().Phase; phase != Stopped {
+		t.Errorf("it is %s", phase)
+	}
+}
+
+func TestClosingWaitsNoLongerThanAsked(t *testing.T) {
+	a := start(t)
+	addr := a.share.startOver(t, t.TempDir(), func(s *ShareSettings) { s.Write, s.TLS = true, localserver.TLSOff })
+	target, _ := client.ParseURL("ftp://" + addr)
+	s, err := client.Dial(t.Context(), client.Options{Target: target, Mode: client.ModePassive})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	slow, begun := io.Pipe()
+	defer slow.Close()
+	go s.Put(t.Context(), "slow", 0, slow)
+	if _, err := begun.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is uploading", func() bool { in := a.Share().Sessions; return len(in) == 1 && in[0].Command == "STOR" })
+	a.StopShare() // its grace begins
+	until(t, "it is stopping", func() bool { a.share.mu.Lock(); defer a.share.mu.Unlock(); return a.share.hurry != nil })
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	_ = a.Close(ctx)
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
 func TestWhatWasSeenHoldsNoAdvice(t *testing.T) {
 	err := fmt.Errorf("outside: %w", &client.Error{Op: "list", On: "/", Reason: connlog.ReasonTimeout, Advice: "Try passive mode."})
 	if got := Sentence(withoutAdvice(err)); strings.Contains(got, "Try passive") || !strings.Contains(got, "no answer") && !strings.Contains(got, "timeout") {

@@ -70,8 +70,10 @@ const stopGrace = 12 * time.Second
 type share struct {
 	app *App
 
-	// turn is held while the server is being started, changed or stopped, so that these come one after the other.
-	turn sync.Mutex
+	// turn is held while the server is being started, changed or stopped, so that these come one after the other. closed
+	// is under it.
+	turn   sync.Mutex
+	closed bool // nothing is started any more
 
 	mu     sync.Mutex
 	state  Share
@@ -168,15 +170,18 @@ func (a *App) StartShare() {
 	started := a.run(func(ctx context.Context) {
 		s.turn.Lock()
 		defer s.turn.Unlock()
+		if s.closed {
+			s.enter(Starting, Stopped)
+			return
+		}
 		server, state, err := s.start(ctx)
+		if err != nil {
+			state = Share{Phase: Stopped, Err: err.Error()}
+		}
 		s.mu.Lock()
 		s.server, s.state = server, state
 		s.mu.Unlock()
-		if err != nil {
-			s.mu.Lock()
-			s.state = Share{Phase: Stopped, Err: err.Error()}
-			s.mu.Unlock()
-		} else {
+		if err == nil {
 			a.CheckSelf()
 		}
 		a.changed()
@@ -218,12 +223,7 @@ func (s *share) start(ctx context.Context) (*localserver.Server, Share, error) {
 func (a *App) StopShare() {
 	s := a.share
 	if !s.enter(Running, Stopping) {
-		s.mu.Lock()
-		hurry := s.hurry
-		s.mu.Unlock()
-		if hurry != nil {
-			hurry()
-		}
+		s.hurryUp()
 		return
 	}
 	a.run(func(ctx context.Context) {
@@ -254,10 +254,23 @@ func (s *share) stop(ctx context.Context) error {
 	return err
 }
 
+// close stops the server for good. When ctx ends, a stop under way ends its grace, too.
 func (s *share) close(ctx context.Context) error {
+	defer context.AfterFunc(ctx, s.hurryUp)()
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	s.closed = true
 	return s.stop(ctx)
+}
+
+// hurryUp ends the grace of a stop under way.
+func (s *share) hurryUp() {
+	s.mu.Lock()
+	hurry := s.hurry
+	s.mu.Unlock()
+	if hurry != nil {
+		hurry()
+	}
 }
 
 // enter moves from one phase to another; false when it is in neither.
