@@ -279,7 +279,7 @@ func (r *remote) progress(doing string, n, total int) {
 	}
 	r.set(func(st *Remote) {
 		if st.Doing != "" {
-			st.Doing = text
+			st.Doing, st.Status = text, ""
 		}
 	})
 }

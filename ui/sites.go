@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/driver/desktop"
 
 	"portside/app"
@@ -696,20 +697,33 @@ func (m *siteManager) imported(all []*sites.Imported) {
 	m.report(capital(text)+". This could not be read, or not wholly:", problems)
 }
 
+// maxReported is how many sentences a report shows; a copy has all of them.
+const maxReported = 200
+
 // report shows a list of sentences that can be copied.
 func (m *siteManager) report(title string, lines []string) {
-	t := kit.NewTable(kit.Column{ID: "line", Title: "Problem", Flex: true})
-	t.HideHeader, t.Single, t.Label = true, true, "Problems"
-	t.Length = func() int { return len(lines) }
-	t.Cell = func(row, _ int) kit.Cell { return kit.Cell{Text: connlog.Printable(lines[row])} }
-	d := &kit.Dialog{Title: "Sites", Width: 620, Post: m.w.post, Focus: t,
-		Content: kit.VBox(8, kit.NewParagraph(title), kit.FixedHeight(180, kit.NewFlushCard(t)))}
+	list := kit.VBox(6)
+	for _, line := range lines[:min(len(lines), maxReported)] {
+		list.Add(kit.NewParagraph(connlog.Printable(line)))
+	}
+	if more := len(lines) - maxReported; more > 0 {
+		list.Add(kit.NewMutedParagraph(fmt.Sprintf("And %d more: Copy has them all.", more)))
+	}
+	scroll := container.NewVScroll(kit.Pad(8, 14, 8, 10, list))
+	d := &kit.Dialog{Title: "Sites", Width: 620, Post: m.w.post,
+		Content: kit.VBox(8, kit.NewParagraph(title), kit.FixedHeight(180, kit.NewFlushCard(scroll)))}
+	d.OnKey = func(ev *fyne.KeyEvent) bool {
+		by, ok := map[fyne.KeyName]float32{fyne.KeyDown: 24, fyne.KeyUp: -24, fyne.KeyPageDown: 160, fyne.KeyPageUp: -160}[ev.Name]
+		if ok {
+			scroll.ScrollToOffset(scroll.Offset.AddXY(0, by))
+		}
+		return ok
+	}
 	d.Buttons = []kit.DialogButton{
-		{Text: "Copy", Left: true, Run: func() bool { kit.Copy(t, strings.Join(lines, "\n")); return false }},
+		{Text: "Copy", Left: true, Run: func() bool { kit.Copy(scroll, strings.Join(lines, "\n")); return false }},
 		{Text: "Close", Style: kit.Primary, Default: true, Cancel: true},
 	}
 	d.Show(m.w)
-	t.Refresh()
 }
 
 // exports writes all sites, or the chosen ones, to a file.

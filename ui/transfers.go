@@ -24,6 +24,7 @@ type transferList struct {
 	drawn  drawn
 	line   *kit.FlowText // what holds the queue up
 	pager  *pager
+	goal   int // the item to be shown as soon as its page is read; -1: none
 	box    *fyne.Container
 	said   string
 	object *fyne.Container
@@ -44,7 +45,7 @@ const (
 )
 
 func newTransferList(w *Window) *transferList {
-	l := &transferList{w: w}
+	l := &transferList{w: w, goal: -1}
 	l.table = kit.NewTable(transferColumns(tabActive)...)
 	l.table.Label = "Transfers"
 	l.table.Length = func() int { return len(l.items) }
@@ -67,13 +68,13 @@ func newTransferList(w *Window) *transferList {
 	l.tabs.OnSelected = func(i int) {
 		l.table.SetColumns(transferColumns(i))
 		l.table.ClearSelection()
+		l.goal = -1
 		w.app.ShowTransfers(transferStates[i], 0)
 		l.refresh()
 	}
 	l.line = kit.NewFlowText()
 	l.pager = newPager(w, func(from int) {
-		l.table.ClearSelection()
-		l.table.ScrollTo(0)
+		l.goal = from
 		w.app.ShowTransfers(transferStates[l.tabs.Selected()], from)
 	})
 	l.box = kit.Pad(4, 10, 4, 10, kit.HBox(kit.Gap, kit.Grow(kit.Pad(4, 0, 0, 0, l.line)), l.pager.object))
@@ -139,6 +140,10 @@ func (l *transferList) refresh() {
 		l.empty()
 	}
 	l.drawn.redraw(l.table)
+	if row := l.goal - l.now.From; l.goal >= 0 && row >= 0 && row < len(l.items) {
+		l.goal = -1
+		l.table.SetCursor(row)
+	}
 }
 
 func (l *transferList) stopped() bool {
