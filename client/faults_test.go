@@ -649,6 +649,40 @@ func TestACancelledWaitForAReplyKeepsTheSession(t *testing.T) {
 	}
 }
 
+// What is cancelled in another folder must not leave the session there: the next relative path would name another file.
+func TestACancelledLookIntoAFolderComesBack(t *testing.T) {
+	for name, look := range map[string]func(ctx context.Context, s *Session) error{
+		"a listing": func(ctx context.Context, s *Session) error { _, err := s.List(ctx, "/a[1]"); return err },
+		"a check":   func(ctx context.Context, s *Session) error { return s.CheckDir(ctx, "/a[1]") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPeer(t)
+			at, asked, answer := "/", make(chan bool, 2), make(chan bool)
+			p.on["FEAT"] = func(c *peerConn, _ string) { c.say("211-F\r\n SIZE\r\n211 End") }
+			p.on["PWD"] = func(c *peerConn, _ string) { c.say("257 %q", at) }
+			p.on["CWD"] = func(c *peerConn, arg string) {
+				if at = arg; name == "a check" && arg != "/" {
+					asked <- true
+					<-answer
+				}
+				c.say("250 There")
+			}
+			p.on["LIST"] = func(c *peerConn, _ string) {
+				asked <- true
+				<-answer
+				c.send("")
+			}
+			s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive})
+			ctx, cancel := context.WithCancel(context.Background())
+			go func() { <-asked; cancel(); close(answer) }()
+			wantError(t, look(ctx, s), connlog.ReasonCancelled)
+			if dir, err := s.CurrentDir(context.Background()); dir != "/" || err != nil {
+				t.Errorf("it is in %q: %v", dir, err)
+			}
+		})
+	}
+}
+
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }

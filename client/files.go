@@ -44,23 +44,14 @@ func (s *Session) list(ctx context.Context, dir string, piece func([]Entry)) ([]
 		}
 		// The server may take it for a pattern, so it is listed from within.
 		here, err := s.workingDir()
-		if err == nil {
-			err = s.lib.ChangeDir(dir)
-		}
 		if err != nil {
 			return err
 		}
-		entries, err = s.listUnix("", piece)
-		entries = s.setClock("", entries, err)
-		if s.ctl.failure() == nil && s.ctl.op.Err() == nil {
-			last := s.ctl.last
-			if back := s.lib.ChangeDir(here); err == nil {
-				err = back
-			} else {
-				s.ctl.last = last
-			}
-		}
-		return err
+		return s.within(here, dir, func() error {
+			entries, err = s.listUnix("", piece)
+			entries = s.setClock("", entries, err)
+			return err
+		})
 	})
 	return entries, err
 }
@@ -448,6 +439,53 @@ func (s *Session) MakeDir(ctx context.Context, path string) error {
 // ChangeDir changes the current folder (CWD).
 func (s *Session) ChangeDir(ctx context.Context, path string) error {
 	return s.do(ctx, "change to folder", path, func() error { return s.lib.ChangeDir(path) })
+}
+
+// CheckDir asks with CWD whether a folder is there and can be entered. The current folder stays what it was.
+func (s *Session) CheckDir(ctx context.Context, path string) error {
+	return s.do(ctx, "change to folder", path, func() error {
+		here, err := s.workingDir()
+		if err != nil {
+			return err
+		}
+		return s.within(here, path, func() error { return nil })
+	})
+}
+
+// within runs do with dir as the current folder, and goes back to here. It does so when the operation was cancelled, too:
+// else every relative path after it would name something else. A session that can't go back is given up.
+func (s *Session) within(here, dir string, do func() error) error {
+	c := s.ctl
+	err := s.lib.ChangeDir(dir)
+	if err == nil {
+		err = do()
+	} else if c.op.Err() == nil {
+		return err
+	}
+	if c.failure() != nil || s.life.Err() != nil {
+		return err
+	}
+	limit := s.o.Timeouts.Reply
+	if c.op.Err() != nil {
+		limit = min(limit, abortLimit)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.op), limit)
+	defer cancel()
+	last := c.last
+	r, back := c.command(ctx, "CWD "+here)
+	switch {
+	case back != nil:
+		c.fail(&Error{Op: "control connection", Reason: connlog.ReasonTimeout,
+			Err: errors.New("the server did not change back to the folder before, so the session was given up")}, connlog.Client, connlog.ReasonTimeout)
+		if err == nil {
+			err = c.failure()
+		}
+	case err != nil:
+		c.last = last
+	case r.code >= 300:
+		err = errRefused
+	}
+	return err
 }
 
 // CurrentDir is the current folder (PWD).

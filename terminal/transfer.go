@@ -151,16 +151,12 @@ func place(ctx context.Context, s *client.Session, d transfer.Direction, local, 
 		item.Remote = path.Join(remote, base)
 		return item, nil
 	}
-	home, err := s.CurrentDir(ctx)
-	if err != nil {
-		return item, err
-	}
-	err = s.ChangeDir(ctx, remote)
+	err := s.CheckDir(ctx, remote)
 	var no *client.Error
 	switch {
 	case err == nil:
 		item.Remote = path.Join(remote, base)
-		return item, s.ChangeDir(ctx, home)
+		return item, nil
 	case errors.As(err, &no) && no.Code >= 500:
 		return item, nil
 	}

@@ -171,19 +171,12 @@ func (p *planner) there(rel string, source bool) (map[string]client.Entry, error
 	return out, nil
 }
 
-// isThere asks with CWD for the remote folder, and goes back.
+// isThere asks for the remote folder.
 func (p *planner) isThere() error {
 	if p.plan.Remote == "" {
 		return nil
 	}
-	home, err := p.s.CurrentDir(p.ctx)
-	if err != nil {
-		return err
-	}
-	if err := p.s.ChangeDir(p.ctx, p.plan.Remote); err != nil {
-		return err
-	}
-	return p.s.ChangeDir(p.ctx, home)
+	return p.s.CheckDir(p.ctx, p.plan.Remote)
 }
 
 // folder compares a folder; exists: the destination has it.

@@ -105,15 +105,7 @@ func (m *mover) stat(remote string) (client.Entry, error) {
 	return client.Entry{}, fmt.Errorf("the server has no %q", remote)
 }
 
-// isFolder asks with CWD, and goes back.
-func (m *mover) isFolder(remote string) bool {
-	ctx := m.ctx
-	here, err := m.s.CurrentDir(ctx)
-	if err != nil || m.s.ChangeDir(ctx, remote) != nil {
-		return false
-	}
-	return m.s.ChangeDir(ctx, here) == nil
-}
+func (m *mover) isFolder(remote string) bool { return m.s.CheckDir(m.ctx, remote) == nil }
 
 // maxDepth is how many folders may lie in each other: a server can make up one in every other for ever.
 const maxDepth = 256
