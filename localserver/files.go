@@ -194,7 +194,7 @@ func resolveLink(root *os.Root, rel string) (string, error) {
 		}
 		done, parts = done[:len(done)-1], append(strings.Split(filepath.ToSlash(to), "/"), parts...)
 	}
-	return filepath.Join(done...), nil
+	return filepath.Join(append([]string{"."}, done...)...), nil
 }
 
 // upload is a file that is being received. A new file or a replacement goes to a temporary file beside its target

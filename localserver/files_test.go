@@ -493,6 +493,10 @@ func TestRow29DeleteRenameAndFolders(t *testing.T) {
 	}
 	c.cmd(550, "RMD a")
 	c.cmd(550, "RMD /")
+	c.epsvPort()
+	if text := c.cmd(550, "STOR /"); !strings.Contains(text, "it is a folder") {
+		t.Errorf("STOR of the shared folder: %q", text)
+	}
 	c.cmd(350, "RNFR a")
 	c.cmd(200, "NOOP")
 	c.cmd(503, "RNTO c")

@@ -73,6 +73,7 @@ func FuzzPathsStayBelowTheRoot(f *testing.F) {
 		f.Add("/", arg)
 		f.Add("/in", arg)
 	}
+	f.Add("/in", "..")
 	shared, secret := fuzzTree(f)
 	root, err := os.OpenRoot(shared)
 	if err != nil {
