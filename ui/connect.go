@@ -228,11 +228,19 @@ func (c *connect) connect() {
 
 // target reads the bar; when that can't be it says why.
 func (c *connect) target() (t client.Target, ok bool) {
-	t, err := client.ParseURL(c.address.Text)
+	t, err := c.readBar()
 	if err != nil {
 		c.note(app.Sentence(err), kit.ColorBad)
 		c.w.focusOn(c.address)
 		return t, false
+	}
+	return t, true
+}
+
+func (c *connect) readBar() (client.Target, error) {
+	t, err := client.ParseURL(c.address.Text)
+	if err != nil {
+		return t, err
 	}
 	if c.user.Text != "" {
 		t.User = c.user.Text
@@ -240,15 +248,39 @@ func (c *connect) target() (t client.Target, ok bool) {
 	if c.password.Text != "" {
 		t.Password = c.password.Text
 	}
-	return t, true
+	return t, nil
 }
 
 // examineServer has the doctor examine the server in the bar.
 func (c *connect) examineServer() {
 	if t, ok := c.target(); ok {
-		c.w.show("doctor")
-		c.w.doctor.examineTarget(t, modes[c.mode.Selected])
+		c.examineTarget(t)
 	}
+}
+
+func (c *connect) examineTarget(t client.Target) {
+	c.w.show("doctor")
+	c.w.doctor.examineTarget(t, modes[c.mode.Selected])
+}
+
+// serverOf is a channel's server: as the bar names it, else as one of the tabs does, else what the channel tells. The log
+// has the channels of all tabs, and of servers that were left.
+func (c *connect) serverOf(ch connlog.Channel) client.Target {
+	if t, err := c.readBar(); err == nil && leadsTo(ch, t) {
+		return t
+	}
+	tabs, _ := c.w.app.Tabs()
+	for _, tab := range tabs {
+		if leadsTo(ch, tab.Target) {
+			return tab.Target
+		}
+	}
+	return client.Target{Host: ch.Host, Port: ch.Server.Port(), User: ch.User}
+}
+
+// leadsTo says whether a channel belongs to a session with a server.
+func leadsTo(ch connlog.Channel, t client.Target) bool {
+	return strings.EqualFold(ch.Host, t.Host) && (!ch.Server.IsValid() || ch.Server.Port() == t.ControlPort())
 }
 
 // tryIt connects to a server of its own on this computer, and moves a file in both modes.
@@ -413,7 +445,7 @@ func (c *connect) actions(ch connlog.Channel) []channels.Action {
 	use := func(label string, m client.Mode) {
 		out = append(out, channels.Action{Label: label, Run: func() { c.mode.SetSelected(slices.Index(modes, m)) }})
 	}
-	if ch.Kind == connlog.Data && c.w.app.Remote().Phase == app.Connected {
+	if r := c.w.app.Remote(); ch.Kind == connlog.Data && r.Phase == app.Connected && leadsTo(ch, r.Target) {
 		switch {
 		case ch.Mode == connlog.Active && !ch.PassiveFailed:
 			use("Use passive from now on", client.ModePassive)
@@ -422,7 +454,7 @@ func (c *connect) actions(ch connlog.Channel) []channels.Action {
 		}
 	}
 	if ch.State == connlog.Failed {
-		out = append(out, channels.Action{Label: "Examine", Run: c.examineServer})
+		out = append(out, channels.Action{Label: "Examine", Run: func() { c.examineTarget(c.serverOf(ch)) }})
 	}
 	return append(out, c.w.noteAndLearn(ch)...)
 }
