@@ -474,7 +474,7 @@ func (d *doctorScreen) variants(f doctor.Fix) fyne.CanvasObject {
 
 func (d *doctorScreen) view() fyne.CanvasObject { return d.object }
 func (d *doctorScreen) shown(bool)              {}
-func (d *doctorScreen) focus()                  { kit.FocusOn(d.address) }
+func (d *doctorScreen) focus()                  { d.w.focusOn(d.address) }
 
 func (d *doctorScreen) status() (left, right []string) {
 	e := d.w.app.Examination()

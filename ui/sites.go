@@ -256,7 +256,7 @@ func (m *siteManager) key(ev *fyne.KeyEvent) bool {
 	case fyne.KeyDelete:
 		m.remove()
 	case fyne.KeyF2:
-		kit.FocusOn(m.fields.name)
+		m.fields.focusName(n)
 	case fyne.KeyRight:
 		if n == nil || !n.Folder() || !n.Closed {
 			return false
@@ -476,6 +476,7 @@ func (m *siteManager) addSite(s *sites.Site, password string) {
 	n := sites.NewNode(name, s)
 	m.add(n)
 	m.fields.password.SetText(password)
+	m.fields.tabs.Select(0)
 	kit.FocusBeside(m.tree, m.fields.host) // with the first site the fields were not drawn yet
 }
 

@@ -189,6 +189,18 @@ func (f *siteFields) changed() {
 	f.manager.tree.Refresh()
 }
 
+// focusName gives the keyboard to the field with the name of n, which the fields show.
+func (f *siteFields) focusName(n *sites.Node) {
+	switch {
+	case n == nil:
+	case n.Folder():
+		kit.FocusBeside(f.manager.tree, f.folderName)
+	default:
+		f.tabs.Select(0)
+		kit.FocusBeside(f.manager.tree, f.name)
+	}
+}
+
 // listed is the name that n, which the fields show, has once they are taken over.
 func (f *siteFields) listed(n *sites.Node) string {
 	text := f.name.Text

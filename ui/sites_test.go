@@ -254,6 +254,26 @@ func TestWhatCantBeASiteIsSaidAndNotLost(t *testing.T) {
 	m.dialog.Close()
 }
 
+func TestTheNameIsReachedFromEveryGroupOfFields(t *testing.T) {
+	w, core, _ := testWindow(t, 1280, 800)
+	work, alpha, _ := testBook(t, core)
+	m := openSites(w, alpha.ID)
+	m.fields.tabs.Select(4)
+	if m.key(&fyne.KeyEvent{Name: fyne.KeyF2}); w.Canvas().Focused() != fyne.Focusable(m.fields.name) {
+		t.Errorf("F2 leaves the keyboard on %T", w.Canvas().Focused())
+	}
+	w.focusOn(m.tree)
+	m.show(work.ID)
+	if m.key(&fyne.KeyEvent{Name: fyne.KeyF2}); w.Canvas().Focused() != fyne.Focusable(m.fields.folderName) {
+		t.Errorf("in a folder F2 leaves the keyboard on %T", w.Canvas().Focused())
+	}
+	w.focusOn(m.tree)
+	m.fields.tabs.Select(4)
+	if m.newSite(); w.Canvas().Focused() != fyne.Focusable(m.fields.host) {
+		t.Errorf("a new site leaves the keyboard on %T", w.Canvas().Focused())
+	}
+}
+
 func TestOneFieldThatCantBeLosesNoOther(t *testing.T) {
 	w, core, _ := testWindow(t, 1280, 800)
 	_, alpha, gamma := testBook(t, core)
