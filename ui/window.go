@@ -85,7 +85,13 @@ func New(driver fyne.App, core *app.App, o Options) *Window {
 		kit.RailItem{Title: "Learn", Icon: kit.IconLearn, Tip: "How FTP's two channels work (Ctrl+4)"},
 		kit.RailItem{Title: "Settings", Icon: kit.IconSettings, Bottom: true},
 	)
-	w.rail.OnSelected = func(i int) { w.show(screens[i]) }
+	w.rail.OnSelected = func(i int) {
+		walks := w.Canvas().Focused() == fyne.Focusable(w.rail)
+		w.show(screens[i])
+		if walks {
+			w.focusOn(w.rail) // the next arrow goes on
+		}
+	}
 	w.status = kit.NewStatusBar()
 	w.asker = &asker{w: w}
 	w.connect, w.share, w.settings = newConnect(w), newShare(w), newSettings(w)

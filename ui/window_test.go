@@ -192,3 +192,16 @@ func TestALongStatusDoesNotWidenTheWindow(t *testing.T) {
 		t.Errorf("the window needs %v", m)
 	}
 }
+
+func TestArrowsWalkThroughTheRail(t *testing.T) {
+	w, _, _ := testWindow(t, 1280, 800)
+	w.focusOn(w.rail)
+	uitest.Key(w, fyne.KeyDown)
+	uitest.Key(w, fyne.KeyDown)
+	if w.screen != "doctor" {
+		t.Errorf("two steps down show %s", w.screen)
+	}
+	if w.registry.Run("go.share"); w.Canvas().Focused() == fyne.Focusable(w.rail) {
+		t.Error("a screen that was asked for leaves the keyboard to the rail")
+	}
+}
