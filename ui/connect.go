@@ -125,7 +125,7 @@ func newConnect(w *Window) *connect {
 	c.local.open, c.remote.open = w.app.OpenLocal, w.app.OpenRemote
 	c.local.copy, c.remote.copy = c.upload, c.download
 	for _, p := range []*pane{c.local, c.remote} {
-		p.focused = func() { c.active = p; c.w.registry.Refresh() }
+		p.focused = func() { c.active = p }
 		p.tab = func() { w.focusOn(c.other(p).table) }
 		p.key = func(ev *fyne.KeyEvent) bool { return w.registry.HandleKey(ev.Name, 0) }
 		p.menu = c.menu
@@ -496,7 +496,7 @@ func (c *connect) commands() []kit.Command {
 		{ID: "connect.address", Title: "Address bar", Keys: []string{"Ctrl+L"}, Group: "Connection", Enabled: on, Run: c.toAddress},
 		{ID: "connect.connect", Title: "Connect or disconnect", Keys: []string{"Ctrl+K"}, Group: "Connection", Enabled: on, Run: c.connectOrNot},
 		{ID: "connect.try", Title: "Try it on this computer", Keys: []string{"Ctrl+T"}, Group: "Connection", Run: c.tryIt},
-		{ID: "connect.cancel", Title: "Cancel what is under way", Keys: []string{"Escape"}, Group: "Connection", Hidden: true,
+		{ID: "connect.cancel", Title: "Cancel what is under way", Keys: []string{"Escape"}, Group: "Connection",
 			Enabled: func() bool { return on() && c.w.app.Remote().Doing != "" }, Run: c.w.app.Cancel},
 		{ID: "pane.copy", Title: "Copy to the other side", Keys: []string{"F6"}, Group: "Files", Icon: kit.IconDownload,
 			Enabled: func() bool { return has() && c.w.app.Remote().Phase == app.Connected }, Run: func() { c.active.copy(c.active.selected()) }},

@@ -489,7 +489,7 @@ func (d *doctorScreen) commands() []kit.Command {
 	return []kit.Command{
 		{ID: "doctor.address", Title: "Address of the server to examine", Keys: []string{"Ctrl+L"}, Group: "Doctor", Enabled: on, Run: func() { kit.FocusOn(d.address) }},
 		{ID: "doctor.examine", Title: "Examine", Keys: []string{"F5"}, Group: "Doctor", Enabled: on, Run: d.examine},
-		{ID: "doctor.cancel", Title: "Cancel the examination", Keys: []string{"Escape"}, Group: "Doctor", Hidden: true,
+		{ID: "doctor.cancel", Title: "Cancel the examination", Keys: []string{"Escape"}, Group: "Doctor",
 			Enabled: func() bool { return on() && d.w.app.Examination().Running }, Run: d.w.app.CancelExamination},
 	}
 }

@@ -62,7 +62,7 @@ func (c *connect) fileCommands() []kit.Command {
 			t := c.active.table
 			kit.ShowMenu(t, c.active.columnMenu(), fyne.CurrentApp().Driver().AbsolutePositionForObject(t).AddXY(24, kit.RowHeight))
 		}},
-		{ID: "pane.more", Title: "More…", Keys: []string{"Alt+M"}, Group: "View", Hidden: true, Enabled: on, Run: func() {
+		{ID: "pane.more", Title: "More…", Keys: []string{"Alt+M"}, Group: "View", Enabled: on, Run: func() {
 			t := c.active.table
 			c.moreMenu(fyne.CurrentApp().Driver().AbsolutePositionForObject(t).AddXY(24, kit.RowHeight))
 		}},

@@ -106,10 +106,10 @@ func (l *learn) commands() []kit.Command {
 		{ID: "learn.next", Title: "One step on", Keys: []string{"Right"}, Group: "Learn", Enabled: here, Run: func() { l.player.step(1) }},
 		{ID: "learn.back", Title: "One step back", Keys: []string{"Left"}, Group: "Learn", Enabled: here, Run: func() { l.player.step(-1) }},
 		{ID: "learn.close", Title: "Back to the simulator", Keys: []string{"Escape"}, Group: "Learn", Enabled: page, Run: func() { l.open("") }},
-		{ID: "learn.down", Title: "Scroll down", Keys: []string{"Down"}, Group: "Learn", Enabled: page, Hidden: true, Run: func() { l.pages.scroll(3 * kit.LineHeight) }},
-		{ID: "learn.up", Title: "Scroll up", Keys: []string{"Up"}, Group: "Learn", Enabled: page, Hidden: true, Run: func() { l.pages.scroll(-3 * kit.LineHeight) }},
-		{ID: "learn.pagedown", Title: "Scroll a page down", Keys: []string{"PageDown"}, Group: "Learn", Enabled: page, Hidden: true, Run: func() { l.pages.scroll(l.pages.body.Size().Height - kit.LineHeight) }},
-		{ID: "learn.pageup", Title: "Scroll a page up", Keys: []string{"PageUp"}, Group: "Learn", Enabled: page, Hidden: true, Run: func() { l.pages.scroll(kit.LineHeight - l.pages.body.Size().Height) }},
+		{ID: "learn.down", Title: "Scroll down", Keys: []string{"Down"}, Group: "Learn", Enabled: page, Run: func() { l.pages.scroll(3 * kit.LineHeight) }},
+		{ID: "learn.up", Title: "Scroll up", Keys: []string{"Up"}, Group: "Learn", Enabled: page, Run: func() { l.pages.scroll(-3 * kit.LineHeight) }},
+		{ID: "learn.pagedown", Title: "Scroll a page down", Keys: []string{"PageDown"}, Group: "Learn", Enabled: page, Run: func() { l.pages.scroll(l.pages.body.Size().Height - kit.LineHeight) }},
+		{ID: "learn.pageup", Title: "Scroll a page up", Keys: []string{"PageUp"}, Group: "Learn", Enabled: page, Run: func() { l.pages.scroll(kit.LineHeight - l.pages.body.Size().Height) }},
 	}
 }
 
@@ -179,7 +179,6 @@ func (l *learn) open(page string) {
 	l.shown(true)
 	l.focus()
 	l.w.refreshStatus()
-	l.w.registry.Refresh()
 }
 
 // try shows a setup in the simulator and plays it.

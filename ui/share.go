@@ -730,7 +730,7 @@ func (s *share) commands() []kit.Command {
 			p := s.w.app.Share().Phase
 			return p == app.Stopped || p == app.Running
 		}, Run: func() { s.w.show("share"); s.startOrStop() }},
-		{ID: "share.find", Title: "Find in channels", Keys: []string{"F3"}, Group: "View", Hidden: true, Enabled: on, Run: s.drawer.FocusSearch},
+		{ID: "share.find", Title: "Find in channels", Keys: []string{"F3"}, Group: "View", Enabled: on, Run: s.drawer.FocusSearch},
 		{ID: "share.kick", Title: "Disconnect the chosen person", Group: "Share", Enabled: func() bool { return on() && len(s.people.Selected()) == 1 },
 			Run: func() { s.w.app.Kick(s.sessions[s.people.Selected()[0]].ID) }},
 	}

@@ -59,7 +59,6 @@ func newTransferList(w *Window) *transferList {
 		}
 		return w.registry.HandleKey(ev.Name, 0)
 	}
-	l.table.OnSelectionChanged = w.registry.Refresh
 	l.pause = kit.NewButton("Pause", l.pauseOrResume)
 	l.pause.Tip = "Stop all transfers, to go on later where they stopped (Ctrl+P)"
 	l.speed = kit.NewMenuButton("No speed limit", l.speedMenu)
@@ -452,13 +451,13 @@ func (l *transferList) commands() []kit.Command {
 		return func() bool { return any() && l.now.Items[state] > 0 }
 	}
 	move := func(id, title, key string, to transfer.Where) kit.Command {
-		return kit.Command{ID: id, Title: title, Keys: []string{key}, Group: "Transfers", Hidden: true, Enabled: in(tabWaiting), Run: func() { a.MoveItems(to, l.chosen()) }}
+		return kit.Command{ID: id, Title: title, Keys: []string{key}, Group: "Transfers", Enabled: in(tabWaiting), Run: func() { a.MoveItems(to, l.chosen()) }}
 	}
 	prio := func(id, title string, p transfer.Priority) kit.Command {
-		return kit.Command{ID: id, Title: title, Group: "Transfers", Hidden: true, Enabled: in(tabWaiting), Run: func() { a.PrioritizeItems(p, l.chosen()) }}
+		return kit.Command{ID: id, Title: title, Group: "Transfers", Enabled: in(tabWaiting), Run: func() { a.PrioritizeItems(p, l.chosen()) }}
 	}
 	after := func(id, title string, what app.AfterTransfers) kit.Command {
-		return kit.Command{ID: id, Title: title, Group: "Transfers", Hidden: true, Checked: func() bool { return a.AfterTransfers() == what },
+		return kit.Command{ID: id, Title: title, Group: "Transfers", Checked: func() bool { return a.AfterTransfers() == what },
 			Run: func() { a.SetAfterTransfers(what) }}
 	}
 	return []kit.Command{
@@ -472,10 +471,10 @@ func (l *transferList) commands() []kit.Command {
 		{ID: "transfers.clearDone", Title: "Clear done", Group: "Transfers", Enabled: has(transfer.Done), Run: func() { a.ClearTransfers(transfer.Done) }},
 		{ID: "transfers.clearFailed", Title: "Clear failed", Group: "Transfers", Enabled: has(transfer.Failed), Run: func() { a.ClearTransfers(transfer.Failed) }},
 		{ID: "transfers.cancel", Title: "Cancel all…", Group: "Transfers", Icon: kit.IconStop, Enabled: func() bool { return any() && l.now.Left() > 0 }, Run: l.cancelAll},
-		{ID: "transfers.item.pause", Title: "Pause", Group: "Transfers", Hidden: true, Icon: kit.IconPause, Enabled: in(tabActive, tabWaiting), Run: func() { a.PauseItems(l.chosen()) }},
-		{ID: "transfers.item.resume", Title: "Resume, or try again", Keys: []string{"Ctrl+Enter"}, Group: "Transfers", Hidden: true, Icon: kit.IconPlay,
+		{ID: "transfers.item.pause", Title: "Pause", Group: "Transfers", Icon: kit.IconPause, Enabled: in(tabActive, tabWaiting), Run: func() { a.PauseItems(l.chosen()) }},
+		{ID: "transfers.item.resume", Title: "Resume, or try again", Keys: []string{"Ctrl+Enter"}, Group: "Transfers", Icon: kit.IconPlay,
 			Enabled: in(tabWaiting, tabFailed), Run: func() { a.ResumeItems(l.chosen()) }},
-		{ID: "transfers.remove", Title: "Remove from the list", Group: "Transfers", Hidden: true, Icon: kit.IconDelete,
+		{ID: "transfers.remove", Title: "Remove from the list", Group: "Transfers", Icon: kit.IconDelete,
 			Enabled: in(tabActive, tabWaiting, tabFailed, tabDone), Run: func() { a.RemoveItems(l.chosen()) }},
 		move("transfers.top", "Move to the top", "Alt+Home", transfer.Top), move("transfers.up", "Move up", "Alt+Up", transfer.Up),
 		move("transfers.down", "Move down", "Alt+Down", transfer.Down), move("transfers.bottom", "Move to the end", "Alt+End", transfer.Bottom),

@@ -192,7 +192,6 @@ func (w *Window) show(name string) {
 	s.shown(true)
 	s.focus()
 	w.refreshStatus()
-	w.registry.Refresh()
 }
 
 // paintAgain draws a screen anew that was last seen in other colours: Fyne tells a change of theme only to what is shown.
@@ -212,7 +211,6 @@ func (w *Window) colorsNow() string {
 func (w *Window) refresh() {
 	w.current().refresh()
 	w.refreshStatus()
-	w.registry.Refresh()
 	w.connect.transfers.ended(w.app.TakeTransfersEnded())
 	w.asker.refresh()
 	for _, n := range w.app.TakeNotices() {

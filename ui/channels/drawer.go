@@ -219,15 +219,6 @@ func (d *Drawer) index(id string) int {
 	return slices.IndexFunc(d.all, func(t Tab) bool { return t.ID == id })
 }
 
-// SplitOffset returns where the line between arrows and explanation stands, from 0 to 1, to be remembered.
-func (d *Drawer) SplitOffset() float32 { return d.split.Offset() }
-
-// OnSplitMoved calls moved after the person has dragged that line.
-func (d *Drawer) OnSplitMoved(moved func()) { d.split.OnMoved = moved }
-
-// SetSplitOffset puts that line.
-func (d *Drawer) SetSplitOffset(offset float32) { d.split.SetOffset(offset) }
-
 // Chosen returns the chosen channel.
 func (d *Drawer) Chosen() (connlog.Channel, bool) { return d.diagram.Chosen() }
 

@@ -65,13 +65,6 @@ func NewPrimaryButton(text string, tapped func()) *Button {
 	return b
 }
 
-// NewDangerButton returns a button that stops or deletes something.
-func NewDangerButton(text string, tapped func()) *Button {
-	b := NewButton(text, tapped)
-	b.Style = Danger
-	return b
-}
-
 // NewIconButton returns a button with a sign alone; tip says in words what it does.
 func NewIconButton(icon IconName, tip string, tapped func()) *Button {
 	b := NewButton("", tapped)

@@ -77,13 +77,6 @@ func NewFlushCard(content fyne.CanvasObject) *Card {
 	return c
 }
 
-// Large makes the title bigger, for the card that leads a screen. It returns the card.
-func (c *Card) Large() *Card {
-	c.title.TextSize = TitleSize
-	c.title.Refresh()
-	return c
-}
-
 // SetTitle changes the title of a card that was made with one.
 func (c *Card) SetTitle(title string) { c.title.SetText(title) }
 
@@ -102,21 +95,11 @@ func (c *Card) SetBorder(name fyne.ThemeColorName) {
 func (c *Card) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(c.box) }
 
 // Separator is a line of one unit.
-type Separator struct {
-	widget.BaseWidget
-	vertical bool
-}
+type Separator struct{ widget.BaseWidget }
 
 // NewSeparator returns a horizontal line.
 func NewSeparator() *Separator {
 	s := &Separator{}
-	s.ExtendBaseWidget(s)
-	return s
-}
-
-// NewVSeparator returns a vertical line.
-func NewVSeparator() *Separator {
-	s := &Separator{vertical: true}
 	s.ExtendBaseWidget(s)
 	return s
 }
@@ -405,52 +388,3 @@ func setSegments(have *[]Segment, want []Segment, into *fyne.Container, shrink b
 
 // CreateRenderer is called by Fyne.
 func (s *StatusBar) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(s.content) }
-
-// Progress is a bar of two rectangles; Fyne's own is dear to redraw.
-type Progress struct {
-	widget.BaseWidget
-	fraction   float32
-	color      fyne.ThemeColorName
-	track, bar *canvas.Rectangle
-}
-
-// NewProgress returns an empty bar.
-func NewProgress() *Progress {
-	p := &Progress{color: theme.ColorNamePrimary}
-	p.ExtendBaseWidget(p)
-	return p
-}
-
-// Set shows fraction (0 to 1) in a colour; empty: the accent.
-func (p *Progress) Set(fraction float32, color fyne.ThemeColorName) {
-	if color == "" {
-		color = theme.ColorNamePrimary
-	}
-	if p.fraction != fraction || p.color != color {
-		p.fraction, p.color = clamp(fraction, 0, 1), color
-		p.Refresh()
-	}
-}
-
-// CreateRenderer is called by Fyne.
-func (p *Progress) CreateRenderer() fyne.WidgetRenderer {
-	p.track, p.bar = canvas.NewRectangle(colorTransparent), canvas.NewRectangle(colorTransparent)
-	const height float32 = 4
-	layout := func(s fyne.Size) {
-		y := (s.Height - height) / 2
-		p.track.Move(fyne.NewPos(0, y))
-		p.track.Resize(fyne.NewSize(s.Width, height))
-		p.bar.Move(fyne.NewPos(0, y))
-		p.bar.Resize(fyne.NewSize(s.Width*p.fraction, height))
-	}
-	paint := func() {
-		p.track.FillColor, p.bar.FillColor = Color(ColorPanelBorder), Color(p.color)
-		p.track.CornerRadius, p.bar.CornerRadius = height/2, height/2
-		layout(p.Size())
-	}
-	paint()
-	return &simpleRenderer{
-		objects: []fyne.CanvasObject{p.track, p.bar}, layout: layout,
-		min: func() fyne.Size { return fyne.NewSize(60, height) }, refresh: paint,
-	}
-}

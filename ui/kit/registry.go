@@ -9,7 +9,7 @@ import (
 	"fyne.io/fyne/v2/driver/desktop"
 )
 
-// Command is one thing the program can do, told once for menus, buttons, keys and the help page.
+// Command is one thing the program can do, told once for menus, keys and the help page.
 type Command struct {
 	ID    string // "connect.refresh"
 	Title string // what it does: "Refresh"
@@ -20,13 +20,11 @@ type Command struct {
 	// enabled runs, so screens may share keys.
 	Enabled func() bool
 	Run     func()
-	// Group is the heading of the command in the main menu and in the help: "File", "Remote".
+	// Group is the heading of the command in the help: "File", "Remote".
 	Group string
-	Icon  IconName // on buttons and in menus; may be empty
+	Icon  IconName // in menus; may be empty
 	// Checked shows a tick in menus; nil: none.
 	Checked func() bool
-	// Hidden leaves the command out of the main menu; keys and help still know it.
-	Hidden bool
 }
 
 func (c *Command) enabled() bool { return c.Enabled == nil || c.Enabled() }
@@ -36,18 +34,6 @@ type Registry struct {
 	commands []*Command
 	byID     map[string]*Command
 	canvas   fyne.Canvas
-	buttons  []registryButton
-	menus    []registryMenu
-}
-
-type registryButton struct {
-	command *Command
-	button  *Button
-}
-
-type registryMenu struct {
-	command *Command
-	item    *fyne.MenuItem
 }
 
 // NewRegistry returns an empty registry.
@@ -135,39 +121,6 @@ func (r *Registry) bind(c *Command) {
 	}
 }
 
-// Button returns a button that runs the command called id. Its tooltip tells title and key; [Registry.Refresh] enables and
-// disables it. text is its title, empty: an icon alone.
-func (r *Registry) Button(id, text string) *Button {
-	c := r.must(id)
-	b := NewButton(text, func() { r.Run(id) })
-	b.Icon = c.Icon
-	b.Tip = c.Title
-	if len(c.Keys) > 0 {
-		b.Tip += "  " + KeyLabel(c.Keys[0])
-	}
-	r.buttons = append(r.buttons, registryButton{c, b})
-	r.Refresh()
-	return b
-}
-
-// Refresh brings buttons and main menu in line with what is enabled now. Call it when the state that commands depend on
-// has changed.
-func (r *Registry) Refresh() {
-	for _, b := range r.buttons {
-		if on := b.command.enabled(); on == b.button.Disabled() {
-			if on {
-				b.button.Enable()
-			} else {
-				b.button.Disable()
-			}
-		}
-	}
-	for _, m := range r.menus {
-		m.item.Disabled = !m.command.enabled()
-		m.item.Checked = m.command.Checked != nil && m.command.Checked()
-	}
-}
-
 // Menu returns a context menu of the commands called ids; "-" is a separator. Commands that are disabled are shown so.
 func (r *Registry) Menu(ids ...string) *fyne.Menu {
 	menu := fyne.NewMenu("")
@@ -179,33 +132,6 @@ func (r *Registry) Menu(ids ...string) *fyne.Menu {
 		menu.Items = append(menu.Items, r.item(r.must(id)))
 	}
 	return menu
-}
-
-// MainMenu returns the main menu: a menu for each group, in the order in which groups were first added. With it set, its
-// shortcuts work even while one of Fyne's own entries has the focus; this package's entries hand theirs on anyway.
-func (r *Registry) MainMenu() *fyne.MainMenu {
-	var order []string
-	menus := map[string]*fyne.Menu{}
-	r.menus = nil
-	for _, c := range r.commands {
-		if c.Hidden || c.Group == "" {
-			continue
-		}
-		m := menus[c.Group]
-		if m == nil {
-			m = fyne.NewMenu(c.Group)
-			menus[c.Group] = m
-			order = append(order, c.Group)
-		}
-		item := r.item(c)
-		m.Items = append(m.Items, item)
-		r.menus = append(r.menus, registryMenu{c, item})
-	}
-	all := make([]*fyne.Menu, len(order))
-	for i, g := range order {
-		all[i] = menus[g]
-	}
-	return fyne.NewMainMenu(all...)
 }
 
 func (r *Registry) item(c *Command) *fyne.MenuItem {

@@ -11,8 +11,6 @@ import (
 // Split puts two things side by side with a line between them that can be dragged.
 type Split struct {
 	widget.BaseWidget
-	OnMoved func() // the person has moved the line
-
 	left, right fyne.CanvasObject
 	offset      float32
 	handle      *splitHandle
@@ -25,11 +23,7 @@ func NewSplit(left, right fyne.CanvasObject) *Split {
 		if w := s.Size().Width; w > 0 {
 			s.SetOffset(s.offset + d/w)
 		}
-	}, func() {
-		if s.OnMoved != nil {
-			s.OnMoved()
-		}
-	})
+	}, func() {})
 	s.handle.reset = func() { s.SetOffset(0.5) }
 	s.ExtendBaseWidget(s)
 	return s
@@ -74,8 +68,6 @@ func (s *Split) CreateRenderer() fyne.WidgetRenderer {
 // A height holds when the window gets higher or lower; a share that was given with [Drawer.SetShare] holds instead.
 type Drawer struct {
 	widget.BaseWidget
-	OnChanged func() // the person has moved or folded it
-
 	main, header, body fyne.CanvasObject
 	height             float32
 	share              float32 // of the whole, header and body; 0: height counts
@@ -98,7 +90,6 @@ func NewDrawer(main, header, body fyne.CanvasObject, height float32) *Drawer {
 			d.folded = true
 			d.Refresh()
 		}
-		d.changed()
 	})
 	d.handle.reset = d.Toggle
 	d.ExtendBaseWidget(d)
@@ -110,9 +101,6 @@ const (
 	drawerFolds float32 = 48 // dragged below this it folds
 	mainLeast   float32 = 120
 )
-
-// Height returns the height of the open body.
-func (d *Drawer) Height() float32 { return d.height }
 
 // SetHeight changes the height of the open body.
 func (d *Drawer) SetHeight(h float32) {
@@ -143,18 +131,11 @@ func (d *Drawer) SetFolded(folded bool) {
 	if d.folded != folded {
 		d.folded = folded
 		d.Refresh()
-		d.changed()
 	}
 }
 
 // Toggle folds or opens the body.
 func (d *Drawer) Toggle() { d.SetFolded(!d.folded) }
-
-func (d *Drawer) changed() {
-	if d.OnChanged != nil {
-		d.OnChanged()
-	}
-}
 
 func (d *Drawer) headerHeight() float32 {
 	if d.header == nil {
