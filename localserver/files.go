@@ -355,10 +355,10 @@ func (l *liveTemps) has(name string) bool {
 // process holds its lock: the lock ends with the process, however that ended. For a moment it has none, between its
 // making and its lock and between its close and its name: youngFor is far longer. (After a stall it may be older. Then the
 // server that starts at that very moment takes it, and the client is told that the upload failed.) Where the system has no
-// locks, a file is stale when nothing was written to it for staleAfter, which is longer than any stall time. sweepAtMost
-// bounds what a start costs in a huge tree.
+// locks, a file is stale when nothing was written to it for staleAfter, which is longer than any stall time (a day, where a
+// person wants it). sweepAtMost bounds what a start costs in a huge tree.
 const (
-	staleAfter  = time.Hour
+	staleAfter  = 25 * time.Hour
 	youngFor    = 2 * time.Second
 	sweepAtMost = 200_000
 )
