@@ -469,6 +469,21 @@ func TestLocalFolderChanges(t *testing.T) {
 	step(func() { a.DeleteLocal(a.Local().Path, []string{"b.txt", "new"}) }, "")
 }
 
+func TestAFolderThatWasStillBeingReadIsReadToItsEndWhenTheNextOneFails(t *testing.T) {
+	a := start(t)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a"), "")
+	write(t, filepath.Join(dir, "b"), "")
+	a.local.mu.Lock()
+	a.local.state = Local{Folder: Folder{Path: dir, Entries: []client.Entry{{Name: "a"}}, Loading: true}} // what came so far
+	a.local.mu.Unlock()
+	a.OpenLocal(filepath.Join(dir, "no such folder"))
+	until(t, "it is whole", func() bool { l := a.Local(); return l.Path == dir && names(l.Entries) == "a b" && !l.Loading })
+	if n := a.TakeNotices(); len(n) != 1 || !strings.Contains(n[0].Text, "no such folder") {
+		t.Errorf("it is said: %v", n)
+	}
+}
+
 func TestSavingAFileThatFailsLeavesTheOldOne(t *testing.T) {
 	a := start(t)
 	name := filepath.Join(t.TempDir(), "log.txt")

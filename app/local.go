@@ -78,6 +78,7 @@ func (a *App) OpenLocal(dir string) {
 			l.mu.Unlock()
 			return
 		}
+		unfinished := err != nil && before.Loading && before.Path != "" && before.Path != full
 		if err != nil {
 			l.state = before
 			l.state.Loading, l.state.Err, l.state.Stamp = false, Sentence(err), a.tabs.stamps.Add(1)
@@ -86,6 +87,11 @@ func (a *App) OpenLocal(dir string) {
 		}
 		l.mu.Unlock()
 		a.changed()
+		if unfinished { // it was being read when this folder was asked for
+			a.notify(Sentence(err), true)
+			a.OpenLocal(before.Path)
+			return
+		}
 		if err == nil && a.Settings().Connect.LocalFolder != full {
 			a.keepSettings(func(s *Settings) { s.Connect.LocalFolder = full })
 		}
