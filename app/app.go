@@ -114,6 +114,7 @@ func (a *App) Close(ctx context.Context) error {
 	go func() {
 		a.queue.close()
 		a.tasks.Wait()
+		a.stopSamples(ctx, nil) // of a task that was starting them
 		close(done)
 	}()
 	select {

@@ -588,6 +588,28 @@ func TestClosingWaitsNoLongerThanAsked(t *testing.T) {
 	}
 }
 
+func TestSamplesThatBeginWhileTheApplicationClosesAreTakenAway(t *testing.T) {
+	a := New("")
+	begun := make(chan *sampleServer, 1)
+	a.run(func(ctx context.Context) { // as in TryIt
+		<-ctx.Done()
+		samples, err := startSamples(context.WithoutCancel(ctx), a.Log)
+		if err != nil {
+			t.Error(err)
+		}
+		a.mu.Lock()
+		a.demo = samples
+		a.mu.Unlock()
+		begun <- samples
+	})
+	if err := a.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat((<-begun).dir); !os.IsNotExist(err) {
+		t.Errorf("their folder is still there: %v", err)
+	}
+}
+
 func TestWhatWasSeenHoldsNoAdvice(t *testing.T) {
 	err := fmt.Errorf("outside: %w", &client.Error{Op: "list", On: "/", Reason: connlog.ReasonTimeout, Advice: "Try passive mode."})
 	if got := Sentence(withoutAdvice(err)); strings.Contains(got, "Try passive") || !strings.Contains(got, "no answer") && !strings.Contains(got, "timeout") {
