@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -723,14 +724,7 @@ func (c OverwriteChoice) policy() transfer.Policy {
 	return transfer.Ask
 }
 
-func (c OverwriteChoice) known() bool {
-	for _, one := range OverwriteChoices {
-		if one == c {
-			return true
-		}
-	}
-	return false
-}
+func (c OverwriteChoice) known() bool { return slices.Contains(OverwriteChoices, c) }
 
 // SiteName is a queued site as a person knows it: its name in the site book, else its address.
 func (a *App) SiteName(site transfer.Site) string {

@@ -3,6 +3,7 @@ package localserver
 // Who may sign in, also when that changes while the server runs.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -48,7 +49,7 @@ func checkAccounts(root string, accounts []Account) error {
 			return fmt.Errorf("account %q has no password; only %q needs none", a.Name, Anonymous)
 		}
 		seen[a.key()] = true
-		if err := checkFolder(firstOf(a.Root, root)); err != nil {
+		if err := checkFolder(cmp.Or(a.Root, root)); err != nil {
 			return err
 		}
 	}
@@ -62,7 +63,7 @@ func (s *Server) gather(root string, accounts []Account, before *people) (*peopl
 	next := &people{accounts: map[string]*account{}}
 	opened := map[string]*folder{}
 	for _, a := range accounts {
-		path := firstOf(a.Root, root)
+		path := cmp.Or(a.Root, root)
 		f := s.folders[path]
 		if f == nil {
 			f = opened[path]

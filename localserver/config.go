@@ -196,10 +196,3 @@ func checkFolder(path string) error {
 	}
 	return nil
 }
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}

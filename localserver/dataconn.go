@@ -2,6 +2,7 @@ package localserver
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -250,7 +251,7 @@ func (d *dataConn) close(err error, notTaken bool) {
 		d.ln.Close()
 		<-d.done
 	}
-	r := connlog.Record{Event: connlog.DataClosed, Bytes: d.bytes.Load(), From: d.from, Command: firstOf(d.cmd, d.command), TLS: d.tlsText, Err: d.note}
+	r := connlog.Record{Event: connlog.DataClosed, Bytes: d.bytes.Load(), From: d.from, Command: cmp.Or(d.cmd, d.command), TLS: d.tlsText, Err: d.note}
 	if d.conn != nil {
 		if err != nil && !errors.Is(err, errAborted) {
 			reset(d.conn)

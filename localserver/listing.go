@@ -2,6 +2,7 @@ package localserver
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -291,7 +292,7 @@ func (s *session) eachEntry(ctx context.Context, dir *os.File, rel, pattern stri
 
 func (s *session) cmdMLST(c wire.Command) {
 	if s.allowed(List) {
-		r := s.factsOf(firstOf(c.Arg, "."))
+		r := s.factsOf(cmp.Or(c.Arg, "."))
 		s.replyLines(r.Code, r.Lines...)
 	}
 }

@@ -3,6 +3,7 @@ package localserver
 // Commands on folders and files that need no data connection.
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -115,7 +116,7 @@ func (s *session) cmdMFMT(c wire.Command) {
 }
 
 func (s *session) cmdAVBL(c wire.Command) {
-	virtual, rel, ok := s.at(firstOf(c.Arg, "."))
+	virtual, rel, ok := s.at(cmp.Or(c.Arg, "."))
 	if !ok {
 		return
 	}

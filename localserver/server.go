@@ -583,7 +583,7 @@ func (s *Server) PortsInUse() []PortHolder {
 func (s *Server) holders() []string {
 	var texts []string
 	for _, h := range s.PortsInUse() {
-		texts = append(texts, fmt.Sprintf("%s %s %s: %d", h.Session, firstOf(h.User, "-"), h.Client.Addr(), h.Port))
+		texts = append(texts, fmt.Sprintf("%s %s %s: %d", h.Session, cmp.Or(h.User, "-"), h.Client.Addr(), h.Port))
 	}
 	return texts
 }

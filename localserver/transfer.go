@@ -3,6 +3,7 @@ package localserver
 // RETR, STOR, APPE and STOU.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -163,7 +164,7 @@ type claim struct {
 
 // uniqueName finds a name for STOU that nobody has, and keeps other STOUs off it until free is called.
 func (s *session) uniqueName(wish string) (name string, free func()) {
-	base := firstOf(wish, "upload")
+	base := cmp.Or(wish, "upload")
 	name = base
 	for i := 1; i < 10000; i++ {
 		_, rel, err := relative(s.cwd, name)

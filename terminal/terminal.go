@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -231,10 +232,8 @@ func logTo(c Console, kind string) (connlog.Recorder, error) {
 
 // oneOf checks a flag that has a few values.
 func oneOf(name, value string, values ...string) error {
-	for _, v := range values {
-		if v == value {
-			return nil
-		}
+	if slices.Contains(values, value) {
+		return nil
 	}
 	return misuse("--%s is one of %s, not %q", name, strings.Join(values, ", "), value)
 }
