@@ -283,7 +283,11 @@ func (q *transfers) openLeft() {
 	if opened, err := q.open(); err != nil {
 		q.app.notify(Sentence(err), true)
 	} else if n := opened.Snapshot().Left(); n > 0 {
-		q.app.notify(fmt.Sprintf("%d transfers were left from the last time. They are paused: see Transfers.", n), false)
+		text := "1 transfer was left from the last time. It is paused: see Transfers."
+		if n > 1 {
+			text = fmt.Sprintf("%d transfers were left from the last time. They are paused: see Transfers.", n)
+		}
+		q.app.notify(text, false)
 	}
 }
 

@@ -56,6 +56,41 @@ func TestEveryItemOfTheQueueCanBeReached(t *testing.T) {
 	until(t, "all are out", func() bool { now := a.Transfers(); return now.Left() == 0 && len(now.Shown) == 0 && now.From == 0 })
 }
 
+func TestTransfersThatAreLeftAreSaid(t *testing.T) {
+	for left, want := range map[int]string{
+		1: "1 transfer was left from the last time. It is paused: see Transfers.",
+		3: "3 transfers were left from the last time. They are paused: see Transfers.",
+	} {
+		dir := t.TempDir()
+		before := New(dir)
+		queue, err := before.queue.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		queue.PauseAll()
+		if _, err := queue.Add(transfer.Batch{Site: transfer.Site{URL: "ftp://a.example/"}}, func(yield func(transfer.Order) bool) {
+			for i := range left {
+				name := fmt.Sprint("/", i)
+				if !yield(transfer.Order{Item: transfer.Item{Local: name, Remote: name}}) {
+					return
+				}
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := before.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a := New(dir)
+		if n := a.TakeNotices(); len(n) != 1 || n[0].Text != want {
+			t.Errorf("%d left: %v", left, n)
+		}
+		if err := a.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestTheEndOfTransfersIsSaidAsItWas(t *testing.T) {
 	for want, e := range map[string]TransfersEnded{
 		"Nothing was copied.":            {}, // all were skipped or cancelled
