@@ -582,7 +582,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 				e.advice(ServerNetwork, "If it has seen nothing of the data channel, look at what stands before the server: proxy, load balancer, firewall with a proxy for FTP."),
 			}
 		}
-		if e.Transfer.Outcome == NotTried && !e.firstMove().Begun {
+		if m := e.firstMove(); e.Transfer.Outcome == NotTried && !m.Answer.failed() { // nothing was decided
 			if e.SignedIn && e.Lost == errSilent.Error() {
 				return []Fix{e.advice(ClientComputer, "Try again, and from another network; then look at the server's log for this session.")}
 			}

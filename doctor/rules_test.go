@@ -530,6 +530,15 @@ func TestNoRangeIsProposedBelowTheUsersPorts(t *testing.T) {
 	}
 }
 
+func TestACancelledTransferDecidesNothing(t *testing.T) {
+	e := sound()
+	e.Passive.PASV = Offer{}
+	e.Passive.EPSV.Move = Move{Command: "LIST", Outcome: Failed, Begun: true}
+	if r := Judge(e); len(r.Fixes) != 0 || !strings.Contains(r.Sentence, "before it was decided") {
+		t.Errorf("%s %+v", r.Sentence, r.Fixes)
+	}
+}
+
 func TestAWayThatFailedIsNotAdvised(t *testing.T) {
 	e := activeEvidence(Active{Move: Move{Outcome: Silence}, Punched: true, Counted: true})
 	e.Passive.EPSV = took("EPSV", 21134)

@@ -418,7 +418,10 @@ func figureOfReport(r *doctor.Report) figure {
 
 func (d *doctorScreen) showFixes(r *doctor.Report) {
 	d.fixes.RemoveAll()
-	if len(r.Fixes) == 0 {
+	switch {
+	case len(r.Fixes) == 0 && r.Problem():
+		d.fixes.Add(kit.NewMutedParagraph("Too little was found out to say what has to change: examine again."))
+	case len(r.Fixes) == 0:
 		d.fixes.Add(kit.NewMutedParagraph("Nothing has to change."))
 	}
 	for i, f := range r.Fixes {
