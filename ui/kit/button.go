@@ -261,8 +261,21 @@ func (b *Button) paint() {
 	}
 	setIcon(b.icon, b.Icon, sign)
 	setIcon(b.trailing, b.Trailing, ink)
+	b.fade(b.Disabled() && b.Style == Quiet)
 	refreshRing(b.ring, b.focused)
 	b.layout(b.Size())
+}
+
+// fade lets a disabled button without a border be told from one that only waits for the mouse: their colours are close.
+func (b *Button) fade(on bool) {
+	gone := 0.0
+	if on {
+		gone = 0.55
+		ink := color.NRGBAModel.Convert(b.label.Color).(color.NRGBA)
+		ink.A = uint8(255 * (1 - gone))
+		b.label.Color = ink
+	}
+	b.icon.Translucency, b.trailing.Translucency = gone, gone
 }
 
 // setIcon shows the sign called name, or nothing.

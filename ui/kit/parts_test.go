@@ -214,3 +214,28 @@ func TestAParagraphThatHasNoRoomYetCanGetShorter(t *testing.T) {
 		t.Error(f.String())
 	}
 }
+
+func TestADisabledButtonWithoutABorderLooksSo(t *testing.T) {
+	uitest.App(t, kit.Light)
+	b := kit.NewIconButton(kit.IconBack, "Back", func() {})
+	b.Style = kit.Quiet
+	w := uitest.Window(t, b, 60, 40)
+	sign := func() float64 {
+		for _, o := range test.WidgetRenderer(b).Objects() {
+			if img, ok := o.(*canvas.Image); ok && img.Visible() {
+				return img.Translucency
+			}
+		}
+		t.Fatal("no sign")
+		return 0
+	}
+	on := sign()
+	b.Disable()
+	uitest.Shot(t, w, "disabled")
+	if off := sign(); on != 0 || off < 0.4 {
+		t.Errorf("enabled %v, disabled %v", on, off)
+	}
+	if b.Enable(); sign() != 0 {
+		t.Error("it stays faint")
+	}
+}
