@@ -21,6 +21,7 @@ type clip struct {
 	server  client.Target // of the server's entries
 	dir     string
 	entries []client.Entry
+	names   map[string]bool // of what was cut
 }
 
 // holds says whether an entry of a pane was cut.
@@ -28,12 +29,7 @@ func (k *clip) holds(p *pane, server client.Target, name string) bool {
 	if k == nil || !k.cut || k.local != p.local || k.dir != p.path || !k.local && !sameServer(k.server, server) {
 		return false
 	}
-	for _, e := range k.entries {
-		if e.Name == name {
-			return true
-		}
-	}
-	return false
+	return k.names[name]
 }
 
 func sameServer(a, b client.Target) bool {
@@ -99,6 +95,12 @@ func (c *connect) take(cut bool) {
 	k := &clip{local: p.local, cut: cut, server: c.w.app.Remote().Target, dir: p.path, entries: p.selected()}
 	if len(k.entries) == 0 {
 		return
+	}
+	if cut { // each row that is drawn asks
+		k.names = make(map[string]bool, len(k.entries))
+		for _, e := range k.entries {
+			k.names[e.Name] = true
+		}
 	}
 	c.clip = k
 	c.local.table.Refresh()

@@ -296,7 +296,17 @@ func TestTabsKeepWhatTheyShow(t *testing.T) {
 	c.remote.goTo("/d")
 	queue.Await(t, "its folder", func() bool { return c.remote.path == "/d" && core.Remote().Doing == "" })
 	uitest.Shot(t, w, "tabs")
+	if b := c.tabs.buttons[0].show; !strings.Contains(b.Tip, "Connected") || b.On {
+		t.Errorf("the first tab says %q, on %v", b.Tip, b.On)
+	}
+	under := c.tabs.buttons[0].show
 	w.registry.Run("tab.next")
+	c.remote.open("/")
+	c.refresh()
+	if now := c.tabs.buttons[0].show; now != under || !now.On {
+		t.Error("a click on the tab would be lost")
+	}
+	queue.Await(t, "the listing", func() bool { return core.Remote().Doing == "" })
 	if c.remote.path != "/" || len(c.remote.past) != 0 {
 		t.Errorf("the first tab shows %q, with %v to go back to", c.remote.path, c.remote.past)
 	}

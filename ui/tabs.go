@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 
 	"fyne.io/fyne/v2"
 
@@ -13,10 +14,17 @@ import (
 // tabStrip is the row of site tabs. It is there as soon as there are two.
 type tabStrip struct {
 	row     *fyne.Container
+	buttons []tabButtons
 	outer   *fyne.Container
 	drawn   string // what the row shows
 	current app.TabID
 	kept    map[app.TabID]tabState
+}
+
+// tabButtons are a tab's two: they stay as long as the tab does, or a click that is on its way would be lost.
+type tabButtons struct {
+	id        app.TabID
+	show, end *kit.Button
 }
 
 // tabState is what the screen keeps of a tab that is not shown.
@@ -68,45 +76,66 @@ func (c *connect) showTabs() {
 		return
 	}
 	s.drawn = drawn
-	s.row.RemoveAll()
-	for _, t := range all {
-		b := kit.NewButton(tabTitle(t), func() { c.selectTab(t.ID) })
-		b.Style = kit.Quiet
-		b.Icon = kit.IconServer
-		if t.Color != "" {
-			b.IconColor = siteColor(t.Color)
-		}
-		state := "Not connected"
-		switch {
-		case t.Asks:
-			b.Icon, state = kit.IconWarning, "Asks about a certificate"
-		case t.Busy:
-			b.Icon, state = kit.IconClock, "Busy"
-		case t.Failed:
-			b.Icon, state = kit.IconCross, "Failed"
-		case t.Phase == app.Connected:
-			state = "Connected"
-		case t.Phase == app.Connecting:
-			state = "Connecting"
-		}
-		b.Tip = state
-		if t.Name != "" && t.Target.Host != "" {
-			b.Tip += ": " + connlog.Printable(t.Target.Host)
-		}
-		b.SetOn(t.ID == current)
-		end := kit.NewIconButton(kit.IconClose, "Close "+tabTitle(t), func() { c.closeTab(t.ID) })
-		end.Style = kit.Quiet
-		s.row.Add(kit.HBox(0, b, end))
+	if !slices.EqualFunc(s.buttons, all, func(b tabButtons, t app.Tab) bool { return b.id == t.ID }) {
+		c.makeTabButtons(all)
 	}
-	plus := kit.NewIconButton(kit.IconPlus, "New tab (Ctrl+N)", c.newTab)
-	plus.Style = kit.Quiet
-	s.row.Add(plus)
+	for i, t := range all {
+		s.buttons[i].describe(t, t.ID == current)
+	}
 	if len(all) > 1 {
 		s.outer.Show()
 	} else {
 		s.outer.Hide()
 	}
 	c.object.Refresh()
+}
+
+// makeTabButtons fills the row anew, keeping the buttons of tabs that were there.
+func (c *connect) makeTabButtons(all []app.Tab) {
+	s := &c.tabs
+	before := s.buttons
+	s.buttons = nil
+	s.row.RemoveAll()
+	for _, t := range all {
+		i := slices.IndexFunc(before, func(b tabButtons) bool { return b.id == t.ID })
+		if i < 0 {
+			b := tabButtons{id: t.ID, show: kit.NewButton("", func() { c.selectTab(t.ID) }), end: kit.NewIconButton(kit.IconClose, "", func() { c.closeTab(t.ID) })}
+			b.show.Style, b.end.Style = kit.Quiet, kit.Quiet
+			before, i = append(before, b), len(before)
+		}
+		s.buttons = append(s.buttons, before[i])
+		s.row.Add(kit.HBox(0, before[i].show, before[i].end))
+	}
+	plus := kit.NewIconButton(kit.IconPlus, "New tab (Ctrl+N)", c.newTab)
+	plus.Style = kit.Quiet
+	s.row.Add(plus)
+}
+
+// describe says what a tab is and how it is.
+func (b tabButtons) describe(t app.Tab, current bool) {
+	icon, state := kit.IconServer, "Not connected"
+	switch {
+	case t.Asks:
+		icon, state = kit.IconWarning, "Asks about a certificate"
+	case t.Busy:
+		icon, state = kit.IconClock, "Busy"
+	case t.Failed:
+		icon, state = kit.IconCross, "Failed"
+	case t.Phase == app.Connected:
+		state = "Connected"
+	case t.Phase == app.Connecting:
+		state = "Connecting"
+	}
+	if t.Name != "" && t.Target.Host != "" {
+		state += ": " + connlog.Printable(t.Target.Host)
+	}
+	b.show.IconColor = ""
+	if t.Color != "" {
+		b.show.IconColor = siteColor(t.Color)
+	}
+	b.show.Text, b.show.Icon, b.show.Tip, b.show.On = tabTitle(t), icon, state, current
+	b.show.Refresh()
+	b.end.Tip = "Close " + tabTitle(t)
 }
 
 // changeTab puts away what the screen shows of one tab and takes out what it kept of another.
