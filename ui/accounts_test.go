@@ -313,7 +313,8 @@ func TestLocalNetworksAreEditedAndSaidInWords(t *testing.T) {
 
 func TestWhoMayComeInChangesWhileSharing(t *testing.T) {
 	w, queue := shareWindow(t)
-	w.app.ChangeSettings(func(s *app.Settings) { s.Share.Port = 0 })
+	w.app.ChangeSettings(func(s *app.Settings) { s.Share.Port = 0 }) // any free one
+	w.share.fill()
 	w.app.StartShare()
 	queue.Await(t, "sharing", func() bool { w.refresh(); return w.share.state.Phase == app.Running })
 	if w.share.access.Disabled() || w.share.rights.Disabled() || !w.share.folder.Disabled() || !w.share.port.Disabled() {
