@@ -512,7 +512,7 @@ func (c *connect) commands() []kit.Command {
 		{ID: "pane.back", Title: "Back", Keys: []string{"Alt+Left"}, Group: "Files", Enabled: on, Run: func() { c.active.goBack() }},
 		{ID: "pane.forward", Title: "Forward", Keys: []string{"Alt+Right"}, Group: "Files", Enabled: on, Run: func() { c.active.goForward() }},
 		{ID: "drawer.find", Title: "Find in channels", Keys: []string{"F3"}, Group: "View", Enabled: on, Run: c.find},
-		{ID: "drawer.fold", Title: "Fold or open the drawer", Keys: []string{"Ctrl+J"}, Group: "View", Enabled: on, Run: c.split.Toggle},
+		{ID: "drawer.fold", Title: "Show or hide the drawer", Keys: []string{"Ctrl+J"}, Group: "View", Enabled: on, Run: c.split.Toggle},
 	}, c.transfers.commands(), c.fileCommands(), c.tabCommands(), c.compareCommands(), c.editCommands(), c.searchCommands())
 }
 

@@ -62,7 +62,7 @@ func (c *connect) fileCommands() []kit.Command {
 			t := c.active.table
 			c.moreMenu(fyne.CurrentApp().Driver().AbsolutePositionForObject(t).AddXY(24, kit.RowHeight))
 		}},
-		{ID: "pane.path", Title: "Path of the pane", Keys: []string{"Alt+D"}, Group: "Files", Enabled: on, Run: func() { c.active.typePath() }},
+		{ID: "pane.path", Title: "Go to path", Keys: []string{"Alt+D"}, Group: "Files", Enabled: on, Run: func() { c.active.typePath() }},
 		{ID: "pane.raw", Title: "Send a command…", Keys: []string{"Ctrl+E"}, Group: "Connection", Enabled: atServer, Run: c.rawCommand},
 	}
 }

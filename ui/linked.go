@@ -132,7 +132,7 @@ func (c *connect) compareCommands() []kit.Command {
 			Checked: func() bool { return c.compared == compareSize }, Run: by(compareSize)},
 		{ID: "compare.time", Title: "Compare folders by time", Keys: []string{"Ctrl+Shift+M"}, Group: "View", Enabled: both,
 			Checked: func() bool { return c.compared == compareTime }, Run: by(compareTime)},
-		{ID: "compare.different", Title: "Only what is different", Keys: []string{"Ctrl+I"}, Group: "View",
+		{ID: "compare.different", Title: "Show differences only", Keys: []string{"Ctrl+I"}, Group: "View",
 			Enabled: func() bool { return both() && c.compared != compareOff },
 			Checked: func() bool { return c.local.rows.onlyDiff }, Run: c.toggleOnlyDifferent},
 		{ID: "compare.linked", Title: "Linked browsing", Keys: []string{"Alt+L"}, Group: "View", Enabled: both,

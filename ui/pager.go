@@ -29,10 +29,10 @@ func newPager(w *Window, goTo func(from int)) *pager {
 		b.Style = kit.Quiet
 		return b
 	}
-	p.first = step(kit.IconUp, "The first ones", func() int { return 0 })
-	p.back = step(kit.IconBack, "The ones before", func() int { return p.from - p.page })
-	p.next = step(kit.IconForward, "The next ones", func() int { return p.from + p.page })
-	p.last = step(kit.IconDown, "The last ones", func() int { return p.total - 1 })
+	p.first = step(kit.IconUp, "First page", func() int { return 0 })
+	p.back = step(kit.IconBack, "Previous page", func() int { return p.from - p.page })
+	p.next = step(kit.IconForward, "Next page", func() int { return p.from + p.page })
+	p.last = step(kit.IconDown, "Last page", func() int { return p.total - 1 })
 	p.where = kit.NewButton("", p.ask)
 	p.where.Style, p.where.Tip = kit.Quiet, "Go to a number"
 	p.object = kit.HBox(2, p.first, p.back, p.where, p.next, p.last)

@@ -23,7 +23,7 @@ func (p *pane) makeFilter() {
 	p.filter.OnArrow = func(bool) { kit.FocusOn(p.table) }
 	p.filter.OnEscape = p.endFilter
 	p.filterCount = kit.NewMutedLabel("")
-	end := kit.NewIconButton(kit.IconClose, "Show everything again (Escape)", p.endFilter)
+	end := kit.NewIconButton(kit.IconClose, "Clear the filter (Escape)", p.endFilter)
 	end.Style = kit.Quiet
 	p.filterBar = kit.FixedHeight(kit.PaneBar, kit.Surface(kit.Pad(3, 8, 3, 10,
 		kit.HBox(6, kit.FixedWidth(54, caption("FILTER")), kit.Grow(p.filter), p.filterCount, end))))

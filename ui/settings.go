@@ -101,14 +101,14 @@ func newSettings(w *Window) *settings {
 		return w.registry.HandleKey(ev.Name, 0)
 	}
 
-	looks := kit.NewCard("Looks", labelled("Theme", kit.FixedWidth(180, s.theme)))
+	looks := kit.NewCard("Appearance", labelled("Theme", kit.FixedWidth(180, s.theme)))
 	transfers := s.transfers(numbers, set.Connect)
 	active := kit.NewCard("Active mode", kit.VBox(kit.Gap,
 		kit.NewMutedParagraph("In active mode the server dials back to this computer. Through a firewall that needs fixed ports, and behind a router the public address."),
 		labelled("Ports", kit.HBox(6, kit.FixedWidth(72, s.min), kit.NewMutedLabel("to"), kit.FixedWidth(72, s.max))),
 		labelled("Announced address", kit.FixedWidth(180, s.ip)), s.problem))
 	servers := kit.NewCard("Servers", kit.VBox(kit.Gap, kit.FixedHeight(180, s.sites), kit.HBox(6, forget, certificates, kit.Space())))
-	keys := kit.NewCard("Keys", s.keys())
+	keys := kit.NewCard("Keyboard shortcuts", s.keys())
 
 	left := kit.VBox(12, looks, transfers, active, servers)
 	columns := container.NewGridWithColumns(2, kit.Pad(0, 6, 0, 0, left), kit.Pad(0, 0, 0, 6, keys))

@@ -16,11 +16,11 @@ func (s *settings) transfers(numbers []string, set app.ConnectSettings) fyne.Can
 	})
 	segments.ShowSelected(set.Segments - 1)
 	segments.Tip = "More than one gets a large file in segments, where the server can resume"
-	exists := kit.NewSelect([]string{"Ask", "Overwrite", "Overwrite if newer", "Overwrite other sizes", "Resume", "Take another name", "Skip"}, func(i int) {
+	exists := kit.NewSelect([]string{"Ask", "Overwrite", "Overwrite if newer", "Overwrite if size differs", "Resume", "Rename", "Skip"}, func(i int) {
 		s.change(func(set *app.Settings) { set.Connect.Overwrite = app.OverwriteChoices[i] })
 	})
 	exists.ShowSelected(max(0, slices.Index(app.OverwriteChoices, set.Overwrite)))
-	notify := kit.NewCheck("Tell the desktop at the end", func(on bool) {
+	notify := kit.NewCheck("Notify me when all transfers are done", func(on bool) {
 		s.change(func(set *app.Settings) { set.Connect.Quiet = !on })
 	})
 	notify.ShowChecked(!set.Quiet)
@@ -28,7 +28,7 @@ func (s *settings) transfers(numbers []string, set app.ConnectSettings) fyne.Can
 	return kit.NewCard("Transfers", kit.VBox(kit.Gap,
 		labelled("Connections at once", kit.FixedWidth(80, s.parallel)),
 		labelled("For one large file", kit.FixedWidth(80, segments)),
-		labelled("If a file is there", kit.FixedWidth(180, exists)),
+		labelled("If the file exists", kit.FixedWidth(180, exists)),
 		labelled("Speed", limits),
 		notify))
 }

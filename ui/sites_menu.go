@@ -91,7 +91,7 @@ func (c *connect) sitesMenu() *fyne.Menu {
 	}
 	items = append(items, c.w.registry.Menu("connect.sites", "connect.keepsite", "connect.bookmark").Items...)
 	if len(c.w.app.Recents()) > 0 {
-		items = append(items, fyne.NewMenuItem("Forget the recent ones", c.w.app.ForgetRecents))
+		items = append(items, fyne.NewMenuItem("Clear the recent servers", c.w.app.ForgetRecents))
 	}
 	return fyne.NewMenu("", items...)
 }
@@ -184,7 +184,7 @@ func (c *connect) keepSite() {
 func (c *connect) siteCommands() []kit.Command {
 	return []kit.Command{
 		{ID: "connect.sites", Title: "Sites…", Keys: []string{"Ctrl+B"}, Group: "Connection", Icon: kit.IconStar, Run: func() { openSites(c.w, "") }},
-		{ID: "connect.keepsite", Title: "Keep this as a site…", Keys: []string{"Ctrl+Shift+B"}, Group: "Connection", Icon: kit.IconPlus,
+		{ID: "connect.keepsite", Title: "Save as a site…", Keys: []string{"Ctrl+Shift+B"}, Group: "Connection", Icon: kit.IconPlus,
 			Enabled: func() bool { return c.w.screen == "connect" }, Run: c.keepSite},
 		{ID: "connect.bookmark", Title: "Bookmark these folders…", Keys: []string{"Alt+B"}, Group: "Connection", Enabled: c.atSite, Run: c.bookmark},
 	}

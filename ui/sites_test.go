@@ -494,7 +494,7 @@ func TestTheMenuOfTheAddressBarListsRecentOnesAndSites(t *testing.T) {
 		labels = append(labels, i.Label)
 	}
 	got := strings.Join(labels, "|")
-	for _, want := range []string{"Recent|ftp://alice@old.example.org|", "Sites|Work|Gamma", "Sites…", "Keep this as a site…"} {
+	for _, want := range []string{"Recent|ftp://alice@old.example.org|", "Sites|Work|Gamma", "Sites…", "Save as a site…"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in %q", want, got)
 		}

@@ -260,7 +260,7 @@ func (l *transferList) state(it transfer.QueueItem) kit.Cell {
 		return kit.Cell{Text: "Paused"}
 	case transfer.Done:
 		if it.Err != "" {
-			return kit.Cell{Text: "Left out: " + it.Err}
+			return kit.Cell{Text: "Skipped: " + it.Err}
 		}
 		return kit.Cell{Text: "Done", Color: kit.ColorGood}
 	}
