@@ -205,11 +205,17 @@ func (c *connect) drag(p *pane, rows []int, at fyne.Position) {
 			q.table.MarkDrop(-1)
 		}
 	}
-	entries := p.entries(rows)
-	text := nameOf(entries)
-	switch {
-	case len(entries) == 0:
+	if len(rows) > 0 && p.rows.isParent(rows[0]) {
+		rows = rows[1:]
+	}
+	if len(rows) == 0 {
 		return
+	}
+	text := nameOf(p.entries(rows[:min(len(rows), 1)])) // each move of the mouse asks
+	if len(rows) > 1 {
+		text = fmt.Sprintf("%d entries", len(rows))
+	}
+	switch {
 	case to == nil:
 	case to == p:
 		text = "Move " + text + " to " + connlog.Printable(to.base(dir))
