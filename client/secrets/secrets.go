@@ -10,6 +10,7 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,8 +54,11 @@ const service = "portside"
 
 // Keyring is the system's keyring. Make it with [OpenKeyring].
 type Keyring struct {
-	mu     sync.Mutex
-	broken bool // it did not answer once: nothing more is asked of it, so at most one call is left hanging
+	limit time.Duration // of a call; 0: keyringLimit
+
+	mu    sync.Mutex
+	under chan struct{} // of the call under way, closed when it has ended; nil: there is none
+	slow  bool          // it has been waited for as long as may be: nobody waits for it any more
 }
 
 // OpenKeyring finds the system's keyring. The error wraps [ErrUnavailable] when there is none; that is known within seconds,
@@ -68,17 +72,43 @@ func OpenKeyring(ctx context.Context) (*Keyring, error) {
 	return &Keyring{}, nil
 }
 
-// call runs f, which can't be cancelled, and gives it up when it takes too long.
+// errSlow is why a call was given up that nobody has cancelled.
+var errSlow = errors.New("it does not answer")
+
+// call runs f, which can't be cancelled, when no other call is under way. One that takes too long is given up, and until it
+// has ended nothing more is asked of the keyring: so at most one is left hanging. One whose caller has gone, perhaps while
+// the keyring asks the person to unlock it, is waited for.
 func (k *Keyring) call(ctx context.Context, f func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, keyringLimit)
+	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(k.limit, keyringLimit), errSlow)
 	defer cancel()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.broken {
-		return ErrUnavailable
+	for {
+		k.mu.Lock()
+		before, slow := k.under, k.slow
+		if before == nil {
+			break
+		}
+		k.mu.Unlock()
+		if slow {
+			return fmt.Errorf("%w: %w", ErrUnavailable, errSlow)
+		}
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return k.gaveUp(ctx, before)
+		}
 	}
+	ended := make(chan struct{})
+	k.under = ended
+	k.mu.Unlock()
 	done := make(chan error, 1)
-	go func() { done <- f() }()
+	go func() {
+		err := f()
+		k.mu.Lock()
+		k.under, k.slow = nil, false
+		k.mu.Unlock()
+		close(ended)
+		done <- err
+	}()
 	select {
 	case err := <-done:
 		switch {
@@ -93,9 +123,17 @@ func (k *Keyring) call(ctx context.Context, f func() error) error {
 		}
 		return nil
 	case <-ctx.Done():
-		k.broken = true
-		return fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
+		return k.gaveUp(ctx, ended)
 	}
+}
+
+// gaveUp says why the call under way, which ended belongs to, is not waited for any longer.
+func (k *Keyring) gaveUp(ctx context.Context, ended chan struct{}) error {
+	cause := context.Cause(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.slow = k.slow || k.under == ended && errors.Is(cause, errSlow)
+	return fmt.Errorf("%w: %w", ErrUnavailable, cause)
 }
 
 // Get is of [Store].

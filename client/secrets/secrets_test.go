@@ -126,19 +126,47 @@ func TestAKeyringKeepsSecrets(t *testing.T) {
 	}
 }
 
-func TestAKeyringThatHangsIsGivenUpForGood(t *testing.T) {
-	k := &Keyring{}
+func TestAKeyringThatHangsIsAskedNoMoreUntilItAnswers(t *testing.T) {
+	k := &Keyring{limit: 50 * time.Millisecond}
 	block := make(chan struct{})
-	defer close(block)
-	ctx, cancel := context.WithCancel(context.Background())
-	started := make(chan struct{})
-	go func() { <-started; cancel() }()
-	err := k.call(ctx, func() error { close(started); <-block; return nil })
-	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
+	err := k.call(context.Background(), func() error { <-block; return nil })
+	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, errSlow) {
 		t.Fatal(err)
 	}
+	began := time.Now()
+	k.limit = time.Minute
 	if err := k.call(context.Background(), func() error { t.Error("asked again"); return nil }); !errors.Is(err, ErrUnavailable) {
 		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it was waited for, %v", took)
+	}
+	hanging := k.under
+	close(block)
+	<-hanging
+	if err := k.call(context.Background(), func() error { return nil }); err != nil {
+		t.Errorf("it answers again: %v", err)
+	}
+}
+
+// Who cancels while the keyring asks to be unlocked does not lose it for the rest of the program's run.
+func TestACancelledCallLeavesTheKeyringOfUse(t *testing.T) {
+	k := &Keyring{}
+	block, started := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { <-started; cancel() }()
+	if err := k.call(ctx, func() error { close(started); <-block; return nil }); !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	// The next one waits for it, and can be cancelled while it does.
+	if err := k.call(ctx, func() error { t.Error("asked beside another call"); return nil }); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	next := make(chan error)
+	go func() { next <- k.call(context.Background(), func() error { return nil }) }()
+	close(block)
+	if err := <-next; err != nil {
+		t.Error(err)
 	}
 }
 
