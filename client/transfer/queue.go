@@ -376,7 +376,7 @@ func (q *Queue) Add(b Batch, orders iter.Seq[Order]) (uint64, error) {
 				if err := q.st.insert(tx, r); err != nil {
 					return err
 				}
-				if err := put(tx, bucketRoots, r.Root, root); err != nil {
+				if err := put(tx, bucketRoots, r.Root, &root); err != nil {
 					return err
 				}
 			}

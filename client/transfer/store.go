@@ -1,14 +1,17 @@
 package transfer
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -414,10 +417,52 @@ func get[T any](tx *bolt.Tx, bucket []byte, id uint64) (*T, error) {
 	if err := json.Unmarshal(b, v); err != nil {
 		return nil, fmt.Errorf("an entry of the transfer queue can't be read: %w", err)
 	}
+	switch t := any(v).(type) {
+	case *record:
+		t.names(fromText)
+	case *rootRecord:
+		t.names(fromText)
+	}
 	return v, nil
 }
 
+// JSON holds UTF-8 alone, and a name may be any bytes: what is no UTF-8 stands there as base64, behind a zero byte, which
+// no name has.
+func asText(name string) string {
+	if utf8.ValidString(name) && !strings.HasPrefix(name, "\x00") {
+		return name
+	}
+	return "\x00" + base64.StdEncoding.EncodeToString([]byte(name))
+}
+
+func fromText(text string) string {
+	if code, ok := strings.CutPrefix(text, "\x00"); ok {
+		if name, err := base64.StdEncoding.DecodeString(code); err == nil {
+			return string(name)
+		}
+	}
+	return text
+}
+
+func (r *record) names(change func(string) string) {
+	r.Rel, r.After, r.As = change(r.Rel), change(r.After), change(r.As)
+}
+
+func (r *rootRecord) names(change func(string) string) {
+	r.Local, r.Remote, r.Place = change(r.Local), change(r.Remote), change(r.Place)
+}
+
 func put(tx *bolt.Tx, bucket []byte, id uint64, v any) error {
+	switch t := v.(type) {
+	case *record:
+		c := *t
+		c.names(asText)
+		v = &c
+	case *rootRecord:
+		c := *t
+		c.names(asText)
+		v = &c
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err

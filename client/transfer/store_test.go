@@ -1,0 +1,55 @@
+package transfer
+
+import (
+	"path/filepath"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// A server without UTF-8 names files by bytes that are none, and a folder on Linux may hold such names. JSON would replace
+// them, and the queue ask for a file that there isn't.
+func TestTheQueueKeepsNamesAsTheyAre(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "q")
+	names := []string{"plain ä", "caf\xe9", "caf\xe8", "\ufffd", "", "\x00odd", "=?base64", "quote\"\\"}
+	s, err := openStore(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.do(func(tx *bolt.Tx) error {
+		for i, n := range names {
+			if err := put(tx, bucketItems, uint64(i+1), &record{Rel: n, After: n, As: n}); err != nil {
+				return err
+			}
+			if err := put(tx, bucketRoots, uint64(i+1), &rootRecord{Local: n, Remote: n, Place: n}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = openStore(file); err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	_ = s.db.View(func(tx *bolt.Tx) error {
+		for i, n := range names {
+			r, err := getRecord(tx, uint64(i+1))
+			root, err2 := get[rootRecord](tx, bucketRoots, uint64(i+1))
+			if err != nil || err2 != nil {
+				t.Fatal(err, err2)
+			}
+			for _, got := range []string{r.Rel, r.After, r.As, root.Local, root.Remote, root.Place} {
+				if got != n {
+					t.Errorf("%q became %q", n, got)
+				}
+			}
+		}
+		return nil
+	})
+}
