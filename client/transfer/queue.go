@@ -709,7 +709,8 @@ type laneWorker struct {
 	stop   context.CancelCauseFunc
 	signed bool // it has a session
 	// shown is what others may see of the task under way, as it was taken up or begun: the rest of it is the worker's.
-	shown QueueItem
+	shown  QueueItem
+	places []string // where the task's file goes to; no other may
 
 	mode     client.Mode // that the session uses
 	rejects  []Failure
@@ -779,7 +780,7 @@ func (w *laneWorker) next() *task {
 				t = l.take(w, now)
 			}
 			if t != nil {
-				w.task, w.shown = t, t.item(l.site)
+				w.task, w.shown, w.places = t, t.item(l.site), nil
 				w.ctx, w.stop = context.WithCancelCause(q.ctx)
 				q.mu.Unlock()
 				return t
@@ -1300,20 +1301,21 @@ func (w *laneWorker) reject(_ *task, it Item, err error) {
 	w.rejects = append(w.rejects, Failure{it, err})
 }
 
-// claim refuses a place that another file goes to at the moment.
+// claim refuses a place that another file goes to at the moment. Of two at once the first has it.
 func (w *laneWorker) claim(t *task, place string) error {
 	w.q.mu.Lock()
 	defer w.q.mu.Unlock()
 	for id, l := range w.q.lanes {
 		for o := range l.workers {
-			if o == w || o.task == nil || o.shown.Named || o.shown.Folder || o.shown.Direction != t.Direction {
+			if o == w || o.task == nil || o.shown.Direction != t.Direction || t.Direction == Upload && id != w.l.id {
 				continue
 			}
-			if t.Direction == Download && samePlace(o.shown.Local, place) || t.Direction == Upload && id == w.l.id && o.shown.Remote == place {
+			if slices.ContainsFunc(o.places, func(p string) bool { return p == place || t.Direction == Download && samePlace(p, place) }) {
 				return errors.New("another file of the queue has the same destination")
 			}
 		}
 	}
+	w.places = append(w.places, place)
 	return nil
 }
 
@@ -1321,6 +1323,9 @@ func (w *laneWorker) begin(t *task) error {
 	kept := *t
 	w.q.mu.Lock()
 	w.shown = kept.item(w.l.site)
+	if place := kept.destination(); !slices.Contains(w.places, place) {
+		w.places = append(w.places, place) // it was given another name
+	}
 	w.q.mu.Unlock()
 	f := func(tx *bolt.Tx) error {
 		r, err := getRecord(tx, kept.id)
@@ -1334,6 +1339,14 @@ func (w *laneWorker) begin(t *task) error {
 	}
 	w.q.st.post(f)
 	return nil
+}
+
+// destination is what the task's file is called where it goes to.
+func (t *task) destination() string {
+	if t.Direction == Upload {
+		return t.Remote
+	}
+	return t.Local
 }
 
 func (w *laneWorker) keep(r *os.Root) { w.keeps = append(w.keeps, r) }
