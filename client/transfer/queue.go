@@ -691,6 +691,17 @@ func (q *Queue) open(t *task) (*openRoot, error) {
 	return r, nil
 }
 
+// letGo closes the local folders that nothing is moved to or from: one that is held open can't be removed on Windows, nor
+// its disk be taken out. q.mu is held.
+func (q *Queue) letGo() {
+	for id, r := range q.roots {
+		if r.refs == 0 {
+			_ = r.Close()
+			delete(q.roots, id)
+		}
+	}
+}
+
 // Causes that end a task under way.
 var (
 	errPause  = errors.New("paused")
@@ -743,6 +754,7 @@ func (w *laneWorker) leave() {
 		if w.l.fails == 0 && !w.l.stopped {
 			w.l.limit = 0 // next time it is asked again
 		}
+		w.q.letGo()
 	}
 	w.q.kickLocked()
 	w.q.o.Changed()
@@ -923,6 +935,7 @@ func (q *Queue) settle() {
 	}
 	q.done, q.failed, q.worked = 0, 0, false
 	clear(q.batches)
+	q.letGo()
 	q.mu.Unlock()
 	if q.o.Idle != nil {
 		q.o.Idle(done, failed)

@@ -643,3 +643,36 @@ func TestAQueueAsksForSmallFilesAheadInActiveMode(t *testing.T) {
 		t.Errorf("%d files were asked for, %d of them in vain", len(asked), again)
 	}
 }
+
+// A folder that is held open can't be removed on Windows, and its disk can't be taken out.
+func TestAQueueThatIsDoneHoldsNoFolder(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("open files are counted in /proc")
+	}
+	root, dir := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(root, "f"), "x")
+	idle := make(chan bool, 1)
+	q := openQueue(t, transfer.QueueOptions{Idle: func(int, int) { idle <- true }})
+	if err := q.ResumeAll(); err != nil {
+		t.Fatal(err)
+	}
+	add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil))}, transfer.Item{Local: filepath.Join(dir, "f"), Remote: "/f"})
+	select {
+	case <-idle:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it is not done")
+	}
+	noFailures(t, q)
+	if got := content(t, filepath.Join(dir, "f")); got != "x" {
+		t.Errorf("%q", got)
+	}
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, fd := range fds {
+		if name, err := os.Readlink(filepath.Join("/proc/self/fd", fd.Name())); err == nil && name == dir {
+			t.Error("the folder is open still")
+		}
+	}
+}
