@@ -249,11 +249,12 @@ type task struct {
 	problem           string // why the last try failed
 }
 
-// worker is one session's owner. Its session, task and dials are guarded by j.mu.
+// worker is one session's owner. Its session, task, dials and what is shown are guarded by j.mu.
 type worker struct {
 	mover
 	j       *Job
 	task    *task
+	shown   Current // of the task, as it was taken up or begun: the rest of it is the worker's
 	line    []*task // taken as well, to come after task
 	dials   bool    // for what will come
 	scanner bool
@@ -364,7 +365,8 @@ func (j *Job) Snapshot() Snapshot {
 		if w.task == nil || w.task.folder || !w.task.known || w.s == nil { // what a listing moves is no progress of a file
 			continue
 		}
-		c := Current{Item: w.task.Item, Done: w.moved(), Total: w.task.size}
+		c := w.shown
+		c.Done = w.moved()
 		s.BytesDone += c.Done
 		s.Current = append(s.Current, c)
 	}
@@ -444,15 +446,18 @@ func (w *worker) next() (*task, bool) {
 			return nil, false
 		case w.s == nil && j.sessions() >= j.most(): // segments have them all
 		case len(w.line) > 0:
-			w.task, w.line = w.line[0], w.line[1:]
+			w.take(w.line[0])
+			w.line = w.line[1:]
 			w.lineUp()
 			return w.task, true
 		case len(j.folders) > 0 && (len(j.files) == 0 || w.scanner && len(j.files) < manyFiles):
 			last := len(j.folders) - 1
-			w.task, j.folders = j.folders[last], j.folders[:last]
+			w.take(j.folders[last])
+			j.folders = j.folders[:last]
 			return w.task, true
 		case len(j.files) > 0:
-			w.task, j.files = j.files[0], j.files[1:]
+			w.take(j.files[0])
+			j.files = j.files[1:]
 			w.lineUp()
 			return w.task, true
 		case w.s == nil && j.tree && j.scanning > 0:
@@ -462,6 +467,9 @@ func (w *worker) next() (*task, bool) {
 		j.wake.Wait()
 	}
 }
+
+// take takes a task in hand; w.j.mu is held.
+func (w *worker) take(t *task) { w.task, w.shown = t, Current{Item: t.Item, Total: t.size} }
 
 // finish takes a task off the list.
 func (j *Job) finish(t *task, moved int64, err error) {
@@ -714,7 +722,16 @@ func (j *Job) ask(ctx context.Context, _ *task, c Conflict) (Policy, error) {
 	return policy, err
 }
 
-func (j *Job) begin(*task) error { return nil }
+func (j *Job) begin(t *task) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, w := range j.workers {
+		if w.task == t {
+			w.take(t)
+		}
+	}
+	return nil
+}
 
 func (j *Job) proved() {
 	j.mu.Lock()

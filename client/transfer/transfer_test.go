@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -439,5 +440,34 @@ func TestAFullDiskIsTold(t *testing.T) {
 	var e *client.Error
 	if !errors.As(err, &e) || e.Reason != connlog.ReasonLocal || !strings.Contains(err.Error(), "no space left") {
 		t.Error(err)
+	}
+}
+
+// The race detector sees whether a snapshot reads what a worker changes meanwhile: names, sizes and times.
+func TestASnapshotIsTakenWhileFilesChangeTheirNamesAndSizes(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	for i := range 30 {
+		name := fmt.Sprintf("%02d", i)
+		write(t, filepath.Join(root, name), "there")
+		write(t, filepath.Join(dir, name), "comes")
+	}
+	o := options(serve(t, root, nil), 2)
+	o.Overwrite = transfer.Rename
+	job := transfer.Start(context.Background(), o, transfer.Item{Direction: transfer.Upload, Local: dir, Remote: "/"})
+	for {
+		s := job.Snapshot()
+		for _, c := range s.Current {
+			if c.Local == "" || c.Remote == "" {
+				t.Errorf("%+v", c)
+			}
+		}
+		if s.Finished {
+			break
+		}
+		runtime.Gosched()
+	}
+	ok(t, job.Wait())
+	if got := content(t, filepath.Join(root, "29 (1)")); got != "comes" {
+		t.Errorf("%q", got)
 	}
 }
