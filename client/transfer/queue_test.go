@@ -676,3 +676,30 @@ func TestAQueueThatIsDoneHoldsNoFolder(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatFailedBeforeItsBatchWasTakenOutCanBeTriedAgain(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	q := openQueue(t, transfer.QueueOptions{})
+	if err := q.ResumeAll(); err != nil {
+		t.Fatal(err)
+	}
+	batch, err := q.Add(transfer.Batch{Site: siteAt(serve(t, root, nil))}, transfer.Orders(transfer.Item{Local: filepath.Join(dir, "f"), Remote: "/f"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	drained(t, q)
+	if n := len(listed(t, q, transfer.Failed)); n != 1 {
+		t.Fatalf("%d failed", n)
+	}
+	q.RemoveBatch(batch)
+	q.Rest()
+	write(t, filepath.Join(root, "f"), "now it is there")
+	if err := q.RetryFailed(); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, q)
+	noFailures(t, q)
+	if n := len(listed(t, q, transfer.Done)); n != 1 {
+		t.Errorf("%d done", n)
+	}
+}

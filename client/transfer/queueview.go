@@ -347,6 +347,9 @@ func (q *Queue) retry(tx *bolt.Tx, r *record) error {
 		return nil
 	}
 	failed := r.State == Failed
+	q.mu.Lock()
+	delete(q.removed, r.Batch) // it is wanted again, though the rest of its batch was taken out
+	q.mu.Unlock()
 	direction := Download
 	if root, err := get[rootRecord](tx, bucketRoots, r.Root); err == nil && root != nil {
 		direction = root.Direction
