@@ -145,10 +145,14 @@ const (
 	wsaEACCES        syscall.Errno = 10013
 	wsaEADDRINUSE    syscall.Errno = 10048
 	wsaEADDRNOTAVAIL syscall.Errno = 10049
+	wsaENETDOWN      syscall.Errno = 10050
 	wsaENETUNREACH   syscall.Errno = 10051
+	wsaENETRESET     syscall.Errno = 10052
 	wsaECONNABORTED  syscall.Errno = 10053
 	wsaECONNRESET    syscall.Errno = 10054
+	wsaETIMEDOUT     syscall.Errno = 10060
 	wsaECONNREFUSED  syscall.Errno = 10061
+	wsaEHOSTDOWN     syscall.Errno = 10064
 	wsaEHOSTUNREACH  syscall.Errno = 10065
 )
 
@@ -186,11 +190,12 @@ func reasonOf(err error) connlog.Reason {
 		switch errno {
 		case syscall.ECONNREFUSED, wsaECONNREFUSED:
 			return connlog.ReasonRefused
-		case syscall.ECONNRESET, wsaECONNRESET, syscall.ECONNABORTED, wsaECONNABORTED, syscall.EPIPE:
+		case syscall.ECONNRESET, wsaECONNRESET, syscall.ECONNABORTED, wsaECONNABORTED, wsaENETRESET, syscall.EPIPE:
 			return connlog.ReasonReset
-		case syscall.EHOSTUNREACH, wsaEHOSTUNREACH, syscall.ENETUNREACH, wsaENETUNREACH:
+		case syscall.EHOSTUNREACH, wsaEHOSTUNREACH, syscall.EHOSTDOWN, wsaEHOSTDOWN, syscall.ENETUNREACH, wsaENETUNREACH,
+			syscall.ENETDOWN, wsaENETDOWN:
 			return connlog.ReasonUnreachable
-		case syscall.ETIMEDOUT:
+		case syscall.ETIMEDOUT, wsaETIMEDOUT:
 			return connlog.ReasonTimeout
 		case syscall.EADDRINUSE, wsaEADDRINUSE, syscall.EADDRNOTAVAIL, wsaEADDRNOTAVAIL, syscall.EACCES, wsaEACCES,
 			syscall.EPERM:

@@ -3,9 +3,14 @@ package client
 import (
 	"bufio"
 	"bytes"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"portside/connlog"
 )
 
 var now = time.Date(2024, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -130,4 +135,18 @@ func FuzzReply(f *testing.F) {
 			t.Fatalf("%q gave %q, which reads back as %q, %v", b, r.wire(), again.wire(), err)
 		}
 	})
+}
+
+// Winsock has numbers of its own, and a host that its neighbours don't find is "down" on macOS.
+func TestErrorsOfTheNetworkAreNamed(t *testing.T) {
+	for errno, want := range map[syscall.Errno]connlog.Reason{
+		10060: connlog.ReasonTimeout, 10061: connlog.ReasonRefused, 10054: connlog.ReasonReset, 10052: connlog.ReasonReset,
+		10065: connlog.ReasonUnreachable, 10064: connlog.ReasonUnreachable, 10050: connlog.ReasonUnreachable,
+		syscall.EHOSTDOWN: connlog.ReasonUnreachable, syscall.ENETDOWN: connlog.ReasonUnreachable, syscall.ETIMEDOUT: connlog.ReasonTimeout,
+	} {
+		err := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", errno)}
+		if got := reasonOf(err); got != want {
+			t.Errorf("%d is %q, not %q", uint(errno), got, want)
+		}
+	}
 }
