@@ -64,7 +64,8 @@ func Mask(line string) string {
 	for line != "" && line[0] >= 0xf0 {
 		line = line[1:]
 	}
-	verb, _, has := strings.Cut(strings.TrimLeft(line, " "), " ")
+	trimmed := strings.TrimLeft(line, " \t")
+	verb, _, has := strings.Cut(trimmed, " ")
 	if strings.EqualFold(verb, "PASS") || strings.EqualFold(verb, "ACCT") {
 		if has {
 			return strings.ToUpper(verb) + " ****"
@@ -72,7 +73,7 @@ func Mask(line string) string {
 		return strings.ToUpper(verb)
 	}
 	// Serv-U and others change a password with SITE PSWD.
-	if site, what, _ := strings.Cut(strings.TrimLeft(line, " "), " "); strings.EqualFold(site, "SITE") {
+	if site, what, _ := strings.Cut(trimmed, " "); strings.EqualFold(site, "SITE") {
 		what, _, has = strings.Cut(strings.TrimLeft(what, " "), " ")
 		if what = strings.ToUpper(what); has && (what == "PSWD" || what == "PASS" || what == "PASSWD" || what == "CHPASS") {
 			return "SITE " + what + " ****"
