@@ -69,7 +69,7 @@ func (m *mover) asksAtOnce(t *task) bool {
 		return false
 	}
 	_, err := t.root.Lstat(t.rel)
-	_, part := t.root.Lstat(t.rel + partSuffix)
+	_, part := t.root.Lstat(partOf(t.rel))
 	return err != nil && part != nil
 }
 

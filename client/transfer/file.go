@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -94,6 +95,20 @@ func (m *mover) moved() int64 { return m.offset.Load() + m.beside.Load() + m.s.M
 
 const partSuffix = ".part"
 
+// longest is how long a name may be, in bytes, so that the part and its segments (".part.FROM-TO") have names that disks
+// take: 255 bytes, or as many letters.
+const longest = 255 - len(partSuffix) - len(".") - 2*len("9223372036854775807") - len("-")
+
+// partOf is what a file is called until it is whole. A long name is cut, and told from its like by a sum.
+func partOf(place string) string {
+	dir, name := filepath.Split(place)
+	if len(name) > longest {
+		sum := fmt.Sprintf("~%08x", crc32.ChecksumIEEE([]byte(name)))
+		name = strings.ToValidUTF8(name[:longest-len(sum)], "") + sum
+	}
+	return dir + name + partSuffix
+}
+
 // coarse is how far a file's time may lie behind the clock.
 const coarse = 10 * time.Millisecond
 
@@ -102,7 +117,7 @@ const slow = time.Second
 
 // download gets one file.
 func (m *mover) download(t *task) (int64, error) {
-	for _, place := range []string{t.Local, t.Local + partSuffix} { // a server may list NAME and NAME.part
+	for _, place := range []string{t.Local, partOf(t.Local)} { // a server may list NAME and NAME.part
 		if err := m.h.claim(t, place); err != nil {
 			return 0, err
 		}
@@ -122,7 +137,7 @@ func (m *mover) download(t *task) (int64, error) {
 			}
 		}
 	}
-	part := t.rel + partSuffix
+	part := partOf(t.rel)
 	if offset > 0 {
 		if err := t.root.Rename(t.rel, part); err != nil {
 			return 0, err
@@ -225,7 +240,7 @@ func (m *mover) knowTime(t *task) {
 // whole says that a local file is what the server's file was when it was claimed. Downloads get the server's time before
 // they get their name.
 func (m *mover) whole(t *task, st fs.FileInfo) bool {
-	if _, err := t.root.Lstat(t.rel + partSuffix); err == nil {
+	if _, err := t.root.Lstat(partOf(t.rel)); err == nil {
 		return false
 	}
 	late := st.ModTime().Sub(t.time)
@@ -602,7 +617,7 @@ func (m *mover) rename(t *task) error {
 	if t.Direction == Download {
 		taken = func(name string) bool {
 			_, err := t.root.Lstat(filepath.Join(filepath.Dir(t.rel), name))
-			_, part := t.root.Lstat(filepath.Join(filepath.Dir(t.rel), name+partSuffix))
+			_, part := t.root.Lstat(filepath.Join(filepath.Dir(t.rel), partOf(name)))
 			return err == nil || part == nil
 		}
 	} else {

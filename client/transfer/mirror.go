@@ -289,9 +289,9 @@ func (p *planner) aliases(from, to map[string]client.Entry) map[string]string {
 
 // isPart says that a local file is what an earlier run left of one that is copied now: that takes it up.
 func (p *planner) isPart(rel, name string) bool {
-	whole, ok := strings.CutSuffix(name, partSuffix)
-	return ok && p.plan.Direction == Download && slices.ContainsFunc(p.plan.Changes, func(c Change) bool {
-		return c.Kind == Copy && c.Rel == path.Join(rel, whole)
+	at := filepath.FromSlash(path.Join(rel, name))
+	return strings.HasSuffix(name, partSuffix) && p.plan.Direction == Download && slices.ContainsFunc(p.plan.Changes, func(c Change) bool {
+		return c.Kind == Copy && partOf(filepath.FromSlash(c.Rel)) == at
 	})
 }
 

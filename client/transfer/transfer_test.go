@@ -471,3 +471,17 @@ func TestASnapshotIsTakenWhileFilesChangeTheirNamesAndSizes(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A name may be as long as the disk allows, though the part that comes first has a longer one.
+func TestAFileWithTheLongestNameComes(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	one, other := strings.Repeat("ж", 127)+"a", strings.Repeat("ж", 127)+"b"
+	write(t, filepath.Join(root, one), "first")
+	write(t, filepath.Join(root, other), "second")
+	job := transfer.Start(context.Background(), options(serve(t, root, nil), 2), transfer.Item{Local: dir, Remote: "/"})
+	ok(t, job.Wait())
+	onlyFiles(t, dir, one, other)
+	if got := content(t, filepath.Join(dir, other)); got != "second" {
+		t.Errorf("%q", got)
+	}
+}
