@@ -174,6 +174,9 @@ func (h *hostile) session(conn net.Conn) {
 				}
 				io.WriteString(conn, o.before)
 				say(cmp.Or(o.first, "150 Here"))
+				if strings.HasPrefix(o.first, "5") && o.last == "" {
+					continue // an honest refusal; two of them make the answers to the next commands wrong
+				}
 				c, err := data.Accept()
 				data.Close()
 				data = nil
@@ -479,8 +482,8 @@ func TestAListingThatIsWrongByNow(t *testing.T) {
 	h := &hostile{listings: map[string]string{
 		"": listing.String() + file("now-a-folder") + folder("now-a-file") + link("round", "/") + link("up", "../..") + folder("good"), "good": file("inner") + link("back", "/good"),
 		"round": file("x"), "up": file("x"), "now-a-file": "",
-	}, odd: map[string]odd{"/now-a-folder": {first: "550 It is a folder", last: "550 Really"}, "/round": {first: "550 A folder", last: "550 Really"},
-		"/up": {first: "550 A folder", last: "550 Really"}, "/good/back": {first: "550 A folder", last: "550 Really"}}}
+	}, odd: map[string]odd{"/now-a-folder": {first: "550 It is a folder"}, "/round": {first: "550 A folder"},
+		"/up": {first: "550 A folder"}, "/good/back": {first: "550 A folder"}}}
 	top := t.TempDir()
 	place := filepath.Join(top, "a", "chosen")
 	r := transfer.Start(context.Background(), options(h.serve(t), 2), transfer.Item{Local: place, Remote: "/"}).Wait()
