@@ -646,7 +646,7 @@ func (m *siteManager) imports() {
 			m.w.app.ReadSites(p, func(in *sites.Imported, err error) {
 				m.w.post(func() {
 					if err != nil {
-						in = &sites.Imported{Problems: []string{filepath.Base(p) + ": " + app.Sentence(err)}}
+						in = &sites.Imported{Problems: []string{filepath.Base(p) + ": " + err.Error()}}
 					}
 					all = append(all, in)
 					if left--; left == 0 && m.dialog.Open() {
