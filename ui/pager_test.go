@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"fmt"
+	"path/filepath"
 	"testing"
 
 	"fyne.io/fyne/v2"
@@ -41,4 +43,27 @@ func TestThePagerLeadsToAllOfALongList(t *testing.T) {
 	if went != 500_000 {
 		t.Errorf("the number leads to %d", went)
 	}
+}
+
+func TestGoingToANumberInTheQueueChoosesThatItem(t *testing.T) {
+	w, core, queue, local, remote := onServer(t, func(local, _ string) { put(t, filepath.Join(local, "first"), "1") })
+	core.UploadPaths([]string{filepath.Join(local, "first")})
+	queue.Await(t, "there is a queue", func() bool { return exists(filepath.Join(remote, "first")) && core.TransfersRunning() == 0 })
+	core.PauseTransfers()
+	queue.Await(t, "it rests", func() bool { return core.Transfers().Paused })
+	var paths []string
+	for i := range 1200 {
+		paths = append(paths, filepath.Join(local, "many", fmt.Sprint("f", i)))
+	}
+	core.UploadPaths(paths)
+	l := w.connect.transfers
+	w.registry.Run("transfers.show")
+	l.tabs.Select(tabWaiting)
+	queue.Await(t, "the first page", func() bool { return l.pager.where.Text == "1 to 1,000 of 1,200" })
+	l.pager.goTo(1100)
+	queue.Await(t, "the item", func() bool { return l.now.From == 1000 && l.table.Cursor() == 100 })
+	if got := l.items[l.table.Cursor()].Remote; got != "/f1100" {
+		t.Errorf("%s is chosen", got)
+	}
+	uitest.Shot(t, w, "pager")
 }
