@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"portside/connlog"
+	"portside/wire"
 )
 
 // protect puts TLS over the control connection. The certificate is judged after the handshake and before anything is
@@ -118,9 +119,17 @@ func verify(st tls.ConnectionState, name string, roots *x509.CertPool) error {
 	for _, c := range st.PeerCertificates[1:] {
 		opts.Intermediates.AddCert(c)
 	}
-	_, err := st.PeerCertificates[0].Verify(opts)
-	return err
+	if _, err := st.PeerCertificates[0].Verify(opts); err != nil {
+		return certificateError{err}
+	}
+	return nil
 }
+
+// certificateError may hold names that whoever made the certificate has chosen.
+type certificateError struct{ error }
+
+func (e certificateError) Error() string { return wire.Escape(e.error.Error()) }
+func (e certificateError) Unwrap() error { return e.error }
 
 // sameServer refuses a data connection whose TLS end is not the control connection's server.
 func (s *Session) sameServer(st tls.ConnectionState) error {

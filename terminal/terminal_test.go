@@ -4,15 +4,24 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"portside/localserver"
 )
 
 // console returns a console without a keyboard, and what was written to it.
@@ -292,5 +301,35 @@ func TestACancelledDownloadSaysSoAndCanBeResumed(t *testing.T) {
 	}
 	if content(t, dst) != content(t, src) {
 		t.Error("the resumed file differs")
+	}
+}
+
+func TestACertificatesNamesCannotActOnTheTerminal(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"\x1b[2Jgood.example"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Skip("no such certificate can be made: ", err)
+	}
+	server, err := localserver.New(localserver.Config{
+		Listen: "localhost:0", Root: t.TempDir(), Accounts: []localserver.Account{{Name: localserver.Anonymous}},
+		TLS: localserver.TLSConfig{Mode: localserver.TLSRequired, Certificate: &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}},
+	})
+	if err == nil {
+		err = server.Start(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop(context.Background())
+	url := fmt.Sprintf("ftpes://localhost:%d/", server.Addr().Port())
+	for _, args := range [][]string{{"get", url, t.TempDir()}, {"check", url}, {"check", "--json", url}} {
+		code, out, errs := run(t, args...)
+		if code != exitFailed || !strings.Contains(out+errs, "good.example") || strings.Contains(out+errs, "\x1b") {
+			t.Errorf("%v: %d %q %q", args, code, out, errs)
+		}
 	}
 }
