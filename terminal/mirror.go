@@ -81,7 +81,7 @@ func (r *remote) list(plan *transfer.Plan) {
 		}
 	}
 	for _, f := range plan.Skipped {
-		fmt.Fprintf(r.c.Err, "portside: %v\n", f)
+		fmt.Fprintf(r.c.Err, "portside: %s\n", harmless(f))
 	}
 	fmt.Fprintf(r.c.Err, "%d to copy (%s), %d to delete, %d the same. Nothing was changed.\n", plan.Copies(), connlog.Bytes(plan.Bytes), plan.Deletes(), plan.Same)
 }

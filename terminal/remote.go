@@ -67,10 +67,10 @@ func (r *remote) forPeople() bool { return *r.log != "json" }
 // outcome names what did not get across, and makes an error of it. goesOn is what to do after a cancelled transfer.
 func (r *remote) outcome(result transfer.Result, goesOn string) error {
 	for _, f := range append(result.Skipped, result.Failures...) {
-		fmt.Fprintf(r.c.Err, "portside: %v\n", f)
+		fmt.Fprintf(r.c.Err, "portside: %s\n", harmless(f))
 	}
 	if result.Fewer != nil && result.Err == nil {
-		fmt.Fprintf(r.c.Err, "portside: fewer connections were used than asked for: %v\n", result.Fewer)
+		fmt.Fprintf(r.c.Err, "portside: fewer connections were used than asked for: %s\n", harmless(result.Fewer))
 	}
 	switch {
 	case errors.Is(result.Err, context.Canceled):

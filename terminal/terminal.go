@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"portside/connlog"
+	"portside/wire"
 )
 
 // Exit codes.
@@ -149,13 +150,22 @@ func Run(c Console, args []string) int {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case errors.As(err, &wrong):
-		fmt.Fprintf(c.Err, "portside %s: %v\n", args[0], err)
+		fmt.Fprintf(c.Err, "portside %s: %s\n", args[0], harmless(err))
 		return exitUsage
 	case errors.Is(err, errReported):
 		return exitFailed
 	}
-	fmt.Fprintf(c.Err, "portside %s: %v\n", args[0], err)
+	fmt.Fprintf(c.Err, "portside %s: %s\n", args[0], harmless(err))
 	return exitFailed
+}
+
+// harmless is an error's text, in which no name can act on the terminal. Its line ends stay.
+func harmless(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i, l := range lines {
+		lines[i] = wire.Escape(l)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // flags returns an empty set whose help is a command's part of the help page.
