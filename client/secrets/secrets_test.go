@@ -73,6 +73,56 @@ func TestAVaultGivesItsSecretsToItsMasterPasswordAlone(t *testing.T) {
 	}
 }
 
+func TestTwoProgramsDoNotLoseEachOthersSecrets(t *testing.T) {
+	ctx := context.Background()
+	a := testVault(t)
+	if err := a.Unlock("pw"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Set(ctx, "old", "1"); err != nil {
+		t.Fatal(err)
+	}
+	b := &Vault{path: a.path, work: 4}
+	if err := b.Unlock("pw"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.Set(ctx, "of b", "2"), a.Set(ctx, "of a", "3"), b.Delete(ctx, "old"), a.ChangePassword("other")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.Get(ctx, "of b"); got != "2" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+	if _, err := a.Get(ctx, "old"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("deleted by the other: %v", err)
+	}
+	// b still has the key, so it must not put the old master password back.
+	if err := b.Set(ctx, "late", "4"); err != nil {
+		t.Fatal(err)
+	}
+	c := &Vault{path: a.path, work: 4}
+	if err := c.Unlock("other"); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"of a": "3", "of b": "2", "late": "4"} {
+		if got, err := c.Get(ctx, key); got != want {
+			t.Errorf("%s is %q, %v", key, got, err)
+		}
+	}
+	// Another vault in its place is not written over.
+	if err := c.Forget(); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&Vault{path: a.path, work: 4}).Unlock("new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Set(ctx, "x", "y"); err == nil {
+		t.Error("another vault was written over")
+	}
+	if err := (&Vault{path: a.path, work: 4}).Unlock("new"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestADamagedVaultIsSaidAndNotWrittenOver(t *testing.T) {
 	for _, text := range []string{"", "{", `{"key":"x","secrets":"y"}`, "\x00\xff"} {
 		v := testVault(t)

@@ -70,18 +70,12 @@ func (v *Vault) Unlock(password string) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	data, err := os.ReadFile(v.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	f, err := v.read()
+	if errors.Is(err, fs.ErrNotExist) {
 		return v.make(password)
-	case err != nil:
-		return fmt.Errorf("the vault can't be read: %w", err)
-	case len(data) > maxVault:
-		return errors.New("the vault's file is too large to be one")
 	}
-	var f vaultFile
-	if err := json.Unmarshal(data, &f); err != nil {
-		return fmt.Errorf("the vault's file is damaged: %w", err)
+	if err != nil {
+		return err
 	}
 	scrypt, err := age.NewScryptIdentity(password)
 	if err != nil {
@@ -100,16 +94,40 @@ func (v *Vault) Unlock(password string) error {
 	if err != nil {
 		return errors.New("the vault's file is damaged: its key is none")
 	}
-	plain, err := open(f.Secrets, identity)
+	secrets, err := f.opened(identity)
 	if err != nil {
-		return fmt.Errorf("the vault's file is damaged: %w", err)
-	}
-	secrets := map[string]string{}
-	if err := json.Unmarshal(plain, &secrets); err != nil {
-		return errors.New("the vault's file is damaged: what it holds can't be understood") // never what stands there
+		return err
 	}
 	v.identity, v.locked, v.secrets = identity, f.Key, secrets
 	return nil
+}
+
+// read reads the vault's file. The error wraps [fs.ErrNotExist] when there is none.
+func (v *Vault) read() (f vaultFile, err error) {
+	data, err := os.ReadFile(v.path)
+	if err != nil {
+		return f, fmt.Errorf("the vault can't be read: %w", err)
+	}
+	if len(data) > maxVault {
+		return f, errors.New("the vault's file is too large to be one")
+	}
+	if err := json.Unmarshal(data, &f); err != nil {
+		return f, fmt.Errorf("the vault's file is damaged: %w", err)
+	}
+	return f, nil
+}
+
+// opened is what the file holds, opened with its key.
+func (f vaultFile) opened(key age.Identity) (map[string]string, error) {
+	plain, err := open(f.Secrets, key)
+	if err != nil {
+		return nil, fmt.Errorf("the vault's file is damaged: %w", err)
+	}
+	out := map[string]string{}
+	if err := json.Unmarshal(plain, &out); err != nil {
+		return nil, errors.New("the vault's file is damaged: what it holds can't be understood") // never what stands there
+	}
+	return out, nil
 }
 
 // make begins a vault.
@@ -150,6 +168,9 @@ func (v *Vault) ChangePassword(password string) error {
 	if v.identity == nil {
 		return ErrLocked
 	}
+	if err := v.renew(); err != nil {
+		return err
+	}
 	locked, err := v.lockKey(v.identity, password)
 	if err != nil {
 		return err
@@ -158,6 +179,23 @@ func (v *Vault) ChangePassword(password string) error {
 		return err
 	}
 	v.locked = locked
+	return nil
+}
+
+// renew takes up what another program has changed in the vault's file since it was read.
+func (v *Vault) renew() error {
+	f, err := v.read()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	secrets, err := f.opened(v.identity)
+	if err != nil {
+		return fmt.Errorf("the vault was changed by another program; lock it and unlock it again: %w", err)
+	}
+	v.locked, v.secrets = f.Key, secrets
 	return nil
 }
 
@@ -208,6 +246,9 @@ func (v *Vault) change(ctx context.Context, edit func(map[string]string)) error 
 		return ErrLocked
 	}
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := v.renew(); err != nil {
 		return err
 	}
 	next := maps.Clone(v.secrets)
