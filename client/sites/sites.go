@@ -446,8 +446,22 @@ func (b *Book) Len() int {
 	return n
 }
 
-// maxDepth is how deep folders may lie in each other; deeper ones are no person's book.
+// maxDepth is how deep a node may lie in folders. Sites that lie deeper come to lie there.
 const maxDepth = 32
+
+// sitesIn are the sites in nodes and in the folders among them, without the folders.
+func sitesIn(nodes []*Node) (out []*Node) {
+	for _, n := range nodes {
+		switch {
+		case n == nil:
+		case n.Site != nil:
+			out = append(out, n)
+		default:
+			out = append(out, sitesIn(n.Nodes)...)
+		}
+	}
+	return out
+}
 
 // mend gives every node an ID of its own and a name, and every site what [Site.Mend] gives it.
 func (b *Book) mend() {
@@ -470,11 +484,10 @@ func (b *Book) mend() {
 					n.Name = n.Site.Host
 				}
 			}
-			if depth < maxDepth {
-				n.Nodes = each(n.Nodes, depth+1)
-			} else {
-				n.Nodes = nil
+			if depth+1 == maxDepth {
+				n.Nodes = sitesIn(n.Nodes)
 			}
+			n.Nodes = each(n.Nodes, depth+1)
 		}
 		return nodes
 	}

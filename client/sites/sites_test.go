@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -191,4 +192,29 @@ func TestCheckNamesWhatAPersonMustMend(t *testing.T) {
 			t.Errorf("%s: %v", h, err)
 		}
 	}
+}
+
+// A person can lay folders into each other without end; what lies deeper than a book goes is not lost.
+func TestSitesInTooManyFoldersStayInTheBook(t *testing.T) {
+	in := []*Node{NewNode("deep", &Site{Host: "deep.example"})}
+	for i := range 2 * maxDepth {
+		folder := NewNode(fmt.Sprint(i), nil)
+		folder.Nodes = append(in, NewNode("beside", &Site{Host: "beside.example"}))
+		in = []*Node{folder}
+	}
+	b := &Book{Nodes: in}
+	data, err := Format(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := Parse(data)
+	if err != nil || back.Len() != b.Len() {
+		t.Errorf("%d of %d sites are left: %v", back.Len(), b.Len(), err)
+	}
+	back.All(func(n *Node, around []*Node) bool {
+		if len(around) > maxDepth {
+			t.Errorf("%s lies in %d folders", n.Name, len(around))
+		}
+		return true
+	})
 }
