@@ -11,6 +11,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,7 @@ type App struct {
 	mu       sync.Mutex
 	closed   bool
 	settings Settings
+	kept     bool // the file holds them
 	notices  []Notice
 	nextID   uint64
 
@@ -166,7 +168,7 @@ func (s Settings) clone() Settings {
 	return s
 }
 
-// ChangeSettings lets change edit the settings and saves them. The error says why they could not be saved; they hold
+// ChangeSettings lets change edit the settings, and saves them when they are others. The error says why they could not be saved; they hold
 // for this run in any case.
 func (a *App) ChangeSettings(change func(*Settings)) error {
 	a.mu.Lock()
@@ -174,6 +176,9 @@ func (a *App) ChangeSettings(change func(*Settings)) error {
 	next := a.settings.clone()
 	change(&next)
 	next.mend()
+	if a.kept && reflect.DeepEqual(next, a.settings) {
+		return nil // a field that was left as it was costs no write, which waits for the disk
+	}
 	if !a.closed && !next.Share.sameAccounts(a.settings.Share) {
 		a.tasks.Go(a.share.followAccounts) // the running server's, too
 	}
@@ -182,7 +187,9 @@ func (a *App) ChangeSettings(change func(*Settings)) error {
 	if a.dir == "" {
 		return nil
 	}
-	return saveSettings(a.dir, next)
+	err := saveSettings(a.dir, next)
+	a.kept = err == nil
+	return err
 }
 
 // keepSettings changes the settings on the application's own account; a failure to save becomes a notice.

@@ -145,6 +145,30 @@ func TestSettingsSurviveARestart(t *testing.T) {
 	}
 }
 
+func TestSettingsThatStayAsTheyAreAreNotWritten(t *testing.T) {
+	dir := t.TempDir()
+	a := New(dir)
+	t.Cleanup(func() { a.Close(context.Background()) })
+	change := func(limit int) (os.FileInfo, uint64) {
+		t.Helper()
+		if err := a.ChangeSettings(func(s *Settings) { s.Connect.DownLimit = limit }); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(dir, settingsFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info, a.Version()
+	}
+	first, version := change(1)
+	if same, v := change(1); !os.SameFile(first, same) || v != version {
+		t.Error("the same again is written, and said to be news")
+	}
+	if other, v := change(2); os.SameFile(first, other) || v == version {
+		t.Error("a change is not written")
+	}
+}
+
 func TestABrokenSettingsFileIsSetAsideAndSaid(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, settingsFile), `{"theme": "dark", `)
