@@ -286,7 +286,9 @@ func leadsTo(ch connlog.Channel, t client.Target) bool {
 // tryIt connects to a server of its own on this computer, and moves a file in both modes.
 func (c *connect) tryIt() {
 	c.w.show("connect")
-	c.remote.forget()
+	if c.w.app.Remote().Phase == app.Disconnected { // else it gets a tab of its own
+		c.remote.forget()
+	}
 	c.split.SetFolded(false)
 	c.drawer.SelectTab(channels.TabChannels)
 	c.w.focusOn(c.remote.table) // the button goes away

@@ -160,3 +160,19 @@ func TestAPathThatIsNotThereStaysToBeMendedAndIsNoStepBack(t *testing.T) {
 		t.Errorf("back %v, forward %v", p.past, p.next)
 	}
 }
+
+func TestTryingItLeavesTheHistoryOfAConnectedTab(t *testing.T) {
+	w, core, queue, _, _ := onServer(t, func(_, remote string) { put(t, filepath.Join(remote, "d", "x"), "x") })
+	c := w.connect
+	c.remote.goTo("/d")
+	queue.Await(t, "the folder", func() bool { return c.remote.path == "/d" && core.Remote().Doing == "" })
+	w.registry.Run("connect.try")
+	queue.Await(t, "a tab of its own", func() bool {
+		all, _ := core.Tabs()
+		return len(all) == 2 && c.remote.rows.Len() > 0 && core.Remote().Doing == ""
+	})
+	w.registry.Run("tab.previous")
+	if c.remote.path != "/d" || len(c.remote.past) != 1 {
+		t.Errorf("the first tab shows %q, with %v to go back to", c.remote.path, c.remote.past)
+	}
+}
