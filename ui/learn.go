@@ -94,7 +94,6 @@ func newLearn(w *Window) *learn {
 	l.pages = newLearnPages(l)
 	l.object = container.NewStack(l.table)
 	l.showSetup()
-	w.registry.Add(l.commands()...)
 	return l
 }
 

@@ -254,6 +254,7 @@ func (w *Window) addCommands() {
 	w.registry.Add(w.connect.siteCommands()...)
 	w.registry.Add(w.share.commands()...)
 	w.registry.Add(w.doctor.commands()...)
+	w.registry.Add(w.learn.commands()...)
 	w.registry.Add(go1("connect", "Connect", "Ctrl+1"), go1("share", "Share", "Ctrl+2"), go1("doctor", "Doctor", "Ctrl+3"),
 		go1("learn", "Learn", "Ctrl+4"), go1("settings", "Settings", "Ctrl+,"))
 }

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -203,5 +204,19 @@ func TestArrowsWalkThroughTheRail(t *testing.T) {
 	}
 	if w.registry.Run("go.share"); w.Canvas().Focused() == fyne.Focusable(w.rail) {
 		t.Error("a screen that was asked for leaves the keyboard to the rail")
+	}
+}
+
+func TestTheKeysAreListedInTheOrderOfTheScreens(t *testing.T) {
+	w, _, _ := testWindow(t, 1280, 800)
+	var groups []string
+	for _, h := range w.registry.Help() {
+		if len(groups) == 0 || groups[len(groups)-1] != h.Group {
+			groups = append(groups, h.Group)
+		}
+	}
+	at := func(group string) int { return slices.Index(groups, group) }
+	if at("File") != 0 || at("Connection") > at("Share") || at("Share") > at("Doctor") || at("Doctor") > at("Learn") {
+		t.Errorf("the groups are %q", groups)
 	}
 }
