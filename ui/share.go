@@ -138,15 +138,13 @@ func (s *share) sharingCard() fyne.CanvasObject {
 	s.tls = kit.NewSelect([]string{"TLS if asked for", "TLS required", "Implicit TLS", "No TLS"}, func(int) { s.keep() })
 	s.tls.Tip = "FTP over TLS protects names, passwords and files. Many devices can't do it, so it is offered and not required."
 
-	options := kit.NewButton("Options…", func() { openServerOptions(s.w) })
-	options.Style = kit.Quiet
-	options.Tip = "Limits, timers, your own certificate"
+	options := kit.NewIconButton(kit.IconSettings, "Server options: limits, timers, your own certificate", func() { openServerOptions(s.w) })
 	head := kit.HBox(10, container.NewCenter(s.dot), kit.Grow(s.title), s.toggle)
 	return kit.NewCard("", kit.VBox(6,
 		head, s.err,
 		kit.NewMutedLabel("Folder"), kit.HBox(6, kit.Grow(s.folder), s.choose),
 		kit.NewMutedLabel("Who may come in"), s.rows(kit.Grow(s.access), s.rightBox), s.login, s.accounts.object,
-		kit.FixedHeight(kit.RowHeight, kit.HBox(6, kit.NewMutedLabel("Port and protection"), kit.Space(), options)), kit.HBox(6, kit.FixedWidth(80, s.port), kit.Grow(s.tls)),
+		kit.NewMutedLabel("Port and protection"), kit.HBox(6, kit.FixedWidth(80, s.port), kit.Grow(s.tls), options),
 	))
 }
 
