@@ -3,8 +3,15 @@ package transfer_test
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
 	"fmt"
+	"hash"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +19,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"portside/client"
 	"portside/client/transfer"
@@ -229,10 +237,94 @@ func TestASpeedLimitHolds(t *testing.T) {
 	}
 }
 
+func TestASitesSpeedLimitHolds(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(root, "f"), strings.Repeat("x", 200_000))
+	q := openQueue(t, transfer.QueueOptions{Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Down: 500_000, Up: 500_000} }})
+	q.SetSpeed(10<<20, 10<<20) // the tighter one of the two holds
+	site := siteAt(serve(t, root, nil))
+	for _, d := range []transfer.Direction{transfer.Download, transfer.Upload} {
+		began := time.Now()
+		add(t, q, transfer.Batch{Site: site}, transfer.Item{Direction: d, Local: filepath.Join(dir, "f"), Remote: "/f"})
+		drained(t, q)
+		noFailures(t, q)
+		if took := time.Since(began); took < 300*time.Millisecond {
+			t.Errorf("%v in %v", d, took)
+		}
+	}
+}
+
 func writeIn(t *testing.T, dir, name, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, name), content)
+}
+
+// A file whose hash is another one than the server's comes again, and does not get its name before they are the same.
+func TestHashesAreComparedWhereTheServerHasThem(t *testing.T) {
+	sum := func(h hash.Hash, text string) string {
+		h.Write([]byte(text))
+		return hex.EncodeToString(h.Sum(nil))
+	}
+	for feat, c := range map[string]struct {
+		verb, words string
+		new         func() hash.Hash
+	}{
+		" HASH SHA-1;SHA-256*;MD5": {"HASH", "213 SHA-256 0-3 %s odd", sha256.New},
+		" HASH SHA-512;MD5*":       {"HASH", "213 MD5 0-3 %s odd", md5.New},
+		" XSHA256":                 {"XSHA256", "250 %s", sha256.New},
+		" XSHA512":                 {"XSHA512", "250 %s", sha512.New},
+		" XSHA1":                   {"XSHA1", "250 %s", sha1.New},
+		" XSHA":                    {"XSHA", "250 %s", sha1.New},
+		" XMD5":                    {"XMD5", "250 %s", md5.New},
+		" XCRC":                    {"XCRC", "250 %s", func() hash.Hash { return crc32.NewIEEE() }},
+	} {
+		right, wrong := fmt.Sprintf(c.words, strings.ToUpper(sum(c.new(), "evil"))), fmt.Sprintf(c.words, sum(c.new(), "other"))
+		for name, one := range map[string]struct {
+			answers []string
+			comes   bool
+		}{
+			"the same":                     {[]string{right}, true},
+			"the same the second time":     {[]string{wrong, right}, true},
+			"another one":                  {[]string{wrong}, false},
+			"the server can't":             {[]string{"550 No"}, true},
+			"the server doesn't after all": {[]string{"502 No"}, true},
+			"nothing that is a hash":       {[]string{"250 done"}, true},
+		} {
+			if !one.comes && c.verb != "HASH" && c.verb != "XCRC" { // all compare alike
+				continue
+			}
+			t.Run(feat+", "+name, func(t *testing.T) {
+				t.Parallel()
+				h := &hostile{listings: map[string]string{"": file("odd")}, feat: feat + "\r\n", answers: map[string][]string{c.verb: one.answers}}
+				q := openQueue(t, transfer.QueueOptions{})
+				place := t.TempDir()
+				add(t, q, transfer.Batch{Site: siteAt(h.serve(t))}, transfer.Item{Local: place, Remote: "/"})
+				if one.comes {
+					drained(t, q)
+					noFailures(t, q)
+				} else {
+					until(t, q, func(s transfer.QueueSnapshot) bool {
+						return len(s.Current) == 1 && strings.Contains(s.Current[0].Err, c.verb+" differs")
+					})
+				}
+				if _, err := os.Stat(filepath.Join(place, "odd")); (err == nil) != one.comes {
+					t.Errorf("it has come: %v", err == nil)
+				}
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				asked := 0
+				for _, l := range h.lines {
+					if l == c.verb+" /odd" {
+						asked++
+					}
+				}
+				if asked == 0 {
+					t.Error("nobody asked")
+				}
+			})
+		}
+	}
 }

@@ -32,6 +32,7 @@ type hostile struct {
 	odd      map[string]odd // how a file comes, by path
 	whim     *whimsical
 	refusal  string // to every RETR
+	answers  map[string][]string // to other commands, the last one again and again
 	mu       sync.Mutex
 	lines    []string
 }
@@ -215,7 +216,15 @@ func (h *hostile) session(conn net.Conn) {
 			say("221 Bye")
 			return
 		default:
-			say("502 No")
+			h.mu.Lock()
+			answer := "502 No"
+			if all := h.answers[verb]; len(all) > 0 {
+				if answer = all[0]; len(all) > 1 {
+					h.answers[verb] = all[1:]
+				}
+			}
+			h.mu.Unlock()
+			say(answer)
 		}
 	}
 }

@@ -347,6 +347,7 @@ func TestAServerThatTakesFewerConnectionsGetsFewerAndItIsSaid(t *testing.T) {
 	want := tree(t, root)
 	at := serve(t, root, func(c *localserver.Config) { c.Limits.MaxSessions = 2 })
 	var said atomic.Pointer[string]
+	var refused atomic.Int32
 	var q *transfer.Queue
 	ready := make(chan struct{})
 	q = openQueue(t, transfer.QueueOptions{Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 8} },
@@ -356,6 +357,7 @@ func TestAServerThatTakesFewerConnectionsGetsFewerAndItIsSaid(t *testing.T) {
 			if err != nil {
 				text := err.Error()
 				said.Store(&text)
+				refused.Add(1)
 			}
 			return s, err
 		}})
@@ -368,6 +370,9 @@ func TestAServerThatTakesFewerConnectionsGetsFewerAndItIsSaid(t *testing.T) {
 		if s := q.Snapshot().Sites[0]; !strings.Contains(s.Note, "takes 2 of 8 connections") {
 			t.Errorf("%+v", s)
 		}
+	}
+	if n := refused.Load(); n > 6 {
+		t.Errorf("it was asked %d times for more", n)
 	}
 }
 
@@ -701,5 +706,99 @@ func TestWhatFailedBeforeItsBatchWasTakenOutCanBeTriedAgain(t *testing.T) {
 	noFailures(t, q)
 	if n := len(listed(t, q, transfer.Done)); n != 1 {
 		t.Errorf("%d done", n)
+	}
+}
+
+func TestTriesGrowApartAndEnd(t *testing.T) {
+	const first = 20 * time.Millisecond // see Hurry
+	h := &hostile{listings: map[string]string{"": file("busy") + file("good")}, odd: map[string]odd{"/busy": {first: "450 Busy", last: "450 Busy"}}}
+	dir := t.TempDir()
+	q := openQueue(t, transfer.QueueOptions{Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 1} }})
+	began := time.Now()
+	add(t, q, transfer.Batch{Site: siteAt(h.serve(t))}, transfer.Item{Local: dir, Remote: "/"})
+	until(t, q, func(s transfer.QueueSnapshot) bool { // it does not hold up the others
+		return s.Items[transfer.Done] == 1 && len(s.Current) == 1 && !s.Current[0].NextTry.IsZero() && strings.Contains(s.Current[0].Err, "450 Busy")
+	})
+	drained(t, q)
+	tries := 0 // one of them may be made twice, with nothing sent ahead
+	h.mu.Lock()
+	for _, l := range h.lines {
+		if l == "RETR /busy" {
+			tries++
+		}
+	}
+	h.mu.Unlock()
+	if took := time.Since(began); tries < 8 || tries > 9 || took < first*(1+2+4+8+16+32+64) {
+		t.Errorf("%d tries in %v", tries, took)
+	}
+	if f := listed(t, q, transfer.Failed); len(f) != 1 || !strings.Contains(f[0].Err, "450 Busy") {
+		t.Errorf("%+v", f)
+	}
+	// Once more by hand, when the server has come round.
+	h.mu.Lock()
+	delete(h.odd, "/busy")
+	h.mu.Unlock()
+	if err := q.RetryFailed(); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, q)
+	noFailures(t, q)
+	if content(t, filepath.Join(dir, "busy")) != "evil" {
+		t.Error("the file differs")
+	}
+}
+
+func TestAServerThatIsAwayIsAskedLessAndLess(t *testing.T) {
+	const first = 20 * time.Millisecond // see Hurry
+	var dials atomic.Int32
+	began := time.Now()
+	q := openQueue(t, transfer.QueueOptions{Dial: func(context.Context, transfer.Site) (*client.Session, error) {
+		dials.Add(1)
+		return nil, &client.Error{Op: "connect to", On: "it", Code: 421, Reply: "421 Maintenance."}
+	}})
+	add(t, q, transfer.Batch{Site: transfer.Site{URL: "ftp://a/"}}, transfer.Item{Local: t.TempDir(), Remote: "/"})
+	until(t, q, func(s transfer.QueueSnapshot) bool {
+		return len(s.Sites) == 1 && s.Sites[0].Rests && strings.HasPrefix(s.Sites[0].Note, "Next try in")
+	})
+	until(t, q, func(transfer.QueueSnapshot) bool { return dials.Load() == 6 })
+	if took := time.Since(began); took < first*(1+2+4+8+16) {
+		t.Errorf("6 dials in %v", took)
+	}
+	until(t, q, func(s transfer.QueueSnapshot) bool { return s.Sites[0].Stopped })
+	if s := q.Snapshot(); s.Left() != 1 || dials.Load() != 9 || !strings.Contains(s.Sites[0].Note, "421 Maintenance") {
+		t.Errorf("after %d dials: %+v", dials.Load(), s)
+	}
+}
+
+func TestTheEndOfABatchAndOfTheQueueIsTold(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	for i := range 3 {
+		write(t, filepath.Join(root, fmt.Sprint(i)), "x")
+	}
+	var mu sync.Mutex
+	var told []string
+	tell := func(format string, args ...any) {
+		mu.Lock()
+		told = append(told, fmt.Sprintf(format, args...))
+		mu.Unlock()
+	}
+	q := openQueue(t, transfer.QueueOptions{
+		Idle:   func(done, failed int) { tell("%d done, %d failed", done, failed) },
+		Landed: func(d transfer.Direction, site transfer.Site) { tell("%s at %s", d, site.URL) },
+	})
+	site := siteAt(serve(t, root, nil))
+	items := []transfer.Item{{Local: filepath.Join(dir, "got"), Remote: "/"}, {Local: filepath.Join(dir, "none"), Remote: "/none"}}
+	for _, want := range []string{"3 done, 1 failed", "3 done, 1 failed"} { // once more: it counts anew
+		mu.Lock()
+		told = nil
+		mu.Unlock()
+		add(t, q, transfer.Batch{Site: site, Policy: transfer.Overwrite}, items...)
+		drained(t, q)
+		waitFor(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(told) >= 2 }, func() string { return fmt.Sprint(told) })
+		mu.Lock()
+		if len(told) != 2 || !slices.Contains(told, want) || !slices.Contains(told, "download at "+site.URL) {
+			t.Error(told)
+		}
+		mu.Unlock()
 	}
 }

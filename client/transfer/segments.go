@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"portside/client"
 )
@@ -128,8 +129,8 @@ func (m *mover) fillPieces(t *task, f *os.File, part string, offset int64, plan 
 	errs := make(chan error, len(plan))
 	for range len(todo) - 1 {
 		helpers.Go(func() {
-			s, release, err := m.h.spare(ctx)
-			if err != nil {
+			s, release := m.spareOne(ctx, todo)
+			if s == nil {
 				return // the others do it
 			}
 			defer release()
@@ -158,6 +159,23 @@ func (m *mover) fillPieces(t *task, f *os.File, part string, offset int64, plan 
 	}
 	m.h.proved()
 	return m.join(t, f, plan)
+}
+
+// lookForSpare is how often a connection is looked for when none is free.
+const lookForSpare = 100 * time.Millisecond
+
+// spareOne waits for another session as long as there is something to do for it; nil: there will be none.
+func (m *mover) spareOne(ctx context.Context, todo <-chan piece) (*client.Session, func()) {
+	for len(todo) > 0 {
+		s, release, err := m.h.spare(ctx)
+		if err == nil {
+			return s, release
+		}
+		if !errors.Is(err, errNoSpare) || !pause(ctx, lookForSpare) {
+			break
+		}
+	}
+	return nil, nil
 }
 
 // getPiece gets what is missing of a segment.

@@ -233,11 +233,14 @@ func TestPoliciesForFilesThatAreThere(t *testing.T) {
 		asks         int
 		skippedFiles int
 	}{
-		"overwrite": {transfer.Overwrite, "local", "server", old, old, "server", "local", 0, 0},
-		"skip":      {transfer.Skip, "local", "server", old, old, "local", "server", 0, 1},
-		"newer":     {transfer.Newer, "local", "server", old, young, "server", "server", 0, 0},
-		"resume":    {transfer.Resume, "ab", "xyz", old, old, "abz", "ab", 0, 0},
-		"ask":       {transfer.Ask, "local", "server", old, old, "server", "local", 1, 0},
+		"overwrite":                  {transfer.Overwrite, "local", "server", old, old, "server", "local", 0, 0},
+		"skip":                       {transfer.Skip, "local", "server", old, old, "local", "server", 0, 1},
+		"newer":                      {transfer.Newer, "local", "server", old, young, "server", "server", 0, 0},
+		"resume":                     {transfer.Resume, "ab", "xyz", old, old, "abz", "ab", 0, 0},
+		"newer, but it is older":     {transfer.Newer, "local", "server", young, old, "local", "local", 0, 1},
+		"other size, and it is":      {transfer.OtherSize, "local", "server", old, young, "server", "local", 0, 0},
+		"other size, but it is same": {transfer.OtherSize, "local!", "server", old, young, "local!", "server", 0, 1},
+		"ask":                        {transfer.Ask, "local", "server", old, old, "server", "local", 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, dir := range []transfer.Direction{transfer.Download, transfer.Upload} {
