@@ -31,7 +31,7 @@ type hostile struct {
 	short    map[string]int // how often a file comes without its end, by name
 	odd      map[string]odd // how a file comes, by path
 	whim     *whimsical
-	refusal  string // to every RETR
+	refusal  string              // to every RETR
 	answers  map[string][]string // to other commands, the last one again and again
 	mu       sync.Mutex
 	lines    []string
@@ -175,8 +175,8 @@ func (h *hostile) session(conn net.Conn) {
 				}
 				io.WriteString(conn, o.before)
 				say(cmp.Or(o.first, "150 Here"))
-				if strings.HasPrefix(o.first, "5") && o.last == "" {
-					continue // an honest refusal; two of them make the answers to the next commands wrong
+				if strings.HasPrefix(o.first, "5") && o.last == "" { // as an honest server does
+					continue
 				}
 				c, err := data.Accept()
 				data.Close()
