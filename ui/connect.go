@@ -122,7 +122,7 @@ func newConnect(w *Window) *connect {
 	plus.Style = kit.Quiet
 	c.remote = newPane("REMOTE", false, c.siteChip, c.tls, plus, more(&c.remote))
 	c.active = c.local
-	c.local.open, c.remote.open = w.app.OpenLocal, w.app.OpenRemote
+	c.local.open, c.remote.open = w.app.OpenLocal, c.openRemote
 	c.local.copy, c.remote.copy = c.upload, c.download
 	for _, p := range []*pane{c.local, c.remote} {
 		p.focused = func() { c.active = p }
@@ -466,6 +466,14 @@ func (c *connect) download(entries []client.Entry) {
 		return
 	}
 	c.downloadFrom(c.remote.path, entries, c.local.path)
+}
+
+func (c *connect) openRemote(dir string) {
+	if c.w.app.Remote().Phase != app.Connected {
+		c.note("Connect to a server first: then its folders can be opened.", kit.ColorMuted)
+		return
+	}
+	c.w.app.OpenRemote(dir)
 }
 
 const connectFirst = "Connect to a server first: then files can be copied to it."

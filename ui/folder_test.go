@@ -176,3 +176,17 @@ func TestTryingItLeavesTheHistoryOfAConnectedTab(t *testing.T) {
 		t.Errorf("the first tab shows %q, with %v to go back to", c.remote.path, c.remote.past)
 	}
 }
+
+func TestWithoutAServerItsPaneSaysWhatToDo(t *testing.T) {
+	w, _, _ := testWindow(t, 1280, 800)
+	c := w.connect
+	if !c.remote.refresh.Disabled() || !c.remote.up.Disabled() {
+		t.Error("there is nothing to refresh")
+	}
+	w.focusOn(c.remote.table)
+	c.remote.typePath()
+	uitest.Type(w, "/pub")
+	if uitest.Key(w, fyne.KeyReturn); !strings.Contains(c.line.String(), "Connect to a server first") {
+		t.Errorf("it says %q", c.line.String())
+	}
+}

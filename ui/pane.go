@@ -38,6 +38,7 @@ type pane struct {
 	back    *kit.Button
 	forward *kit.Button
 	up      *kit.Button
+	refresh *kit.Button
 	table   *kit.Table
 
 	off         map[string]bool // columns that are not shown
@@ -69,8 +70,8 @@ func newPane(title string, local bool, extra ...fyne.CanvasObject) *pane {
 	p.back = kit.NewIconButton(kit.IconBack, "Back (Alt+Left)", p.goBack)
 	p.forward = kit.NewIconButton(kit.IconForward, "Forward (Alt+Right)", p.goForward)
 	p.up = kit.NewIconButton(kit.IconUp, "Up one folder (Backspace)", p.goUp)
-	refresh := kit.NewIconButton(kit.IconRefresh, "Refresh (F5)", func() { p.open(p.path) })
-	for _, b := range []*kit.Button{p.back, p.forward, p.up, refresh} {
+	p.refresh = kit.NewIconButton(kit.IconRefresh, "Refresh (F5)", func() { p.open(p.path) })
+	for _, b := range []*kit.Button{p.back, p.forward, p.up, p.refresh} {
 		b.Style = kit.Quiet
 	}
 
@@ -100,7 +101,7 @@ func newPane(title string, local bool, extra ...fyne.CanvasObject) *pane {
 	p.makeFilter()
 
 	bar := append([]fyne.CanvasObject{
-		kit.FixedWidth(54, caption(title)), p.back, p.forward, p.up, kit.Grow(p.makeCrumbs()), refresh,
+		kit.FixedWidth(54, caption(title)), p.back, p.forward, p.up, kit.Grow(p.makeCrumbs()), p.refresh,
 	}, extra...)
 	p.bar = kit.HBox(2, bar...)
 	top := kit.FixedHeight(kit.PaneBar, kit.Surface(kit.Pad(3, 8, 3, 10, p.bar)))
@@ -343,6 +344,7 @@ func (p *pane) forget() { p.past, p.next = nil, nil }
 func (p *pane) buttons() {
 	enable(p.back, len(p.elsewhere(p.past)) > 0)
 	enable(p.forward, len(p.elsewhere(p.next)) > 0)
+	enable(p.refresh, p.path != "")
 	enable(p.up, p.path != "" && p.parent(p.path) != p.path)
 }
 
