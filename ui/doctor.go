@@ -46,6 +46,7 @@ type doctorScreen struct {
 	lines  []*factLine
 	drawn  []doctor.Fact // what the picture shows while an examination runs
 	report *doctor.Report
+	wrong  string // with the address, until the next examination
 }
 
 func newDoctor(w *Window) *doctorScreen {
@@ -165,7 +166,8 @@ func (d *doctorScreen) examineOrCancel() {
 func (d *doctorScreen) examine() {
 	t, err := client.ParseURL(d.address.Text)
 	if err != nil {
-		d.note.SetSpans(kit.Span{Text: app.Sentence(err), Color: kit.ColorBad})
+		d.wrong = app.Sentence(err)
+		d.note.SetSpans(kit.Span{Text: d.wrong, Color: kit.ColorBad})
 		kit.FocusOn(d.address)
 		return
 	}
@@ -181,7 +183,7 @@ func (d *doctorScreen) examine() {
 // start examines a target, for instance the one that Connect just failed with.
 func (d *doctorScreen) start(t client.Target, mode client.Mode) {
 	d.facts.RemoveAll()
-	d.lines, d.drawn, d.report = nil, nil, nil
+	d.lines, d.drawn, d.report, d.wrong = nil, nil, nil, ""
 	d.found.ScrollToTop()
 	d.w.app.Examine(t, mode, d.consent.Checked)
 	d.refresh()
@@ -223,7 +225,7 @@ func (d *doctorScreen) refresh() {
 	if more && e.Running {
 		d.tried.ScrollToBottom()
 	}
-	if began {
+	if began && d.wrong == "" {
 		d.note.SetText("Nothing left this computer except to " + e.Target.Host + ". No outside service was asked.")
 	}
 	if e.Report != d.report {

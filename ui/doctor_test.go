@@ -2,6 +2,7 @@ package ui
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"fyne.io/fyne/v2"
@@ -74,4 +75,23 @@ func TestThePictureFollowsAnExaminationThatRuns(t *testing.T) {
 	if f, _ = figureOfFacts(facts); f.arrows[1].stopped {
 		t.Error("a passive channel that works is shown as stopped")
 	}
+}
+
+func TestAnAddressThatCantBeExaminedStaysSaid(t *testing.T) {
+	w, core, queue := testWindow(t, 1280, 800)
+	w.show("doctor")
+	d := w.doctor
+	d.address.SetText("ftp://127.0.0.1:1/")
+	d.examine()
+	queue.Await(t, "the report", func() bool { return core.Examination().Report != nil && d.report != nil })
+	d.address.SetText("http://example.org/")
+	d.examine()
+	if d.refresh(); !strings.Contains(d.note.String(), "http") {
+		t.Errorf("it says %q", d.note.String())
+	}
+	d.address.SetText("ftp://127.0.0.1:1/")
+	if d.examine(); strings.Contains(d.note.String(), "http") {
+		t.Errorf("it still says %q", d.note.String())
+	}
+	core.CancelExamination()
 }
