@@ -380,7 +380,6 @@ func (c *connect) refresh() {
 	c.remote.show(r.Folder, c.typing(c.remote))
 	c.callWatched()
 	c.search.refresh()
-	c.edits.refresh()
 	c.remoteEmpty(r)
 	if c.welcome && r.Phase == app.Connected && r.Folder.Path != "" {
 		c.welcome = false
@@ -414,12 +413,18 @@ func (c *connect) refresh() {
 	}
 	c.transfers.refresh()
 	c.drawer.SetBadge("transfers", c.transfers.badge())
-	c.ask(r.Question)
-	c.askOverwrite(c.w.app.OverwriteQuestion())
-	c.transfers.askPassword(c.w.app.PasswordQuestion())
+	c.questions()
 	if c.syncing != nil {
 		c.syncing.refresh()
 	}
+}
+
+// questions shows what waits for an answer. What waits goes on with it only, so another screen does not hold it back.
+func (c *connect) questions() {
+	c.edits.refresh()
+	c.ask(c.w.app.Remote().Question)
+	c.askOverwrite(c.w.app.OverwriteQuestion())
+	c.transfers.askPassword(c.w.app.PasswordQuestion())
 }
 
 func (c *connect) typing(p *pane) bool { return c.w.Canvas().Focused() == p.address }

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -63,4 +64,20 @@ func TestAReasonBeginsWithACapital(t *testing.T) {
 	if got := capital("über"); got != "Über" {
 		t.Errorf("%q", got)
 	}
+}
+
+func TestATransferAsksOnEveryScreen(t *testing.T) {
+	w, core, queue, local, _ := onServer(t, func(local, remote string) {
+		put(t, filepath.Join(local, "a.txt"), "mine")
+		put(t, filepath.Join(remote, "a.txt"), "theirs")
+	})
+	choose(w, w.connect.remote, "a.txt")
+	w.registry.Run("pane.copy")
+	w.show("settings")
+	queue.Await(t, "the question", func() bool { return w.dialogs() == 1 })
+	pressButton(t, w, "Overwrite")
+	queue.Await(t, "the file", func() bool {
+		b, _ := os.ReadFile(filepath.Join(local, "a.txt"))
+		return string(b) == "theirs" && core.TransfersRunning() == 0
+	})
 }

@@ -212,6 +212,9 @@ func (w *Window) refresh() {
 	w.current().refresh()
 	w.refreshStatus()
 	w.connect.transfers.ended(w.app.TakeTransfersEnded())
+	if w.screen != "connect" {
+		w.connect.questions()
+	}
 	w.asker.refresh()
 	for _, n := range w.app.TakeNotices() {
 		if n.Bad {
