@@ -918,6 +918,23 @@ func TestListFallsBackFromMLSDAndFromDashA(t *testing.T) {
 	}
 }
 
+func TestAFolderWhoseNameEndsInASpaceIsListed(t *testing.T) {
+	p := newPeer(t)
+	p.on["FEAT"] = func(c *peerConn, _ string) { c.say("211-F\r\n SIZE\r\n211 End") }
+	p.on["LIST"] = func(c *peerConn, arg string) {
+		if arg == "-a /dir " {
+			c.send("-rw-r--r-- 1 u g 5 Jan  2  2020 right\r\n")
+		} else {
+			c.send("-rw-r--r-- 1 u g 5 Jan  2  2020 wrong\r\n")
+		}
+	}
+	s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive})
+	entries, err := s.List(context.Background(), "/dir ")
+	if err != nil || len(entries) != 1 || entries[0].Name != "right" {
+		t.Errorf("%v %v", entries, err)
+	}
+}
+
 func TestRefusedTLSStopsBeforeAnythingIsSent(t *testing.T) {
 	p := newPeer(t)
 	target := p.target()

@@ -63,7 +63,11 @@ func (s *Session) listUnix(dir string, piece func([]Entry)) ([]Entry, error) {
 		arg = "./" + arg // else it would be taken for options
 	}
 	if !s.noDashA {
-		all, err := s.listWith("LIST", strings.TrimRight("-a "+arg, " "), parseLIST, piece)
+		options := "-a"
+		if arg != "" {
+			options += " " + arg
+		}
+		all, err := s.listWith("LIST", options, parseLIST, piece)
 		refused := err != nil && s.ctl.last.code >= 500 && s.ctl.dataErr == nil && s.ctl.failure() == nil
 		if !refused && (err != nil || all.lines > 0) {
 			return all.entries, err
