@@ -114,6 +114,9 @@ func FuzzListing(f *testing.F) {
 			if kind == lineEntry && (e.Name == "" || e.Name == "." || e.Name == ".." || strings.ContainsAny(e.Name, "/\x00\r\n") || e.Size < 0) {
 				t.Fatalf("%q gave %+v", line, e)
 			}
+			if kind == lineOdd && e.Name != "" && (!e.Unsafe || e.Type != Other || strings.ContainsAny(e.Name, "/\x00\r\n")) {
+				t.Fatalf("%q can't be read, and gave %+v", line, e)
+			}
 		}
 	})
 }
