@@ -19,7 +19,7 @@ func (a *App) CompareWith(names []string, done func([]connlog.Pair, error)) {
 }
 
 func (a *App) compareWith(names []string) ([]connlog.Pair, error) {
-	both := connlog.NewLog(0)
+	both := connlog.NewLog(connlog.FileRecords)
 	for _, name := range names {
 		if err := readLog(both, name); err != nil {
 			return nil, err

@@ -13,8 +13,9 @@ import (
 // full log stays below some 30 MiB, however long the program runs.
 const (
 	DefaultRecords  = 20_000
-	maxSessions     = 1_000 // ended sessions go first
-	maxChannels     = 400   // data channels kept for a session; the control channel is always kept
+	FileRecords     = 200_000 // for logs that are read from files, to be explained and forgotten
+	maxSessions     = 1_000   // ended sessions go first
+	maxChannels     = 400     // data channels kept for a session; the control channel is always kept
 	maxAllChannels  = 10_000
 	maxDialogue     = 16 // lines of dialogue kept for a channel
 	maxStrangers    = 8
@@ -135,13 +136,15 @@ func (c Channel) end(side Side) netip.AddrPort {
 
 // Log keeps the newest records and, for each session, what they say of its channels. It is a [Recorder], safe for
 // concurrent use, and bounded: [DefaultRecords] records, 1,000 sessions, 400 data channels for each and 10,000 in
-// all; the oldest go first. [DataProgress] moves a channel's byte count and is not kept as a record.
+// all, and for more records more sessions and channels in proportion; the oldest go first. [DataProgress] moves a
+// channel's byte count and is not kept as a record.
 type Log struct {
 	mu       sync.Mutex
 	version  uint64
 	seq      uint64
 	ring     []Numbered // ring[seq % len] once full
 	max      int
+	scale    int        // of the bounds of sessions and of all channels
 	sessions []*session // oldest first
 	byKey    map[SessionKey]*session
 	channels int
@@ -159,7 +162,7 @@ func NewLog(maxRecords int) *Log {
 	if maxRecords <= 0 {
 		maxRecords = DefaultRecords
 	}
-	return &Log{max: maxRecords, byKey: make(map[SessionKey]*session)}
+	return &Log{max: maxRecords, scale: max(1, maxRecords/DefaultRecords), byKey: make(map[SessionKey]*session)}
 }
 
 // Version grows with every record, so that a screen can tell whether it has to look again.
@@ -284,7 +287,7 @@ func (l *Log) forget(keep *session) {
 		keep.Dropped++
 		l.channels--
 	}
-	for len(l.sessions) > maxSessions || l.channels > maxAllChannels {
+	for len(l.sessions) > l.scale*maxSessions || l.channels > l.scale*maxAllChannels {
 		i := slices.IndexFunc(l.sessions, func(s *session) bool { return s != keep && !s.Open() })
 		if i < 0 {
 			i = slices.IndexFunc(l.sessions, func(s *session) bool { return s != keep })

@@ -18,7 +18,7 @@ func explain(_ context.Context, c Console, args []string) error {
 	if err != nil {
 		return err
 	}
-	log := connlog.NewLog(0)
+	log := connlog.NewLog(connlog.FileRecords)
 	for _, name := range rest {
 		if err := readLog(log, name); err != nil {
 			return err
