@@ -328,15 +328,17 @@ func (a *App) SetSharePassword(password string, done func(error)) {
 	})
 }
 
-// Kick ends a session of the local server.
+// Kick ends a session of the local server. Saying so to a client that does not read takes a moment, so this is a task.
 func (a *App) Kick(session string) {
 	a.share.mu.Lock()
 	server := a.share.server
 	a.share.mu.Unlock()
 	if server != nil {
-		server.Kick(session)
+		a.run(func(context.Context) {
+			server.Kick(session)
+			a.changed()
+		})
 	}
-	a.changed()
 }
 
 // PassiveAddresses returns the address that a client on the local network is told, and the one that all others are
