@@ -6,6 +6,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -101,19 +102,27 @@ func Format227(ap netip.AddrPort) string {
 }
 
 // Parse227 finds the six numbers in the text of a 227 reply. RFC 1123 section 4.1.2.6 says not to rely on the
-// brackets, so the first run of six comma separated numbers counts, wherever it stands.
+// brackets, so the first run of six comma separated numbers counts, wherever it stands. Leading zeros and spaces after
+// the commas are forgiven, as curl forgives them.
 func Parse227(text string) (netip.AddrPort, error) {
 	for i := 0; i < len(text); {
 		if !numberOrComma(text[i]) {
 			i++
 			continue
 		}
-		end := i
-		for end < len(text) && (numberOrComma(text[end])) {
+		end := i + 1
+		for end < len(text) && (numberOrComma(text[end]) || text[end] == ' ' && text[end-1] == ',') {
 			end++
 		}
 		if strings.Count(text[i:end], ",") >= 5 {
-			return ParsePort(strings.Trim(text[i:end], ","))
+			numbers := strings.Split(strings.Trim(text[i:end], ", "), ",")
+			for i, n := range numbers {
+				if n = strings.TrimSpace(n); n != "" {
+					n = cmp.Or(strings.TrimLeft(n, "0"), "0")
+				}
+				numbers[i] = n
+			}
+			return ParsePort(strings.Join(numbers, ","))
 		}
 		i = end
 	}

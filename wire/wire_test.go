@@ -206,6 +206,19 @@ func TestAddressCodecs(t *testing.T) {
 	if ap, err := Parse227("=192,0,2,1,4,1"); err != nil || ap.String() != "192.0.2.1:1025" {
 		t.Error("227 without brackets:", ap, err)
 	}
+	for text, want := range map[string]string{
+		"Entering Passive Mode (192,000,002,001,004,001).": "192.0.2.1:1025", "Entering Passive Mode (192, 0, 2, 1, 4, 1).": "192.0.2.1:1025",
+		"Passive, please: 192,0,2,1,4,1": "192.0.2.1:1025", "(0,0,0,0,000,21)": "0.0.0.0:21",
+	} {
+		if ap, err := Parse227(text); err != nil || ap.String() != want {
+			t.Errorf("227 %s: %v, %v", text, ap, err)
+		}
+	}
+	for _, bad := range []string{"(192,0,2,1,4)", "(192,0,2,1,4,1,1)", "(192,0,2,256,4,1)", "192 0 2 1 4 1", "(192,,2,1,4,1)", ""} {
+		if ap, err := Parse227(bad); err == nil {
+			t.Errorf("227 %s gives %v", bad, ap)
+		}
+	}
 }
 
 func TestOffset(t *testing.T) {
