@@ -802,3 +802,35 @@ func TestTheEndOfABatchAndOfTheQueueIsTold(t *testing.T) {
 		mu.Unlock()
 	}
 }
+
+func TestTwoFilesOfTheQueueNeverGoToOnePlaceAtOnce(t *testing.T) {
+	for _, d := range []transfer.Direction{transfer.Download, transfer.Upload} {
+		t.Run(d.String(), func(t *testing.T) {
+			root, dir := t.TempDir(), t.TempDir()
+			from, to := root, dir
+			if d == transfer.Upload {
+				from, to = dir, root
+			}
+			q := openQueue(t, transfer.QueueOptions{})
+			q.SetSpeed(1<<20, 1<<20)
+			var items []transfer.Item
+			for _, name := range []string{"a", "b"} {
+				write(t, filepath.Join(from, name), strings.Repeat(name, 1<<20))
+				item := transfer.Item{Direction: d, Local: filepath.Join(dir, name), Remote: "/both"}
+				if d == transfer.Download {
+					item.Local, item.Remote = filepath.Join(dir, "both"), "/"+name
+				}
+				items = append(items, item)
+			}
+			add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil))}, items...)
+			drained(t, q)
+			failed := listed(t, q, transfer.Failed)
+			if len(failed) != 1 || !strings.Contains(failed[0].Err, "same destination") {
+				t.Errorf("%+v", failed)
+			}
+			if got := content(t, filepath.Join(to, "both")); got != strings.Repeat(got[:1], 1<<20) {
+				t.Error("the files are mixed")
+			}
+		})
+	}
+}
