@@ -3,7 +3,6 @@ package ui
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -36,21 +35,15 @@ func onServer(t *testing.T, fill func(local, remote string)) (w *Window, core *a
 	w, core, queue = testWindow(t, 1280, 800)
 	local, remote = t.TempDir(), t.TempDir()
 	fill(local, remote)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	if err := core.ChangeSettings(func(s *app.Settings) {
-		s.Share.Folder, s.Share.Port, s.Share.UseRange, s.Share.Write, s.Share.TLS = remote, port, false, true, localserver.TLSOff
+		s.Share.Folder, s.Share.Port, s.Share.UseRange, s.Share.Write, s.Share.TLS = remote, 0, false, true, localserver.TLSOff // at any free port
 	}); err != nil {
 		t.Fatal(err)
 	}
 	core.StartShare()
 	queue.Await(t, "the server", func() bool { return core.Share().Phase == app.Running })
 	core.OpenLocal(local)
-	w.connect.open(fmt.Sprintf("ftp://127.0.0.1:%d/", port))
+	w.connect.open(fmt.Sprintf("ftp://127.0.0.1:%d/", core.Share().Addr.Port()))
 	queue.Await(t, "both folders", func() bool {
 		return w.connect.local.path == local && w.connect.remote.path == "/" && core.Remote().Doing == ""
 	})
