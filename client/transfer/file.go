@@ -211,7 +211,8 @@ func (m *mover) download(t *task) (int64, error) {
 		}
 	}
 	if !t.time.IsZero() {
-		if err := t.root.Chtimes(part, t.time, t.time); err != nil {
+		// A file is not lost for its time: on a disk of FAT only the one who mounted it may set times.
+		if err := t.root.Chtimes(part, t.time, t.time); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return 0, err
 		}
 	}
