@@ -147,7 +147,8 @@ func (m *mover) download(t *task) (int64, error) {
 	mayGoOn := offset > 0
 	if st, err := t.root.Lstat(part); err == nil {
 		// A part that came after the task was taken in hand is its own, even if the program ended before that was kept.
-		if t.recovered && !t.claimed.IsZero() && !st.ModTime().Before(t.claimed.Add(-coarse)) {
+		// So is one that lacks nothing but the name: it has the server's time already.
+		if t.recovered && !t.claimed.IsZero() && (!st.ModTime().Before(t.claimed.Add(-coarse)) || t.isThat(st)) {
 			t.begun = true
 		}
 		switch {
@@ -244,6 +245,11 @@ func (m *mover) whole(t *task, st fs.FileInfo) bool {
 	if _, err := t.root.Lstat(partOf(t.rel)); err == nil {
 		return false
 	}
+	return t.isThat(st)
+}
+
+// isThat says that a local file has the size and the time of the server's, as far as these are known.
+func (t *task) isThat(st fs.FileInfo) bool {
 	late := st.ModTime().Sub(t.time)
 	return t.size == st.Size() && !t.time.IsZero() && (late == 0 || t.day && late > 0 && late < 24*time.Hour)
 }

@@ -265,6 +265,60 @@ func TestNothingIsLostOrDoneTwiceWhenTheProgramIsKilled(t *testing.T) {
 	}
 }
 
+// The program may end after a download has got its time and before it has got its name, and before the disk knows that it
+// was begun.
+func TestADownloadThatLacksOnlyItsNameIsNotFetchedAgain(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	want := random(t, filepath.Join(root, "f"), 10_000)
+	when := time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC)
+	if err := os.Chtimes(filepath.Join(root, "f"), when, when); err != nil {
+		t.Fatal(err)
+	}
+	site := siteAt(serve(t, root, nil))
+	file, copied := filepath.Join(t.TempDir(), "queue.db"), filepath.Join(t.TempDir(), "queue.db")
+	var once sync.Once
+	first := openQueue(t, transfer.QueueOptions{File: file, Dial: func(context.Context, transfer.Site) (*client.Session, error) {
+		once.Do(func() {
+			b, err := os.ReadFile(file) // it is in hand by now: this is what a program leaves that is killed
+			if err == nil {
+				err = os.WriteFile(copied, b, 0o600)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		return nil, errors.New("killed")
+	}})
+	if _, err := first.Add(transfer.Batch{Site: site, Policy: transfer.Ask}, func(yield func(transfer.Order) bool) {
+		yield(transfer.Order{Item: transfer.Item{Local: filepath.Join(dir, "f"), Remote: "/f"},
+			Entry: &client.Entry{Name: "f", Type: client.File, Size: int64(len(want)), Time: when}})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, first, func(transfer.QueueSnapshot) bool { _, err := os.Stat(copied); return err == nil })
+	part := filepath.Join(dir, "f.part")
+	if err := os.WriteFile(part, want, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(part, when, when); err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Bool
+	q := openQueue(t, transfer.QueueOptions{File: copied, Dial: dialURL(connlog.RecorderFunc(func(r connlog.Record) {
+		if strings.HasPrefix(r.Command, "RETR") {
+			asked.Store(true)
+		}
+	}))})
+	if err := q.ResumeAll(); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, q)
+	noFailures(t, q)
+	if content(t, filepath.Join(dir, "f")) != string(want) || asked.Load() {
+		t.Errorf("fetched again: %v", asked.Load())
+	}
+}
+
 func TestAMillionItemsTakeNoMemory(t *testing.T) {
 	n := 1_000_000
 	if testing.Short() {
