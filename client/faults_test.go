@@ -672,9 +672,17 @@ func TestACancelledLookIntoAFolderComesBack(t *testing.T) {
 				<-answer
 				c.send("")
 			}
-			s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive})
+			s, b := dial(t, Options{Target: p.target(), Mode: ModePassive})
 			ctx, cancel := context.WithCancel(context.Background())
-			go func() { <-asked; cancel(); close(answer) }()
+			var once sync.Once
+			b.mu.Lock()
+			b.hook = func(r connlog.Record) { // the answer comes when the client has given it up
+				if r.Event == connlog.CommandSent && (r.Command == "ABOR" || r.Command == "CWD /") {
+					once.Do(func() { close(answer) })
+				}
+			}
+			b.mu.Unlock()
+			go func() { <-asked; cancel() }()
 			wantError(t, look(ctx, s), connlog.ReasonCancelled)
 			if dir, err := s.CurrentDir(context.Background()); dir != "/" || err != nil {
 				t.Errorf("it is in %q: %v", dir, err)
