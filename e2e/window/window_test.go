@@ -185,12 +185,12 @@ func TestFoldersGoBothWaysThroughTheWindowsOwnServer(t *testing.T) {
 
 	t.Run("share", func(t *testing.T) {
 		d.t = t
-		d.keys("ctrl+2")                      // the folder field; the person's Public folder is proposed
-		d.keys("Tab", "Tab", "Tab", "Down")   // to what people may do: read and write
-		d.dialog(true)                        // anyone?
-		d.keys("Tab", "Return", "Tab", "Tab") // yes; over the options on to the port
-		d.typed(strconv.Itoa(port))           // over what is there
-		d.keys("ctrl+g")                      // start
+		d.keys("ctrl+2")                    // the folder field; the person's Public folder is proposed
+		d.keys("Tab", "Tab", "Tab", "Down") // to what people may do: read and write
+		d.dialog(true)                      // anyone?
+		d.keys("Tab", "Return", "Tab")      // yes; on to the port
+		d.typed(strconv.Itoa(port))         // over what is there
+		d.keys("ctrl+g")                    // start
 		d.await("the server listens", func() bool { return listens(port) })
 		d.dialog(false)
 		if s := d.kept().Share; s.Port != port || !s.Write {
