@@ -326,7 +326,7 @@ func TestACertificatesNamesCannotActOnTheTerminal(t *testing.T) {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"\x1b[2Jgood.example"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		t.Skip("no such certificate can be made: ", err)
+		t.Fatal(err)
 	}
 	server, err := localserver.New(localserver.Config{
 		Listen: "localhost:0", Root: t.TempDir(), Accounts: []localserver.Account{{Name: localserver.Anonymous}},

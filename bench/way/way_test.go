@@ -45,9 +45,15 @@ func TestEverythingTakesItsRoundTrips(t *testing.T) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Skip("no rights to make a network namespace:", err)
 	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skip("no network interfaces of programs on this system:", err)
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("ip is not installed:", err)
+	}
 	w, err := way.Open(t.Context(), trip)
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	name := w.Args()[3]
 	ln, err := net.Listen("tcp", way.Near.String()+":0")

@@ -273,7 +273,7 @@ func TestAURLInTheHostsPlaceIsTakenWhole(t *testing.T) {
 func TestCyberducksFoldersBelowHomeAreFound(t *testing.T) {
 	home, err := os.UserHomeDir()
 	if err != nil {
-		t.Skip(err)
+		t.Skip("nobody's home folder is known here: ", err)
 	}
 	with := func(folder string) string {
 		text := strings.Replace(duck, "<key>Labels", "<key>Download Folder</key><string>"+folder+"</string><key>Labels", 1)

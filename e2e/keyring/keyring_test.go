@@ -43,7 +43,7 @@ func inside(t *testing.T, unlocked bool, env ...string) bool {
 	}
 	for _, program := range []string{"dbus-run-session", "gnome-keyring-daemon"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skip(err)
+			t.Skip("not installed: ", err)
 		}
 	}
 	home := t.TempDir()
@@ -247,7 +247,7 @@ func display(t *testing.T) {
 	t.Helper()
 	for _, program := range []string{"Xvfb", "openbox", "xdotool"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skip(err)
+			t.Skip("not installed: ", err)
 		}
 	}
 	read, write, err := os.Pipe()
