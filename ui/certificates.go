@@ -30,14 +30,19 @@ func describe(server string, d app.CertificateText, more ...[2]string) fyne.Canv
 	return kit.VBox(2, rows...)
 }
 
-// changedCertificate is the loud stop: a server that was trusted shows another certificate.
-func (c *connect) changedCertificate(q *app.CertificateQuestion) *kit.Dialog {
-	before := app.DescribeCertificate(q.Before)
+// trusted is the certificate that was trusted before, and since which day, "" when that is not known.
+func trusted(q *app.CertificateQuestion) (before app.CertificateText, since string) {
+	before = app.DescribeCertificate(q.Before)
 	before.SHA256 = q.Known
-	since := ""
 	if !q.Since.IsZero() {
 		since = q.Since.Local().Format(time.DateOnly)
 	}
+	return before, since
+}
+
+// changedCertificate is the loud stop: a server that was trusted shows another certificate.
+func (c *connect) changedCertificate(q *app.CertificateQuestion) *kit.Dialog {
+	before, since := trusted(q)
 	now := q.Describe()
 	problem := now.Problem
 	now.Problem = ""
@@ -68,12 +73,7 @@ func (c *connect) changedCertificate(q *app.CertificateQuestion) *kit.Dialog {
 
 // vouchedCertificate asks about a certificate that an authority vouches for in the place of one that the person has trusted.
 func (c *connect) vouchedCertificate(q *app.CertificateQuestion) *kit.Dialog {
-	before := app.DescribeCertificate(q.Before)
-	before.SHA256 = q.Known
-	since := ""
-	if !q.Since.IsZero() {
-		since = q.Since.Local().Format(time.DateOnly)
-	}
+	before, since := trusted(q)
 	answer := func(t app.Trust) func() bool {
 		return func() bool { q.Answer(t); return true }
 	}

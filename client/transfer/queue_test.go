@@ -2,6 +2,7 @@ package transfer_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -66,7 +67,7 @@ func child(file string) {
 	}
 }
 
-// dialURL signs in to the server of a site's URL.
+// dialURL signs in to the server of a site's URL, in the site's mode, or in passive mode when it has none.
 func dialURL(rec connlog.Recorder) func(context.Context, transfer.Site) (*client.Session, error) {
 	return func(ctx context.Context, site transfer.Site) (*client.Session, error) {
 		t, err := client.ParseURL(site.URL)
@@ -74,7 +75,7 @@ func dialURL(rec connlog.Recorder) func(context.Context, transfer.Site) (*client
 			return nil, err
 		}
 		t.TLS = client.TLSNone
-		return client.Dial(ctx, client.Options{Target: t, Mode: client.ModePassive, Recorder: rec})
+		return client.Dial(ctx, client.Options{Target: t, Mode: cmp.Or(site.Mode, client.ModePassive), Recorder: rec})
 	}
 }
 
@@ -624,14 +625,7 @@ func TestAModeChosenSinceHoldsForSessionsThatAreStillOpen(t *testing.T) {
 			opened[r.Mode]++
 		}
 	})
-	q := openQueue(t, transfer.QueueOptions{Dial: func(ctx context.Context, site transfer.Site) (*client.Session, error) {
-		target, err := client.ParseURL(site.URL)
-		if err != nil {
-			return nil, err
-		}
-		target.TLS = client.TLSNone
-		return client.Dial(ctx, client.Options{Target: target, Mode: site.Mode, Recorder: rec})
-	}})
+	q := openQueue(t, transfer.QueueOptions{Dial: dialURL(rec)})
 	site := siteAt(serve(t, root, nil))
 	for i, mode := range []client.Mode{client.ModePassive, client.ModeActive, client.ModePassive} {
 		mu.Lock()
@@ -671,17 +665,11 @@ func TestAQueueAsksForSmallFilesAheadInActiveMode(t *testing.T) {
 			under[r.Session]--
 		}
 	})
-	q := openQueue(t, transfer.QueueOptions{
-		Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 3} },
-		Dial: func(ctx context.Context, site transfer.Site) (*client.Session, error) {
-			target, err := client.ParseURL(site.URL)
-			if err != nil {
-				return nil, err
-			}
-			target.TLS = client.TLSNone
-			return client.Dial(ctx, client.Options{Target: target, Mode: client.ModeActive, Recorder: rec})
-		}})
-	add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil))}, transfer.Item{Local: dir, Remote: "/"})
+	q := openQueue(t, transfer.QueueOptions{Dial: dialURL(rec),
+		Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 3} }})
+	site := siteAt(serve(t, root, nil))
+	site.Mode = client.ModeActive
+	add(t, q, transfer.Batch{Site: site}, transfer.Item{Local: dir, Remote: "/"})
 	drained(t, q)
 	noFailures(t, q)
 	for i := range files {
