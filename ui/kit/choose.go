@@ -177,7 +177,7 @@ func newChooserDialog(w fyne.Window, post Post, title, button, start string) *ch
 		if e.dir {
 			return Cell{Text: e.name, Icon: folder}
 		}
-		if ch.name == nil {
+		if ch.opens() {
 			return Cell{Text: e.name, Icon: file} // it can be chosen
 		}
 		return Cell{Text: e.name, Icon: file, Color: ColorMuted}
@@ -212,6 +212,9 @@ func startDir(start string) string {
 	return dir
 }
 
+// opens says that files that are there are chosen: no folder has to be made for that.
+func (ch *chooserDialog) opens() bool { return ch.files && ch.name == nil }
+
 // begin shows the dialog with the keyboard on focus; nil: the list.
 func (ch *chooserDialog) begin(focus fyne.Focusable) {
 	up := NewIconButton(IconUp, "The folder above (Backspace)", ch.up)
@@ -228,12 +231,14 @@ func (ch *chooserDialog) begin(focus fyne.Focusable) {
 		ch.dialog.Focus = ch.table
 	}
 	ch.dialog.Buttons = []DialogButton{
-		{Text: "New folder…", Left: true, Run: func() bool { ch.newFolder(); return false }},
 		{Text: "Cancel", Cancel: true},
 		{Text: ch.button, Style: Primary, Default: true, Run: func() bool { return ch.accept() }},
 	}
+	if !ch.opens() {
+		ch.dialog.Buttons = append([]DialogButton{{Text: "New folder…", Left: true, Run: func() bool { ch.newFolder(); return false }}}, ch.dialog.Buttons...)
+	}
 	ch.dialog.OnKey = func(ev *fyne.KeyEvent) bool {
-		if ev.Name == fyne.KeyF7 {
+		if ev.Name == fyne.KeyF7 && !ch.opens() {
 			ch.newFolder()
 			return true
 		}

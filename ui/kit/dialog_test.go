@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -270,6 +271,24 @@ func TestAFolderIsChosenWithTheKeyboardAlone(t *testing.T) {
 	if want := filepath.Join(root, "alpha"); chosen != want || d.Open() {
 		t.Errorf("chosen %q, want %q; open %v", chosen, want, d.Open())
 	}
+}
+
+func TestNoFolderIsMadeWhereAFileIsChosen(t *testing.T) {
+	w := newWindow(t)
+	offers := func(d *kit.Dialog) bool {
+		return slices.ContainsFunc(d.Buttons, func(b kit.DialogButton) bool { return strings.HasPrefix(b.Text, "New folder") })
+	}
+	queue := uitest.NewQueue()
+	files := kit.Chooser{Post: queue.Post}.Files(w, "Open", "Open", folderTree(t), func([]string) {})
+	if offers(files) {
+		t.Error("a folder can be made in the dialog that opens files")
+	}
+	files.Close()
+	folder := kit.Chooser{Post: queue.Post}.Folder(w, folderTree(t), func(string) {})
+	if !offers(folder) {
+		t.Error("no folder can be made in the dialog that chooses one")
+	}
+	folder.Close()
 }
 
 func TestAFolderThatCannotBeReadIsSaidAndNotChosen(t *testing.T) {
