@@ -18,8 +18,12 @@ type Names struct {
 // NamesOf returns the names of entries.
 func NamesOf(entries []client.Entry) Names { return Names{}.with(entries) }
 
-// with returns the names of entries, of which the first are those that n was made of. n stays as it is.
+// with returns the names of entries, of which the first are those that n was made of, unless the listing was begun anew:
+// a server that ends MLSD with a refusal is asked with LIST. n stays as it is.
 func (n Names) with(entries []client.Entry) Names {
+	if !n.begins(entries) {
+		n = Names{}
+	}
 	known := len(n.Fold)
 	fold := slices.Grow(slices.Clip(n.Fold), len(entries)-known)
 	for _, e := range entries[known:] {
@@ -34,6 +38,13 @@ func (n Names) with(entries []client.Entry) Names {
 	}
 	slices.SortFunc(fresh, byName)
 	return Names{fold, merge(n.Order, fresh, byName)}
+}
+
+// begins says that n was made of the first of entries, by the ends of it: it is asked for every piece of a long listing.
+func (n Names) begins(entries []client.Entry) bool {
+	last := len(n.Fold) - 1
+	return last < 0 || last < len(entries) &&
+		n.Fold[0] == strings.ToLower(entries[0].Name) && n.Fold[last] == strings.ToLower(entries[last].Name)
 }
 
 // merge joins two sorted lists.

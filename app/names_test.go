@@ -32,3 +32,20 @@ func TestNamesOfAListingThatComesInPiecesAreThoseOfTheWhole(t *testing.T) {
 		}
 	}
 }
+
+// A server may end MLSD with a refusal after a part of the listing, and is asked with LIST then.
+func TestNamesOfAListingThatWasBegunAnewAreThoseOfTheNewOne(t *testing.T) {
+	named := func(names ...string) (out []client.Entry) {
+		for _, n := range names {
+			out = append(out, client.Entry{Name: n})
+		}
+		return out
+	}
+	first := NamesOf(named("a", "b", "c", "d"))
+	for _, again := range [][]client.Entry{nil, named("x"), named("b", "a"), named("a", "x", "c", "e"), named("B", "c", "d", "e", "f")} {
+		got, want := first.with(again), NamesOf(again)
+		if !slices.Equal(got.Order, want.Order) || !slices.Equal(got.Fold, want.Fold) {
+			t.Errorf("%v: %v, not %v", again, got, want)
+		}
+	}
+}

@@ -237,7 +237,7 @@ func (a *App) SetEstimate(people, filesEach int) error {
 // Estimate is what the passive range is to do for.
 type Estimate struct {
 	Need   int
-	Why    string
+	Why    string // in words that go on after a colon
 	Enough bool
 	// Min and Max are a range that is large enough, when this one isn't.
 	Min, Max int

@@ -75,9 +75,13 @@ func main() {
 // apart is set in a process that has a network namespace of its own.
 const apart = "PORTSIDE_BENCH_APART"
 
-// runApart runs this program once more in a network namespace of its own, so that package way changes nothing outside it.
+// runApart runs this program once more in a network namespace of its own, so that package way makes its interfaces and
+// addresses there.
 func runApart() int {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), apart+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}

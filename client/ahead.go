@@ -44,7 +44,6 @@ type early struct {
 	// Of passive mode:
 	life    context.Context
 	cancel  context.CancelFunc // ends life, and the dial with it
-	limit   time.Duration      // of the dial
 	reached bool               // the answer came, so d.opened is closed some day
 }
 
@@ -95,6 +94,8 @@ var (
 	// Pure-FTPd answers 500 to what comes during a transfer. What comes in one piece with the transfer command it has read
 	// before: that is so for EPSV, and not in active mode, where more is sent ahead while files move.
 	oneAtATime = []string{"pure-ftpd"}
+	// vsftpd's times of MDTM are as those of its listings.
+	localTimes = []string{"vsftpd"}
 )
 
 func greets(greeting string, names []string) bool {
@@ -126,7 +127,7 @@ func (s *Session) lineUp(verb string, d *dataConn) (out []outgoing) {
 		if s.noEPSV && s.peer.Addr().Is4() {
 			line = "PASV"
 		}
-		e := &early{mode: d.mode, line: line, answer: make(chan answer, 1), d: s.newData(d.mode), limit: s.o.Timeouts.DataDial}
+		e := &early{mode: d.mode, line: line, answer: make(chan answer, 1), d: s.newData(d.mode)}
 		e.life, e.cancel = context.WithCancel(c.life)
 		return s.queue(out, e)
 	}
@@ -187,7 +188,7 @@ func (s *Session) earlyRequest(command string) (*early, error) {
 }
 
 // adopt returns the data connection that was negotiated early for the transfer that begins now; nil: there is none.
-func (s *Session) adopt(ctx context.Context, mode Mode, limit time.Duration) (*dataConn, error) {
+func (s *Session) adopt(ctx context.Context, mode Mode) (*dataConn, error) {
 	c := s.ctl
 	c.mu.Lock()
 	var e *early
@@ -264,7 +265,7 @@ func (s *Session) reach(e *early, r reply) {
 		close(e.d.opened)
 		return
 	}
-	go e.d.connect(e.life, to, e.limit)
+	go e.d.connect(e.life, to, s.o.Timeouts.DataDial)
 }
 
 var (

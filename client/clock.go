@@ -42,7 +42,7 @@ func (s *Session) TimeOffset() (offset time.Duration, known bool) {
 func (s *Session) mdtmOffset() time.Duration {
 	s.clock.mu.Lock()
 	defer s.clock.mu.Unlock()
-	if s.clock.fixed && strings.Contains(strings.ToLower(s.greeting), "vsftpd") {
+	if s.clock.fixed && greets(s.greeting, localTimes) {
 		return s.clock.offset
 	}
 	return 0

@@ -57,7 +57,7 @@ func (s *Session) offer(ctx context.Context, mode Mode, quick bool) (*dataConn, 
 	if quick {
 		limit = min(limit, s.o.Timeouts.DataDialQuick)
 	}
-	if d, err := s.adopt(ctx, mode, limit); d != nil || err != nil {
+	if d, err := s.adopt(ctx, mode); d != nil || err != nil {
 		return d, err
 	}
 	d := s.newData(mode)

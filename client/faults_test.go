@@ -1129,3 +1129,20 @@ func TestASourceThatIsSlowIsNoStalledConnection(t *testing.T) {
 		t.Error(n, err)
 	}
 }
+
+// A session that can't be brought back to its folder would take every relative path for another file.
+func TestASessionThatCantGoBackIsGivenUp(t *testing.T) {
+	p := newPeer(t)
+	p.on["PWD"] = func(c *peerConn, _ string) { c.say(`257 "/home"`) }
+	p.on["CWD"] = func(c *peerConn, arg string) {
+		if arg == "/home" {
+			c.say("550 Not any more")
+			return
+		}
+		c.say("250 There")
+	}
+	s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive})
+	if err := s.CheckDir(context.Background(), "/pub"); err == nil || s.Err() == nil {
+		t.Errorf("%v; the session: %v", err, s.Err())
+	}
+}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -477,17 +478,17 @@ func (s *Session) within(here, dir string, do func() error) error {
 	defer cancel()
 	last := c.last
 	r, back := c.command(ctx, "CWD "+here)
-	switch {
-	case back != nil:
-		c.fail(&Error{Op: "control connection", Reason: connlog.ReasonTimeout,
-			Err: errors.New("the server did not change back to the folder before, so the session was given up")}, connlog.Client, connlog.ReasonTimeout)
-		if err == nil {
-			err = c.failure()
+	if back != nil || r.code >= 300 {
+		reason := connlog.ReasonTimeout
+		if back == nil {
+			reason = connlog.ReasonRejected
 		}
-	case err != nil:
+		c.fail(&Error{Op: "control connection", Reason: reason, Code: r.code, Reply: r.String(),
+			Err: errors.New("the server did not change back to the folder before, so the session was given up")}, connlog.Client, reason)
+		return cmp.Or(err, c.failure())
+	}
+	if err != nil {
 		c.last = last
-	case r.code >= 300:
-		err = errRefused
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -571,7 +572,7 @@ func (x *examination) another(ctx context.Context, s *controlConn, secure bool, 
 	}
 	u, p, err := n.signIn(x.e.Target.User, password)
 	if err != nil || u.Code/100 != 2 && p.Code/100 != 2 {
-		return fail("sign-in: " + firstOf(p.String(), u.String()))
+		return fail("sign-in: " + cmp.Or(p.String(), u.String()))
 	}
 	if secure {
 		_, _ = n.ask("PBSZ 0")
@@ -605,12 +606,3 @@ func usable(s *controlConn) bool { return s != nil && s.dead == nil }
 func (x *examination) anonymous() bool { return x.e.Target.User == client.Anonymous }
 
 func (x *examination) listing() bool { return x.e.Action != ActionGet && x.e.Action != ActionResume }
-
-func firstOf(s ...string) string {
-	for _, one := range s {
-		if one != "" {
-			return one
-		}
-	}
-	return ""
-}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -382,7 +383,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			e.advice(ClientComputer, "Let your program wait longer for the greeting."),
 		}
 	case ServerFull:
-		if !saysFull.MatchString(firstOf(failing(e.Greeting), failing(e.Pass), failing(e.User), failing(e.LostText))) {
+		if !saysFull.MatchString(cmp.Or(failing(e.Greeting), failing(e.Pass), failing(e.User), failing(e.LostText))) {
 			return []Fix{
 				e.advice(ClientComputer, "Wait and try again."),
 				e.advice(ServerSettings, "See the server's log for why it sends clients away: maintenance, a timeout, a limit."),
@@ -421,7 +422,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 				e.advice(ServerSettings, "Let this client's address in: see the server's access rules, and what bans addresses (fail2ban, the server's own list of blocked addresses)."),
 				e.advice(ClientComputer, "Wait until the ban has passed, and check user name and password before the next try."),
 			}
-		case e.SignedIn, saysHome.MatchString(firstOf(failing(e.Pass), failing(e.User))):
+		case e.SignedIn, saysHome.MatchString(cmp.Or(failing(e.Pass), failing(e.User))):
 			return []Fix{e.advice(ServerSettings, "See the server's log: often the home folder of {user} is missing, or the user may not enter it.")}
 		case e.Lost == errSilent.Error():
 			return []Fix{e.advice(ServerSettings, "See the server's log for what the sign-in waits for: a directory (LDAP, Active Directory), a database, a name lookup.")}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 // allows. It claims less than an examination, since nothing was compared and nothing was followed along the way.
 func FromSession(s connlog.Session) Report {
 	e := Evidence{
-		Target: client.Target{Host: firstOf(s.Host, s.Server.Addr().String()), Port: s.Server.Port(), User: firstOf(s.User, client.Anonymous), TLS: client.TLSNone},
+		Target: client.Target{Host: cmp.Or(s.Host, s.Server.Addr().String()), Port: s.Server.Port(), User: cmp.Or(s.User, client.Anonymous), TLS: client.TLSNone},
 		Local:  s.Client, Peer: s.Server, Control: Worked, Greeter: GreeterFTP, Greeting: Answer{Code: 220}, SignedIn: s.User != "",
 		Mode: client.ModePassive,
 	}
@@ -48,7 +49,7 @@ func (e *Evidence) controlChannel(c connlog.Channel) {
 		e.Control = channelOutcome(c)
 		e.Peer = c.To
 		if c.Reason == connlog.ReasonUnknownHost {
-			e.Control, e.NameError = NotTried, firstOf(c.Err, "no address")
+			e.Control, e.NameError = NotTried, cmp.Or(c.Err, "no address")
 			e.NoSuch = !strings.Contains(c.Err, "timeout")
 		}
 	}
@@ -101,7 +102,7 @@ func (e *Evidence) dataChannel(c connlog.Channel) {
 		return
 	}
 	e.Mode = client.ModePassive
-	o := Offer{Command: firstOf(c.Offer, "EPSV"), Port: c.To.Port(), Dialled: c.To, Move: m, Dial: Worked}
+	o := Offer{Command: cmp.Or(c.Offer, "EPSV"), Port: c.To.Port(), Dialled: c.To, Move: m, Dial: Worked}
 	switch {
 	case c.Opened.IsZero() && !c.To.IsValid():
 		o.Dial, o.Answer = NotTried, m.Answer

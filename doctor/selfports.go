@@ -17,7 +17,7 @@ const smallestRange = 20
 const maxPassivePorts = 65535 - 1024 + 1
 
 // PortsNeeded estimates how many passive ports a server needs for people who are connected at the same time, each moving
-// filesEach files at once. why says it in a sentence.
+// filesEach files at once. why says so in words that go on after a colon.
 //
 // Each file takes one port. Half as many again are for offers that nobody takes (a client behind a firewall holds a port
 // until its offer ends). For small numbers chance weighs more: there, the answer is what Erlang's formula B gives for a
@@ -26,12 +26,13 @@ func PortsNeeded(people, filesEach int) (need int, why string) {
 	streams := min(max(people, 1)*max(filesEach, 1), maxPassivePorts)
 	need = max(smallestRange, erlangB(float64(streams), 0.001), (3*streams+1)/2)
 	need = min(need, maxPassivePorts)
-	why = fmt.Sprintf("%d people, %d files each: %d data connections at once, and about half as many ports again for offers that are not taken.",
-		max(people, 1), max(filesEach, 1), streams)
-	if need == smallestRange {
-		why = fmt.Sprintf("%d is the least that is worth having: clients list folders while they move files.", smallestRange)
+	switch need {
+	case smallestRange:
+		return need, "clients list folders while they move files, so fewer are not worth having."
+	case maxPassivePorts:
+		return need, "all that there are from 1024 on."
 	}
-	return need, why
+	return need, fmt.Sprintf("%d files at once, and %d to spare for offers that nobody takes.", streams, need-streams)
 }
 
 // erlangB returns the least number of ports that refuse at most the share loss of offers under the load (in Erlang).

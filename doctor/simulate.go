@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -358,7 +359,7 @@ func (r Run) candidates() []Change {
 			at, out = len(out), append(out, c)
 		default:
 			out[at].Text += " " + c.Text
-			out[at].Line = firstOf(out[at].Line, c.Line)
+			out[at].Line = cmp.Or(out[at].Line, c.Line)
 			if out[at].Short != remedies[SetRange].short {
 				out[at].Short = c.Short
 			}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -125,7 +126,7 @@ func (f Fact) Result() string {
 		if f.OK {
 			return "no"
 		}
-		return "yes: " + firstOf(f.Detail, string(f.Outcome))
+		return "yes: " + cmp.Or(f.Detail, string(f.Outcome))
 	case ProbeNotClear:
 		return "not sent: it would go in clear"
 	}
@@ -145,7 +146,7 @@ func (f Fact) Result() string {
 	if f.Detail != "" {
 		out = strings.TrimPrefix(out+": "+f.Detail, ": ")
 	}
-	return firstOf(out, connlog.Took(f.Duration))
+	return cmp.Or(out, connlog.Took(f.Duration))
 }
 
 func firstWord(s string) string {
@@ -280,7 +281,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		}
 		return fmt.Sprintf("The server greets only after %s: usually it waits for a name lookup of your address that never ends. Programs that wait less give up.", connlog.Took(e.GreetIn))
 	case ServerFull:
-		answer := firstOf(failing(e.Greeting), failing(e.Pass), failing(e.User), failing(e.LostText))
+		answer := cmp.Or(failing(e.Greeting), failing(e.Pass), failing(e.User), failing(e.LostText))
 		switch {
 		case saysFull.MatchString(answer):
 			return fmt.Sprintf("The server takes no more clients: %q.", answer)
@@ -289,7 +290,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		}
 		return fmt.Sprintf("The server takes nobody in at the moment: %q.", answer)
 	case TLSRequired:
-		return fmt.Sprintf("The server accepts only FTP over TLS, and your program spoke in clear: %q.", firstOf(failing(e.Greeting), failing(e.Pass), failing(e.User)))
+		return fmt.Sprintf("The server accepts only FTP over TLS, and your program spoke in clear: %q.", cmp.Or(failing(e.Greeting), failing(e.Pass), failing(e.User)))
 	case TLSUnsupported:
 		switch {
 		case e.TLSOld != "":
@@ -312,7 +313,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		}
 		return fmt.Sprintf("The server's certificate can't be trusted for %s: %s.", host, what)
 	case LoginRefused:
-		answer := firstOf(failing(e.Pass), failing(e.User), failing(e.Greeting))
+		answer := cmp.Or(failing(e.Pass), failing(e.User), failing(e.Greeting))
 		switch {
 		case e.SignedIn:
 			return fmt.Sprintf("The server takes the user %s and then ends the session: %s.", e.Target.User, quoteOr(e.LostText.String(), e.Lost))
@@ -398,7 +399,7 @@ func (e *Evidence) sentence(rule Rule) string {
 	case OKWithFault:
 		return fmt.Sprintf("It works here, because EPSV names no address. Clients that use PASV are sent to %s, which can't be reached from here.", advertised)
 	case ServerPassiveExhausted:
-		answer := firstOf(failing(e.Passive.EPSV.Answer), failing(e.Passive.PASV.Answer))
+		answer := cmp.Or(failing(e.Passive.EPSV.Answer), failing(e.Passive.PASV.Answer))
 		if e.Passive.EPSV.silent() || e.Passive.PASV.silent() {
 			return "The server does not answer when it is asked for a passive port: it hangs there, or a box on the way swallows the command."
 		}
@@ -414,11 +415,11 @@ func (e *Evidence) sentence(rule Rule) string {
 		case answer.Code/100 == 2:
 			return fmt.Sprintf("Passive mode works with PASV and not with EPSV: the answer to EPSV names no port: %q.", answer)
 		case rule.Side == ServerSettings:
-			return fmt.Sprintf("Passive mode works with PASV and not with EPSV: the server does not answer EPSV properly (%s). Programs that begin with EPSV wait or lose the session.", firstOf(answer.String(), answer.Text))
+			return fmt.Sprintf("Passive mode works with PASV and not with EPSV: the server does not answer EPSV properly (%s). Programs that begin with EPSV wait or lose the session.", cmp.Or(answer.String(), answer.Text))
 		}
 		return fmt.Sprintf("Passive mode works with PASV and not with EPSV: %s that EPSV named can't be reached. A load balancer or an old firewall does not follow EPSV.", dead)
 	case IPv6Unsupported:
-		return fmt.Sprintf("You are connected by IPv6, and the server can't do data channels over IPv6: %q.", firstOf(failing(e.Passive.EPSV.Answer), failing(e.EPRT.Answer)))
+		return fmt.Sprintf("You are connected by IPv6, and the server can't do data channels over IPv6: %q.", cmp.Or(failing(e.Passive.EPSV.Answer), failing(e.EPRT.Answer)))
 	case ALGBlindTLS:
 		return "The same session works in clear and not under TLS: a router on the way opens the data channels by reading FTP's commands, and TLS hides those."
 	case ALGTamper:
@@ -442,7 +443,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		case e.mode() == client.ModeActive:
 			return fmt.Sprintf("A box on the way changes FTP commands: the server refuses PORT with an address that it takes in EPRT: %q.", e.PORT.Answer)
 		}
-		return fmt.Sprintf("A box on the way changes FTP commands: the server says %q to a command that it knows.", firstOf(failing(e.Passive.EPSV.Answer), failing(e.Passive.PASV.Answer)))
+		return fmt.Sprintf("A box on the way changes FTP commands: the server says %q to a command that it knows.", cmp.Or(failing(e.Passive.EPSV.Answer), failing(e.Passive.PASV.Answer)))
 	case ClientFirewallActive:
 		if rule.Side == ClientComputer {
 			return fmt.Sprintf("This computer's firewall stops the server's data channel to port %d: packets arrived here and reached no program.", active.Announced.Port())
@@ -477,7 +478,7 @@ func (e *Evidence) sentence(rule Rule) string {
 	case DataCut:
 		switch m := e.firstMove(); {
 		case m.Outcome == Broken && m.Alone && m.Bytes == 0:
-			return fmt.Sprintf("The server takes the data channel and ends the whole session as soon as it is told %s: it crashes there, or a box on the way ends the session.", firstOf(m.Command, "to send"))
+			return fmt.Sprintf("The server takes the data channel and ends the whole session as soon as it is told %s: it crashes there, or a box on the way ends the session.", cmp.Or(m.Command, "to send"))
 		case m.Begun && m.Answer.failed() && m.Outcome == Rejected, e.Transfer.Answer.ownFault():
 			if e.Transfer.Answer.ownFault() {
 				m = e.Transfer

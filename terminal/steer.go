@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"portside/localserver"
 )
 
@@ -25,7 +23,7 @@ func steered(in *os.File) bool {
 	if in == nil {
 		return false
 	}
-	if term.IsTerminal(int(in.Fd())) {
+	if isTerminal(in) {
 		return true
 	}
 	st, err := in.Stat()

@@ -147,7 +147,7 @@ func TestAPathThatIsNotThereStaysToBeMendedAndIsNoStepBack(t *testing.T) {
 	if !p.back.Disabled() {
 		t.Error("there is a way back to the folder that is shown")
 	}
-	p.address.SetText(filepath.Join(dir, "sub"))
+	p.address.SetText("sub") // below the folder that is shown
 	uitest.Key(w, fyne.KeyReturn)
 	queue.Await(t, "the other folder", func() bool { return p.path == filepath.Join(dir, "sub") })
 	if w.Canvas().Focused() != fyne.Focusable(p.table) {

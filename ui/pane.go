@@ -62,7 +62,10 @@ func newPane(title string, local bool, extra ...fyne.CanvasObject) *pane {
 	p := &pane{title: title, local: local}
 	p.address = kit.NewEntry()
 	p.address.SelectOnFocus = true
-	p.address.OnEnter = func(text string) { p.arrive = p.full(text); p.goTo(text) }
+	p.address.OnEnter = func(text string) {
+		p.arrive = p.full(text)
+		p.goTo(p.arrive)
+	}
 	p.address.OnEscape = func() {
 		p.address.SetText(p.path)
 		kit.FocusOn(p.table)

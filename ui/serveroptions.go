@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,7 +83,11 @@ func openServerOptions(w *Window) *serverOptions {
 func (f *serverOptions) file(e *kit.Entry, title string) fyne.CanvasObject {
 	e.OnChanged = func(string) { f.say("") }
 	return kit.HBox(6, kit.Grow(e), kit.NewButton("Choose…", func() {
-		kit.ChooseFiles(f.w, title, "Choose", e.Text, func(paths []string) {
+		start := ""
+		if e.Text != "" {
+			start = filepath.Dir(e.Text)
+		}
+		kit.ChooseFiles(f.w, title, "Choose", start, func(paths []string) {
 			if len(paths) > 0 {
 				e.SetText(paths[0])
 			}

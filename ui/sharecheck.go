@@ -207,8 +207,7 @@ func (e *estimator) show() {
 			e.use.Show()
 		}
 		e.msg.SetSpans(kit.Span{Text: "About ", Color: kit.ColorMuted}, kit.Span{Text: count(e.plan.Need, "port", "ports"), Bold: true},
-			kit.Span{Text: fmt.Sprintf(" needed: %s at once, and %d to spare for offers that nobody takes. ",
-				count(people*files, "file", "files"), e.plan.Need-people*files), Color: kit.ColorMuted}, verdict)
+			kit.Span{Text: " needed: " + e.plan.Why + " ", Color: kit.ColorMuted}, verdict)
 	}
 	e.object.Show()
 }

@@ -46,6 +46,9 @@ func newSync(w *Window, local, remote string) *syncDialog {
 		s.way.ShowSelected(1)
 	}
 	s.remove = kit.NewCheck("Delete what the other side does not have", func(bool) { s.stale() })
+	if running {
+		s.remove.ShowChecked(under.Plan.Delete)
+	}
 	s.line = kit.NewFlowText(kit.Span{Text: "Compare first: what would be done is listed here, and nothing is changed.", Color: kit.ColorMuted})
 	s.table = kit.NewTable(
 		kit.Column{ID: "what", Title: "What", Width: 130}, kit.Column{ID: "name", Title: "Name", Flex: true, Min: 160},

@@ -2,12 +2,11 @@ package sites
 
 import (
 	"net/url"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
+	homedir "github.com/mitchellh/go-homedir"
 	"howett.net/plist"
 
 	"portside/client"
@@ -97,10 +96,8 @@ func (i *Imported) duck(m map[string]any) {
 		}
 	}
 	s.LocalFolder = clean(text("Download Folder"))
-	if below, ok := strings.CutPrefix(s.LocalFolder, "~"); ok && (below == "" || below[0] == '/') {
-		if home, err := os.UserHomeDir(); err == nil {
-			s.LocalFolder = filepath.Join(home, filepath.FromSlash(below))
-		}
+	if full, err := homedir.Expand(s.LocalFolder); err == nil {
+		s.LocalFolder = full
 	}
 	if web := text("Web URL"); web != "" {
 		s.Notes = strings.TrimSpace(s.Notes + "\n" + clean(web))

@@ -620,6 +620,8 @@ func (w *worker) dial(t *task) bool {
 		if !last {
 			j.alive--
 			j.result.Fewer = err
+			w.task, w.dials = nil, false // it is no session that will be
+			j.wake.Broadcast()
 		}
 		j.mu.Unlock()
 		if !last {
