@@ -129,10 +129,9 @@ func (s *Server) SetAccounts(root string, accounts []Account) error {
 	s.people.Store(next)
 	for _, n := range s.sessions {
 		if !n.mayStay(next) {
+			n.toEnd(connlog.ReasonKicked, errKicked, "Your account was changed. Sign in again.")
 			// Side by side, and not under mu: a client that does not read holds up its own 421 only.
-			s.work.Go(func() {
-				n.endAfterTransfer(connlog.ReasonKicked, errKicked, "Your account was changed. Sign in again.")
-			})
+			s.work.Go(func() { n.endIfIdle() })
 		}
 	}
 	s.closeUnused()

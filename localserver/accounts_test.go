@@ -1,11 +1,13 @@
 package localserver
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"portside/connlog"
 )
@@ -186,7 +188,34 @@ func TestRow35NoTransferBeginsInASessionThatIsToEnd(t *testing.T) {
 		n.mu.Lock()
 		n.ending = &ending{connlog.ReasonKicked, errKicked, "Your account was changed. Sign in again."}
 		n.mu.Unlock()
+		if n.beginTransfer() {
+			t.Error("a transfer began")
+		}
 	}
 	c.send("RETR f\r\nNOOP\r\n")
-	c.expect(200)
+	c.expect(421)
+}
+
+// The sessions end side by side with SetAccounts, but a command that comes after it has no effect any more.
+func TestRow35NoCommandIsObeyedAfterTheAccountWasTaken(t *testing.T) {
+	const people = 40
+	r := start(t, nil)
+	clients := make([]*raw, people)
+	for i := range clients {
+		clients[i] = r.login()
+	}
+	if err := r.srv.SetAccounts(r.root, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range clients {
+		fmt.Fprintf(c.c, "MKD made-%d\r\n", i) // fails where the 421 was faster
+	}
+	for _, c := range clients {
+		c.c.SetReadDeadline(time.Now().Add(30 * time.Second))
+		io.Copy(io.Discard, c.c) // to its end; what is read may be lost by the end of a connection with a command unread
+	}
+	made, err := os.ReadDir(r.root)
+	if err != nil || len(made) > 0 {
+		t.Errorf("%d of %d sessions still obeyed: %v", len(made), people, err)
+	}
 }

@@ -131,6 +131,9 @@ func oneOf(value, text string, others ...string) func(*session, wire.Command) {
 
 // execute does one command. worker says that the calling goroutine is the worker.
 func (s *session) execute(line string, worker bool) {
+	if s.endIfIdle() {
+		return
+	}
 	s.followAccount()
 	signedIn := s.account != nil
 	l := s.srv.limits()

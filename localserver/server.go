@@ -354,7 +354,8 @@ func (s *Server) Stop(ctx context.Context) error {
 
 	for _, n := range sessions {
 		// Side by side: a client that does not read holds up its own 421 only.
-		s.work.Go(func() { n.endAfterTransfer(connlog.ReasonStopping, errStopping, stoppingText) })
+		n.toEnd(connlog.ReasonStopping, errStopping, stoppingText)
+		s.work.Go(func() { n.endIfIdle() })
 	}
 	ended := make(chan struct{})
 	go func() {

@@ -220,16 +220,26 @@ type ending struct {
 	last   string
 }
 
-// endAfterTransfer ends the session: at once, or when the transfer that runs is over. What its client sent ahead for
-// afterwards is not executed. From this call on no transfer begins: one that had begun comes to its end.
-func (s *session) endAfterTransfer(reason connlog.Reason, cause error, last string) {
+// toEnd makes the session end: with its next command, or when the transfer that runs is over. What its client sent
+// ahead for afterwards is not executed. From this call on no command does anything and no transfer begins: one that had
+// begun comes to its end. It does not wait; endIfIdle goes on.
+func (s *session) toEnd(reason connlog.Reason, cause error, last string) {
 	s.mu.Lock()
 	s.ending = &ending{reason, cause, last}
-	busy := s.busy
 	s.mu.Unlock()
-	if !busy {
-		s.close(connlog.Server, reason, cause, last)
+}
+
+// endIfIdle ends a session that is to end, unless a transfer runs. It may wait for a client that does not read. It
+// reports whether the session is over.
+func (s *session) endIfIdle() bool {
+	s.mu.Lock()
+	e, busy := s.ending, s.busy
+	s.mu.Unlock()
+	if e == nil || busy {
+		return false
 	}
+	s.close(connlog.Server, e.reason, e.cause, e.last)
+	return true
 }
 
 // readLine returns the next whole command line. A line that did not end is never returned.
@@ -411,7 +421,7 @@ func (s *session) startWorker(transfer func()) {
 }
 
 // beginTransfer makes the executor busy with a transfer that s.stop can end. It is false when the session is about to
-// close: endAfterTransfer saw no transfer, and one that began now would be cut in its first bytes.
+// close: endIfIdle saw no transfer, and one that began now would be cut in its first bytes.
 func (s *session) beginTransfer() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
