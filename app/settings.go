@@ -101,6 +101,8 @@ type ConnectSettings struct {
 	ActiveIP string `json:"activeIP,omitempty"`
 	// HideHidden leaves out of both panes what has a name that begins with a dot.
 	HideHidden bool `json:"hideHidden,omitempty"`
+	// SyncExclude is what was last excluded from a synchronization, see [transfer.Mirror].
+	SyncExclude []string `json:"syncExclude,omitempty"`
 	// LocalPane and RemotePane are the panes' columns.
 	LocalPane  PaneSettings `json:"localPane,omitzero"`
 	RemotePane PaneSettings `json:"remotePane,omitzero"`

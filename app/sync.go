@@ -52,7 +52,7 @@ func (a *App) Sync() Sync {
 }
 
 // CompareFolders finds out what has to be done to make one of two folders like the other, with a session of its own.
-// Nothing is changed; the plan shows in [App.Sync].
+// Nothing is changed but what is remembered of m.Exclude; the plan shows in [App.Sync].
 func (a *App) CompareFolders(m transfer.Mirror) {
 	r := a.remote()
 	r.mu.Lock()
@@ -61,6 +61,7 @@ func (a *App) CompareFolders(m transfer.Mirror) {
 		ref = r.site.id
 	}
 	r.mu.Unlock()
+	a.keepSettings(func(s *Settings) { s.Connect.SyncExclude = m.Exclude })
 	y := &a.sync
 	a.CancelSync()
 	ctx, cancel := context.WithCancel(a.ctx)

@@ -20,6 +20,8 @@ func mirror(ctx context.Context, c Console, args []string) error {
 	remove := fs.Bool("delete", false, "")
 	dry := fs.Bool("dry-run", false, "")
 	resume := fs.Bool("resume", false, "")
+	var exclude []string
+	fs.Func("exclude", "", func(pattern string) error { exclude = append(exclude, pattern); return nil })
 	r := remoteFlags(c, fs)
 	rest, err := parse(fs, args, "URL", "DIR")
 	switch {
@@ -39,9 +41,12 @@ func mirror(ctx context.Context, c Console, args []string) error {
 	if err := r.aim(rest[0]); err != nil {
 		return err
 	}
-	m := transfer.Mirror{Local: local, Remote: r.options.Path, Delete: *remove}
+	m := transfer.Mirror{Local: local, Remote: r.options.Path, Delete: *remove, Exclude: exclude}
 	if *upload {
 		m.Direction = transfer.Upload
+	}
+	if err := m.Check(); err != nil {
+		return usageError{err}
 	}
 	s, err := r.dial(ctx)
 	if err != nil {
@@ -67,8 +72,8 @@ func mirror(ctx context.Context, c Console, args []string) error {
 	}
 	result := plan.Run(ctx, transfer.Options{Dial: dial, Parallel: *r.parallel, Resume: *resume}, func(job *transfer.Job) { watch(c, job, *r.log) })
 	if r.forPeople() {
-		fmt.Fprintf(c.Err, "%d copied (%s), %d deleted, %d the same, in %s.\n",
-			result.Files, connlog.Bytes(result.Bytes), result.Deleted, plan.Same, connlog.Took(result.Duration))
+		fmt.Fprintf(c.Err, "%d copied (%s), %d deleted, %d the same%s, in %s.\n",
+			result.Files, connlog.Bytes(result.Bytes), result.Deleted, plan.Same, left(plan), connlog.Took(result.Duration))
 	}
 	return r.outcome(result, "the same command goes on from here")
 }
@@ -83,5 +88,13 @@ func (r *remote) list(plan *transfer.Plan) {
 	for _, f := range plan.Skipped {
 		fmt.Fprintf(r.c.Err, "portside: %s\n", harmless(f))
 	}
-	fmt.Fprintf(r.c.Err, "%d to copy (%s), %d to delete, %d the same. Nothing was changed.\n", plan.Copies(), connlog.Bytes(plan.Bytes), plan.Deletes(), plan.Same)
+	fmt.Fprintf(r.c.Err, "%d to copy (%s), %d to delete, %d the same%s. Nothing was changed.\n", plan.Copies(), connlog.Bytes(plan.Bytes), plan.Deletes(), plan.Same, left(plan))
+}
+
+// left says how much is excluded, when something is.
+func left(p *transfer.Plan) string {
+	if p.Excluded == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d excluded", p.Excluded)
 }

@@ -152,3 +152,28 @@ func TestMirrorNamesWhatFailsAndDeletesNothingThen(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestMirrorLeavesAloneWhatIsExcluded(t *testing.T) {
+	served, here := tree(t), t.TempDir()
+	addr := sharing(t, served)
+	if err := os.WriteFile(filepath.Join(here, "mine.bak"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"mirror", "--delete", "--insecure", "--exclude", "*.bak", "--exclude", "sub/deep/", "ftp://" + addr, here}
+	code, _, errs := run(t, args...)
+	if code != 0 || !strings.HasPrefix(errs, "2 copied (293 KiB), 0 deleted, 0 the same, 2 excluded, in ") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if _, err := os.Stat(filepath.Join(here, "mine.bak")); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(here, "sub/deep")); err == nil {
+		t.Error("copied")
+	}
+	if code, _, errs = run(t, append(args, "--dry-run")...); code != 0 || !strings.HasPrefix(errs, "0 to copy (0 bytes), 0 to delete, 2 the same, 2 excluded. ") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if code, _, errs = run(t, append(args, "--exclude", "[")...); code != 2 || !strings.Contains(errs, "pattern") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}

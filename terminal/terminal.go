@@ -78,6 +78,9 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
   portside mirror [options] URL DIR  makes DIR like the server's folder, by size and time
       --upload                      the other way: makes the server's folder like DIR (default: --download)
       --delete                      takes out what the source does not have, when all else went well
+      --exclude GLOB                leaves alone on both sides, so it is not deleted either, what is called so in any
+                                    folder ("*.tmp"), or has this path below DIR ("cache/*", "**" for any folders);
+                                    with a slash at the end: folders only; may be given several times
       --dry-run                     lists what would be done, and does nothing
       --resume                      goes on with a download where an earlier run stopped within the file
       --mode, --parallel, --insecure, --log

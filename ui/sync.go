@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"strings"
 
 	"fyne.io/fyne/v2"
 
@@ -17,6 +18,7 @@ type syncDialog struct {
 	dialog *kit.Dialog
 	way    *kit.Select
 	remove *kit.Check
+	except *kit.Entry
 	local  string
 	remote string
 	line   *kit.FlowText
@@ -49,6 +51,14 @@ func newSync(w *Window, local, remote string) *syncDialog {
 	if running {
 		s.remove.ShowChecked(under.Plan.Delete)
 	}
+	s.except = kit.NewEntry()
+	s.except.SetPlaceHolder("Left alone on both sides, for instance *.tmp; .git/; cache/*")
+	s.except.SetText(joinPatterns(w.app.Settings().Connect.SyncExclude))
+	if running {
+		s.except.SetText(joinPatterns(under.Plan.Exclude))
+	}
+	s.except.OnChanged = func(string) { s.except.SetInvalid(false); s.stale() }
+	s.except.OnEnter = func(string) { s.compare() }
 	s.line = kit.NewFlowText(kit.Span{Text: "Compare first: what would be done is listed here, and nothing is changed.", Color: kit.ColorMuted})
 	s.table = kit.NewTable(
 		kit.Column{ID: "what", Title: "What", Width: 130}, kit.Column{ID: "name", Title: "Name", Flex: true, Min: 160},
@@ -69,7 +79,8 @@ func newSync(w *Window, local, remote string) *syncDialog {
 	s.dialog = &kit.Dialog{
 		Title: "Synchronize folders", Width: 680, Height: 400, Focus: s.way,
 		Content: kit.VBox(kit.Gap, row("This computer", local), row("Server", remote),
-			kit.HBox(kit.Gap, kit.FixedWidth(320, s.way), s.remove, kit.Space()), s.line, kit.Grow(s.table)),
+			kit.HBox(kit.Gap, kit.FixedWidth(320, s.way), s.remove, kit.Space()),
+			kit.HBox(kit.Gap, kit.FixedWidth(110, kit.NewMutedLabel("Exclude")), kit.Grow(s.except)), s.line, kit.Grow(s.table)),
 		Buttons: []kit.DialogButton{
 			{Text: syncCompare, Left: true, Run: s.compare},
 			{Text: "Close", Cancel: true},
@@ -95,13 +106,30 @@ func (s *syncDialog) stale() {
 }
 
 func (s *syncDialog) compare() bool {
-	m := transfer.Mirror{Local: s.local, Remote: s.remote, Delete: s.remove.Checked}
+	m := transfer.Mirror{Local: s.local, Remote: s.remote, Delete: s.remove.Checked, Exclude: splitPatterns(s.except.Text)}
 	if s.way.Selected == 1 {
 		m.Direction = transfer.Upload
+	}
+	if err := m.Check(); err != nil {
+		s.except.SetInvalid(true)
+		s.line.SetSpans(kit.Span{Text: capital(err.Error()) + ".", Color: kit.ColorBad})
+		return false
 	}
 	s.w.app.CompareFolders(m)
 	return false
 }
+
+// splitPatterns reads what the person typed: patterns between semicolons.
+func splitPatterns(text string) (patterns []string) {
+	for p := range strings.SplitSeq(text, ";") {
+		if p = strings.TrimSpace(p); p != "" {
+			patterns = append(patterns, p)
+		}
+	}
+	return patterns
+}
+
+func joinPatterns(patterns []string) string { return strings.Join(patterns, "; ") }
 
 // run asks once more when something would be deleted.
 func (s *syncDialog) run() bool {
@@ -140,6 +168,9 @@ func (s *syncDialog) refresh() {
 		text = fmt.Sprintf("%d to copy (%s), %d to delete, %d the same.", p.Copies(), connlog.Bytes(p.Bytes), p.Deletes(), p.Same)
 		if len(p.Changes) == 0 {
 			text = fmt.Sprintf("Nothing to do: %s the same.", count(p.Same, "file is", "files are"))
+		}
+		if p.Excluded > 0 {
+			text += fmt.Sprintf(" %s excluded.", capital(count(p.Excluded, "file or folder is", "files and folders are")))
 		}
 		if n := len(p.Skipped); n > 0 {
 			text += fmt.Sprintf(" %s left out, the first: %v.", count(n, "entry is", "entries are"), p.Skipped[0])

@@ -10,3 +10,9 @@ func (o *Options) Suspect(bytes int64) { o.surplus, o.look = bytes, 5*time.Milli
 
 // Rest waits until nothing goes on by itself: idle sessions have ended, and batches that were taken out are gone.
 func (q *Queue) Rest() { q.wg.Wait() }
+
+// ParseExcluded reads the patterns of [Mirror.Exclude].
+func ParseExcluded(patterns []string) (excluded, error) { return parseExcluded(patterns) }
+
+// Has says whether a path is excluded.
+func (x excluded) Has(rel string, folder bool) bool { return x.has(rel, folder) }

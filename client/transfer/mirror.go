@@ -23,6 +23,10 @@ type Mirror struct {
 	Direction     Direction
 	Local, Remote string
 	Delete        bool // take out of the destination what the source does not have
+	// Exclude are patterns of what is left alone on both sides: neither read, copied nor deleted. They are matched as
+	// [path.Match] does, against the path below the folder when they hold a slash that is not the last character, else
+	// against names in any folder. A slash at the end: folders only. "**" between slashes: any number of folders.
+	Exclude []string
 }
 
 // ChangeKind is what a mirror does with one file or folder.
@@ -55,10 +59,11 @@ type Change struct {
 // Plan is what has to be done to make the destination like the source.
 type Plan struct {
 	Mirror
-	Changes []Change
-	Same    int       // files that need nothing
-	Bytes   int64     // to copy
-	Skipped []Failure // what can't be mirrored, and why
+	Changes  []Change
+	Same     int       // files that need nothing
+	Excluded int       // files and folders
+	Bytes    int64     // to copy
+	Skipped  []Failure // what can't be mirrored, and why
 
 	deleted int // so far
 }
@@ -66,7 +71,11 @@ type Plan struct {
 // PlanMirror compares both folders by size and time, and changes nothing. A file is copied when the destination does not
 // have it, has it in another size, or has an older one. seen is told how many folders were read; it may be nil.
 func PlanMirror(ctx context.Context, s *client.Session, m Mirror, seen func(folders int)) (*Plan, error) {
-	p := &planner{ctx: ctx, s: s, plan: &Plan{Mirror: m}, seen: seen, unclear: map[string]bool{}}
+	exclude, err := parseExcluded(m.Exclude)
+	if err != nil {
+		return nil, err
+	}
+	p := &planner{ctx: ctx, s: s, plan: &Plan{Mirror: m}, seen: seen, exclude: exclude, unclear: map[string]bool{}}
 	root, err := os.OpenRoot(m.Local)
 	switch {
 	case err == nil:
@@ -90,6 +99,7 @@ type planner struct {
 	root    *os.Root // nil: there is none yet
 	plan    *Plan
 	seen    func(int)
+	exclude excluded
 	folders int
 	unclear map[string]bool // folders of the source that list what can't be read
 }
@@ -105,23 +115,33 @@ func (p *planner) skip(rel string, err error) {
 	p.plan.Skipped = append(p.plan.Skipped, Failure{Item{p.plan.Direction, filepath.Join(p.plan.Local, filepath.FromSlash(rel)), p.remote(rel)}, err})
 }
 
+// contents is what a folder holds.
+type contents struct {
+	entries  map[string]client.Entry
+	excluded map[string]bool
+}
+
 // here reads a local folder.
-func (p *planner) here(rel string, source bool) (map[string]client.Entry, error) {
+func (p *planner) here(rel string, source bool) (contents, error) {
+	out := contents{map[string]client.Entry{}, map[string]bool{}}
 	if p.root == nil {
-		return nil, nil
+		return out, nil
 	}
 	dir, err := p.root.Open(filepath.FromSlash(cmp.Or(rel, ".")))
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	names, err := dir.ReadDir(-1)
 	_ = dir.Close()
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	out := map[string]client.Entry{}
 	for _, n := range names {
 		at := path.Join(rel, n.Name())
+		if p.exclude.has(at, n.IsDir()) {
+			out.excluded[n.Name()] = true
+			continue
+		}
 		e := client.Entry{Name: n.Name(), Type: client.Other}
 		st, err := p.root.Stat(filepath.FromSlash(at)) // refuses links that lead out
 		link := n.Type()&fs.ModeSymlink != 0
@@ -135,27 +155,30 @@ func (p *planner) here(rel string, source bool) (map[string]client.Entry, error)
 		case source:
 			p.skip(at, &skipped{"it is neither a file nor a folder"})
 		}
-		out[n.Name()] = e
+		out.entries[n.Name()] = e
 	}
 	return out, nil
 }
 
 // there reads a remote folder.
-func (p *planner) there(rel string, source bool) (map[string]client.Entry, error) {
+func (p *planner) there(rel string, source bool) (contents, error) {
+	out := contents{map[string]client.Entry{}, map[string]bool{}}
 	entries, err := p.s.List(p.ctx, p.remote(rel))
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	if rel == "" && len(entries) == 0 {
 		// Some servers list a folder that they don't have as an empty one: then everything would seem to be too much.
 		if err := p.isThere(); err != nil {
-			return nil, err
+			return out, err
 		}
 	}
-	out := map[string]client.Entry{}
 	for _, e := range entries {
 		at := path.Join(rel, e.Name)
 		switch {
+		case !e.Unsafe && p.exclude.has(at, e.Type == client.Folder):
+			out.excluded[e.Name] = true
+			continue
 		case e.Unsafe:
 			p.skip(at, fmt.Errorf("the server lists a name that can't be used: %q", e.Name))
 			p.unclear[rel] = p.unclear[rel] || source
@@ -166,7 +189,7 @@ func (p *planner) there(rel string, source bool) (map[string]client.Entry, error
 		case source && (e.Type == client.Link || e.Type == client.Other):
 			p.skip(at, &skipped{"it is a link, or neither a file nor a folder"})
 		}
-		out[e.Name] = e
+		out.entries[e.Name] = e
 	}
 	return out, nil
 }
@@ -199,7 +222,7 @@ func (p *planner) folder(rel string, exists bool) error {
 	if err != nil {
 		return err // and nothing is deleted that may well be there
 	}
-	var to map[string]client.Entry
+	var to contents
 	if exists {
 		if to, err = other(rel, false); err != nil {
 			if rel != "" || p.plan.Direction == Download || !p.missing(err) {
@@ -213,10 +236,17 @@ func (p *planner) folder(rel string, exists bool) error {
 	if p.seen != nil {
 		p.seen(p.folders)
 	}
-	for _, name := range sorted(from) {
-		e, at := from[name], path.Join(rel, name)
-		old, there := to[name]
+	for name := range from.excluded {
+		if !to.excluded[name] {
+			p.plan.Excluded++
+		}
+	}
+	p.plan.Excluded += len(to.excluded)
+	for _, name := range sorted(from.entries) {
+		e, at := from.entries[name], path.Join(rel, name)
+		old, there := to.entries[name]
 		switch {
+		case to.excluded[name]: // of another kind there
 		case e.Type == client.Folder && there && old.Type == client.Folder:
 			err = p.folder(at, true)
 		case e.Type == client.Folder:
@@ -249,8 +279,8 @@ func (p *planner) folder(rel string, exists bool) error {
 		return nil
 	}
 	var much []string
-	for _, name := range sorted(to) {
-		if _, ok := from[name]; !ok && !p.isPart(rel, name) {
+	for _, name := range sorted(to.entries) {
+		if _, ok := from.entries[name]; !ok && !from.excluded[name] && !p.isPart(rel, name) {
 			much = append(much, name)
 		}
 	}
@@ -265,7 +295,7 @@ func (p *planner) folder(rel string, exists bool) error {
 	for _, name := range much {
 		if other, ok := aliases[strings.ToLower(name)]; ok {
 			p.skip(path.Join(rel, name), &skipped{fmt.Sprintf("it is not deleted: it may be the same file as %q", other)})
-		} else if err := p.drop(path.Join(rel, name), to[name], false); err != nil {
+		} else if _, err := p.drop(path.Join(rel, name), to.entries[name], false); err != nil {
 			return err
 		}
 	}
@@ -274,13 +304,18 @@ func (p *planner) folder(rel string, exists bool) error {
 
 // aliases are the names in the source, by their lower case, of which another spelling may be one file with them at the
 // destination: Windows and macOS take upper and lower case for one, and servers there. A destination that lists both does not.
-func (p *planner) aliases(from, to map[string]client.Entry) map[string]string {
+func (p *planner) aliases(from, to contents) map[string]string {
 	out := map[string]string{}
 	if p.plan.Direction == Download && !caseless {
 		return out
 	}
-	for name := range from {
-		if _, both := to[name]; !both {
+	for name := range from.entries {
+		if _, both := to.entries[name]; !both {
+			out[strings.ToLower(name)] = name
+		}
+	}
+	for name := range from.excluded {
+		if !to.excluded[name] {
 			out[strings.ToLower(name)] = name
 		}
 	}
@@ -313,25 +348,31 @@ func (p *planner) clear(rel string, old client.Entry) bool {
 		p.skip(rel, fmt.Errorf("a %s of that name is in the way", old.Type))
 		return false
 	}
-	if err := p.drop(rel, old, true); err != nil {
+	planned := len(p.plan.Changes)
+	stays, err := p.drop(rel, old, true)
+	if err == nil && stays {
+		err = errors.New("a folder of that name is in the way, and it holds what is excluded")
+	}
+	if err != nil {
+		p.plan.Changes = p.plan.Changes[:planned]
 		p.skip(rel, err)
 		return false
 	}
 	return true
 }
 
-// drop deletes something, a folder with all that is in it.
-func (p *planner) drop(rel string, e client.Entry, first bool) error {
+// drop deletes something, a folder with all that is in it. A folder stays when something excluded is in it.
+func (p *planner) drop(rel string, e client.Entry, first bool) (stays bool, err error) {
 	why := "not in the source"
 	if first {
 		why = "of another kind"
 	}
 	if e.Type != client.Folder {
 		p.add(Change{Kind: Delete, Rel: rel, Why: why, first: first})
-		return nil
+		return false, nil
 	}
 	if strings.Count(rel, "/") >= maxDepth {
-		return fmt.Errorf("%s can't be deleted: %w", p.remote(rel), errTooDeep)
+		return false, fmt.Errorf("%s can't be deleted: %w", p.remote(rel), errTooDeep)
 	}
 	read := p.here
 	if p.plan.Direction == Upload {
@@ -339,15 +380,21 @@ func (p *planner) drop(rel string, e client.Entry, first bool) error {
 	}
 	in, err := read(rel, false)
 	if err != nil {
-		return err
+		return false, err
 	}
-	for _, name := range sorted(in) {
-		if err := p.drop(path.Join(rel, name), in[name], first); err != nil {
-			return err
+	p.plan.Excluded += len(in.excluded)
+	stays = len(in.excluded) > 0
+	for _, name := range sorted(in.entries) {
+		held, err := p.drop(path.Join(rel, name), in.entries[name], first)
+		if err != nil {
+			return false, err
 		}
+		stays = stays || held
 	}
-	p.add(Change{Kind: DeleteFolder, Rel: rel, Why: why, first: first})
-	return nil
+	if !stays {
+		p.add(Change{Kind: DeleteFolder, Rel: rel, Why: why, first: first})
+	}
+	return stays, nil
 }
 
 func sorted(m map[string]client.Entry) []string {

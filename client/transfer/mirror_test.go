@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,5 +155,74 @@ func TestANameThatDiffersInCaseOnlyIsNotDeleted(t *testing.T) {
 	}
 	if len(p.Skipped) != 2 {
 		t.Error(p.Skipped)
+	}
+}
+
+func TestWhatIsExcludedIsLeftAloneOnBothSides(t *testing.T) {
+	for _, d := range []transfer.Direction{transfer.Download, transfer.Upload} {
+		t.Run(d.String(), func(t *testing.T) {
+			root, dir := t.TempDir(), t.TempDir()
+			from, to := root, dir
+			if d == transfer.Upload {
+				from, to = dir, root
+			}
+			for _, name := range []string{"a.txt", "b.tmp", "sub/c.tmp", "sub/d.txt", "sub/cache/e", "cache/f", "build/g", "kind/x"} {
+				writeIn(t, from, name, "source")
+			}
+			// Too much at the destination: what is excluded, alone and in folders that would go; and another kind of entry.
+			for _, name := range []string{"old/keep.tmp", "old/gone", "old/deep/gone", "mine.tmp", "gone", "kind/y.tmp", "in the way/keep.tmp", "in the way/gone"} {
+				writeIn(t, to, name, "destination")
+			}
+			writeIn(t, from, "in the way", "a file there")
+			writeIn(t, to, "build", "a file here")
+			p := plan(t, options(serve(t, root, nil), 1), transfer.Mirror{Direction: d, Local: dir, Remote: "/", Delete: true,
+				Exclude: []string{"*.tmp", "/cache/", "build/"}})
+			want := "copy a.txt, make folder sub, make folder sub/cache, copy kind/x, copy sub/cache/e, copy sub/d.txt, delete gone, " +
+				"delete old/deep/gone, delete folder old/deep, delete old/gone"
+			got := changes(p)
+			slices.Sort(got)
+			sorted := strings.Split(want, ", ")
+			slices.Sort(sorted)
+			if !slices.Equal(got, sorted) {
+				t.Errorf("%q\nwant %q", got, sorted)
+			}
+			if len(p.Skipped) != 1 || !strings.Contains(p.Skipped[0].Error(), "excluded") {
+				t.Errorf("%v", p.Skipped)
+			}
+			if p.Excluded != 8 {
+				t.Errorf("%d excluded", p.Excluded)
+			}
+		})
+	}
+}
+
+func TestExcludePatterns(t *testing.T) {
+	for _, c := range []struct{ pattern, in, out string }{
+		{"*.tmp", "a.tmp sub/deep/b.tmp", "a.tmpx tmp"},
+		{".git/", ".git/ sub/.git/", ".git sub/.git"},
+		{"/notes", "notes", "sub/notes"},
+		{"cache/*", "cache/a cache/b/", "cache/ sub/cache/a cache/b/c"},
+		{"**/cache/*.o", "cache/a.o x/y/cache/a.o", "cache/x/a.o"},
+		{"a/**/z", "a/z a/b/z a/b/c/z", "b/a/z a/z/b"},
+		{`\*`, "*", "a"},
+		{"[ab]?", "a1 x/b2", "c1 a12"},
+	} {
+		x, err := transfer.ParseExcluded([]string{c.pattern})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for want, list := range map[bool]string{true: c.in, false: c.out} {
+			for _, name := range strings.Fields(list) {
+				rel, folder := strings.CutSuffix(name, "/")
+				if x.Has(rel, folder) != want {
+					t.Errorf("%q and %q: %v", c.pattern, name, !want)
+				}
+			}
+		}
+	}
+	for _, bad := range []string{"", "/", "[", "a/../b", "./a", "//", `a\`} {
+		if err := (transfer.Mirror{Exclude: []string{bad}}).Check(); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
 	}
 }
