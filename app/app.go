@@ -116,6 +116,7 @@ func (a *App) Close(ctx context.Context) error {
 	go func() {
 		a.queue.close()
 		a.tasks.Wait()
+		a.tabs.close()
 		a.stopSamples(ctx, nil) // of a task that was starting them
 		close(done)
 	}()

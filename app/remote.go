@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"portside/client"
 	"portside/client/sites"
@@ -431,12 +429,16 @@ func (r *remote) queue(doing string) *turn {
 	return t
 }
 
-// leave takes the first operation, which has ended, out of the line and lets the next one begin. The caller holds mu.
-func (r *remote) leave() {
-	r.line = r.line[1:]
-	if len(r.line) > 0 {
+// leave takes an operation that has ended, or can't begin any more, out of the line. Was it the first, the next one begins.
+func (r *remote) leave(t *turn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.Index(r.line, t)
+	r.line = slices.Delete(r.line, i, i+1)
+	if i == 0 && len(r.line) > 0 {
 		close(r.line[0].begin)
 	}
+	r.state.Doing = r.waiting()
 }
 
 // waiting is what the first operation of this visit that is in the line does; empty: there is none. The caller holds mu.
@@ -466,16 +468,11 @@ func (r *remote) do(doing string, f func(ctx context.Context) error, never ...fu
 				n()
 			}
 		}
-		r.mu.Lock()
-		r.leave()
-		r.state.Doing = r.waiting()
-		r.mu.Unlock()
+		r.leave(t)
 		r.app.changed()
 	})
 	if !ok {
-		r.mu.Lock()
-		r.line = slices.DeleteFunc(r.line, func(o *turn) bool { return o == t })
-		r.mu.Unlock()
+		r.leave(t)
 	}
 	r.app.changed()
 	return ok
@@ -518,19 +515,7 @@ func (r *remote) operate(ctx context.Context, t *turn, f func(ctx context.Contex
 }
 
 // Sentence writes an error as a sentence for people: a capital at its beginning, a full stop at its end.
-func Sentence(err error) string {
-	s := err.Error()
-	if s == "" {
-		return s
-	}
-	if first, n := utf8.DecodeRuneInString(s); first != utf8.RuneError {
-		s = string(unicode.ToUpper(first)) + s[n:]
-	}
-	if !strings.HasSuffix(s, ".") {
-		s += "."
-	}
-	return s
-}
+func Sentence(err error) string { return connlog.Ended(err.Error()) }
 
 // withoutAdvice is err as far as it says what happened: for where something better founded says what to do.
 func withoutAdvice(err error) error {
@@ -574,20 +559,32 @@ func (r *remote) drop() {
 	if r.cancel != nil {
 		r.cancel() // before another operation can begin, see take
 	}
-	r.mu.Unlock()
 	if s == nil {
+		r.mu.Unlock()
 		return
 	}
-	r.mu.Lock()
 	t := r.queue("")
 	r.mu.Unlock()
-	r.app.run(func(context.Context) {
+	ok := r.app.run(func(context.Context) {
 		<-t.begin // not before the operation has ended
 		s.Close()
-		r.mu.Lock()
-		r.leave()
-		r.mu.Unlock()
+		r.leave(t)
 	})
+	if !ok { // the application closes
+		s.Close()
+		r.leave(t)
+	}
+}
+
+// close ends the session when the application closes: nothing is under way any more.
+func (r *remote) close() {
+	r.mu.Lock()
+	s := r.session
+	r.session = nil
+	r.mu.Unlock()
+	if s != nil {
+		s.Close()
+	}
 }
 
 // list shows a folder. A new one is shown as it comes in; when it fails, the one before is shown again.
@@ -661,13 +658,6 @@ func (r *remote) openDir(dir string) {
 		}
 		return r.list(ctx, s, dir)
 	})
-}
-
-// RefreshRemote lists the folder shown again.
-func (a *App) RefreshRemote() {
-	if dir := a.Remote().Folder.Path; dir != "" {
-		a.OpenRemote(dir)
-	}
 }
 
 // UseMode changes the mode of the session from the next transfer on, and keeps it for the site.

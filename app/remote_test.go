@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"portside/client"
+	"portside/connlog"
 	"portside/localserver"
 )
 
@@ -143,5 +144,60 @@ func TestSessionsThatAskAboutOneCertificateAreAnsweredAtOnce(t *testing.T) {
 		if a.Remote().Question != nil {
 			t.Error("it asks again")
 		}
+	}
+}
+
+// What is asked for in the very moment in which the application closes must not hold up what was asked for before it closed.
+func TestAnOperationThatComesTooLateLetsTheNextOneBegin(t *testing.T) {
+	for what, late := range map[string]func(*remote){
+		"operation": func(r *remote) { r.do("Too late", func(context.Context) error { return nil }) },
+		"drop":      (*remote).drop,
+	} {
+		a, _, _ := connected(t)
+		idle(t, a)
+		r := a.remote()
+		lines := func() int {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return len(r.line)
+		}
+		a.mu.Lock() // it stands in the line, and is not a task yet
+		ended := make(chan struct{})
+		go func() { late(r); close(ended) }()
+		until(t, "it stands in the line", func() bool { return lines() == 1 })
+		r.mu.Lock()
+		next := r.queue("Next")
+		r.mu.Unlock()
+		a.closed = true
+		a.mu.Unlock()
+		<-ended
+		select {
+		case <-next.begin:
+		default:
+			t.Errorf("%s: the next one waits for ever", what)
+		}
+		r.leave(next)
+		a.mu.Lock()
+		a.closed = false
+		a.mu.Unlock()
+	}
+}
+
+func TestCloseSaysGoodbyeToTheServers(t *testing.T) {
+	a, _, addr := connected(t)
+	b := start(t)
+	connect(t, b, "ftp://"+addr+"/", client.ModePassive)
+	if err := b.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	quits := 0
+	until(t, "the server has seen the end", func() bool { return len(a.Share().Sessions) == 1 })
+	for _, r := range a.Log.Records(0) {
+		if r.Side == connlog.Server && r.Event == connlog.ControlClosed && r.Reason == connlog.ReasonQuit {
+			quits++
+		}
+	}
+	if quits != 1 {
+		t.Errorf("%d sessions ended with QUIT, want 1", quits)
 	}
 }

@@ -64,6 +64,15 @@ func (a *App) remotes() []*remote {
 	return slices.Clone(a.tabs.all)
 }
 
+// close ends the sessions of all tabs, side by side: each may wait for its server's goodbye.
+func (t *tabs) close() {
+	var ending sync.WaitGroup
+	for _, r := range t.app.remotes() {
+		ending.Go(r.close)
+	}
+	ending.Wait()
+}
+
 func (t *tabs) find(id TabID) (*remote, int) {
 	i := slices.IndexFunc(t.all, func(r *remote) bool { return r.id == id })
 	if i < 0 {
