@@ -157,7 +157,7 @@ func TestTheCountBeforeADeleteCountsAllThatIsInFolders(t *testing.T) {
 		write(t, filepath.Join(dir, "d", "sub", fmt.Sprint(i)), "12345")
 	}
 	write(t, filepath.Join(dir, "single"), "1")
-	a.RefreshRemote()
+	a.OpenRemote(".")
 	until(t, "it is listed", func() bool { return len(a.Remote().Folder.Entries) == 2 })
 	idle(t, a)
 	c := a.CountRemote(a.Remote().Folder.Path, a.Remote().Folder.Entries)
@@ -181,7 +181,7 @@ func TestTheCountBeforeADeleteCountsAllThatIsInFolders(t *testing.T) {
 func TestACancelledCountEndsAndLeavesTheSessionUsable(t *testing.T) {
 	a, dir, _ := connected(t)
 	write(t, filepath.Join(dir, "d", "x"), "1")
-	a.RefreshRemote()
+	a.OpenRemote(".")
 	until(t, "it is listed", func() bool { return len(a.Remote().Folder.Entries) == 1 })
 	c := a.CountRemote(a.Remote().Folder.Path, a.Remote().Folder.Entries)
 	c.Cancel()
@@ -198,7 +198,7 @@ func TestMovingOnTheServerWritesOverNothing(t *testing.T) {
 	write(t, filepath.Join(dir, "a.txt"), "new")
 	write(t, filepath.Join(dir, "b.txt"), "b")
 	write(t, filepath.Join(dir, "to", "a.txt"), "old")
-	a.RefreshRemote()
+	a.OpenRemote(".")
 	until(t, "it is listed", func() bool { return len(a.Remote().Folder.Entries) == 3 })
 	idle(t, a)
 	result := make(chan error, 1)
@@ -222,7 +222,7 @@ func TestRightsAreSetForFilesAndFoldersApart(t *testing.T) {
 	a, dir, _ := connected(t)
 	write(t, filepath.Join(dir, "d", "sub", "x"), "1")
 	write(t, filepath.Join(dir, "d", "y"), "1")
-	a.RefreshRemote()
+	a.OpenRemote(".")
 	until(t, "it is listed", func() bool { return len(a.Remote().Folder.Entries) == 1 })
 	idle(t, a)
 	check := func(where string, files, folders os.FileMode) {
@@ -270,7 +270,7 @@ func TestATypedCommandIsAnsweredAndWhatWouldBreakTheSessionIsRefused(t *testing.
 			t.Errorf("%q was sent: %+v", line, got.reply)
 		}
 	}
-	a.RefreshRemote()
+	a.OpenRemote(".")
 	if r := idle(t, a); r.Err != "" || r.Phase != Connected {
 		t.Errorf("%+v", r)
 	}

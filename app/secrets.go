@@ -168,32 +168,6 @@ func (a *App) forgetSecrets(ctx context.Context, ids []string) error {
 	return errors.Join(errs...)
 }
 
-// SecretsPlace says in words where passwords are kept.
-type SecretsPlace string
-
-const (
-	PlaceUnknown SecretsPlace = ""        // nobody has looked yet
-	PlaceKeyring SecretsPlace = "keyring" // the system's
-	PlaceVault   SecretsPlace = "vault"   // a file, opened with a master password
-	PlaceNowhere SecretsPlace = "nowhere"
-)
-
-// SecretsPlace returns where passwords are kept, as far as that is known already.
-func (a *App) SecretsPlace() SecretsPlace {
-	s := a.safe
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case !s.looked:
-		return PlaceUnknown
-	case s.keyring != nil:
-		return PlaceKeyring
-	case s.vault != nil:
-		return PlaceVault
-	}
-	return PlaceNowhere
-}
-
 // ForgetVault deletes the vault with all passwords in it, for a person who has lost the master password.
 func (a *App) ForgetVault(done func(error)) {
 	a.run(func(context.Context) {

@@ -428,7 +428,7 @@ func (s ShareSettings) addresses(at netip.AddrPort) []Address {
 		switch {
 		case i.addr.IsLoopback():
 			reach = ReachSelf
-		case connlog.Private(i.addr), localserver.Unroutable(i.addr) != "":
+		case localserver.Unroutable(i.addr) != "":
 			reach = ReachLocal
 		}
 		if reach == ReachSelf && len(out) > 0 {

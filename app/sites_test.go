@@ -267,8 +267,8 @@ func TestWithoutAKeyringPasswordsLieInAVaultThatIsOpenedOnceARun(t *testing.T) {
 	if g := <-read; g.err != nil || g.s.Password != "hush-hush" {
 		t.Errorf("a second time: %+v", g)
 	}
-	if a.SecretsPlace() != PlaceVault {
-		t.Errorf("kept in %q", a.SecretsPlace())
+	if !a.safe.vault.Exists() {
+		t.Error("there is no vault")
 	}
 }
 

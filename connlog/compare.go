@@ -235,7 +235,7 @@ func (p Pair) Write(w io.Writer) {
 	if p.Client != nil && p.Server != nil {
 		fmt.Fprintf(w, "Client session %s, server session %s\n\n", p.Client.ID, p.Server.ID)
 	} else {
-		fmt.Fprintf(w, "%s session %s, without the other end's log\n\n", capital(string(shown.Side)), shown.ID)
+		fmt.Fprintf(w, "%s session %s, without the other end's log\n\n", Capital(string(shown.Side)), shown.ID)
 	}
 	fmt.Fprintln(w, shown.Draw())
 	for _, c := range p.Channels {

@@ -35,7 +35,7 @@ func (e Explanation) String() string {
 // 18.4 MiB download".
 func (c Channel) Label() string {
 	c = c.meant()
-	parts := []string{capital(string(c.Kind))}
+	parts := []string{Capital(string(c.Kind))}
 	if c.Mode != "" {
 		parts = append(parts, string(c.Mode))
 	}
@@ -139,7 +139,7 @@ func (c Channel) Explain() Explanation {
 }
 
 func (c Channel) title() []Span {
-	head := capital(string(c.Kind))
+	head := Capital(string(c.Kind))
 	if c.Mode != "" {
 		head += " · " + string(c.Mode)
 	}
@@ -167,7 +167,7 @@ func (c Channel) explainControl() [][]Span {
 		out = append(out, spans(Plain, "You are opening the control channel to %s. Every command and reply goes over it; files and listings never do.", server))
 		return out
 	case c.Opened.IsZero():
-		out = append(out, spans(Plain, "%s opened the control channel. This log does not go back to its beginning.", capital(you(Client, c.Side))))
+		out = append(out, spans(Plain, "%s opened the control channel. This log does not go back to its beginning.", Capital(you(Client, c.Side))))
 	case c.Side == Client:
 		out = append(out, spans(Plain, "You opened the control channel, from this computer's port %s to %s. Every command and reply goes over it; each listing and file gets a data channel of its own.", port(c.From), server))
 	default:
@@ -196,7 +196,7 @@ func (c Channel) explainControl() [][]Span {
 }
 
 func (c Channel) controlEnd() []Span {
-	who := capital(you(c.By, c.Side))
+	who := Capital(you(c.By, c.Side))
 	if c.By == "" {
 		who = "One side"
 	}
@@ -323,7 +323,7 @@ func (c Channel) how() []Span {
 	opened := !c.Opened.IsZero()
 	switch {
 	case c.Mode == Active && !opened && !moves(c.Command) && (c.Reason == ReasonRejected || c.Reason == ReasonPolicy):
-		return spans(Plain, "%s asked for active mode (`%s`).", capital(you(Client, c.Side)), offer)
+		return spans(Plain, "%s asked for active mode (`%s`).", Capital(you(Client, c.Side)), offer)
 	case c.Mode == Passive && c.Side == Client && (c.Reason == ReasonRejected && !opened && !c.To.IsValid()):
 		return spans(Plain, "You asked for passive mode (`%s`).", offer)
 	case c.Mode == Passive && c.Side == Client && opened:
@@ -393,7 +393,7 @@ func (c Channel) dataFailure() [][]Span {
 		return [][]Span{spans(Plain, "The session ended before the channel was open.")}
 	}
 	if c.Reason == ReasonRejected && moves(c.Command) { // the mode was granted, so its own refusals don't fit
-		return [][]Span{spans(Plain, "%s refused the transfer: `%s`. So the data channel was not opened. Most likely that is about the file, the folder or the user's rights, not about a firewall.", capital(you(Server, c.Side)), quoted(c.Reply))}
+		return [][]Span{spans(Plain, "%s refused the transfer: `%s`. So the data channel was not opened. Most likely that is about the file, the folder or the user's rights, not about a firewall.", Capital(you(Server, c.Side)), quoted(c.Reply))}
 	}
 	switch {
 	case c.Mode == Passive && c.Side == Client:

@@ -22,7 +22,7 @@ func TestExplanationsReadAsDocumented(t *testing.T) {
 		"The client is 192.168.1.7, the server 203.0.113.5. First the label over the arrow, then the explanation, then the line in the log.\n")
 	for _, mode := range []Mode{Passive, Active} {
 		for _, side := range []Side{Client, Server} {
-			fmt.Fprintf(&b, "\n## %s mode, at the %s\n", capital(string(mode)), side)
+			fmt.Fprintf(&b, "\n## %s mode, at the %s\n", Capital(string(mode)), side)
 			for _, o := range outcomes(mode, side) {
 				tp := open(side)
 				tp.play(o.records...)
@@ -238,4 +238,12 @@ func FuzzPrintable(f *testing.F) {
 			t.Fatalf("%d bytes from %d", len(out), len(s))
 		}
 	})
+}
+
+func TestErrorsBecomeSentences(t *testing.T) {
+	for in, want := range map[string]string{"": "", "it broke": "It broke.", "It broke.": "It broke.", "über 5 bytes": "Über 5 bytes.", "\xff": "\xff."} {
+		if got := Ended(in); got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
 }

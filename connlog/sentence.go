@@ -67,7 +67,7 @@ func Sentence(r Record) string {
 		if r.Event == ActiveRefused {
 			mode = Active
 		}
-		return fmt.Sprintf("%s refused %s mode: %s", capital(you(Server, me)), mode, joinNonEmpty(" ", r.Reply, r.Err))
+		return fmt.Sprintf("%s refused %s mode: %s", Capital(you(Server, me)), mode, joinNonEmpty(" ", r.Reply, r.Err))
 	case DataDialing:
 		return fmt.Sprintf("You are opening the data channel to %s (%s mode): outbound for your firewall, inbound for %s.", addr(r.To), r.Mode, possessive(other))
 	case DataOpened:
@@ -105,7 +105,7 @@ func Sentence(r Record) string {
 		}
 		return s
 	case ModeChanged:
-		return joinNonEmpty(" ", fmt.Sprintf("Portside goes on in %s mode.", r.Mode), ended(r.Err))
+		return joinNonEmpty(" ", fmt.Sprintf("Portside goes on in %s mode.", r.Mode), Ended(r.Err))
 	case CommandSent:
 		return r.Command
 	case ReplySent:

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 )
@@ -129,19 +131,21 @@ func you(side, viewpoint Side) string {
 	return "the " + string(side)
 }
 
-// ended writes an error as a sentence; an empty one stays empty.
-func ended(s string) string {
+// Ended writes an error as a sentence: a capital at its beginning, a full stop at its end. An empty one stays empty.
+func Ended(s string) string {
 	if s == "" || strings.HasSuffix(s, ".") {
-		return capital(s)
+		return Capital(s)
 	}
-	return capital(s) + "."
+	return Capital(s) + "."
 }
 
-func capital(s string) string {
-	if s == "" {
+// Capital writes the first letter of s large.
+func Capital(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	if first == utf8.RuneError {
 		return s
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	return string(unicode.ToUpper(first)) + s[n:]
 }
 
 // addr returns an address and port for a text, or only the address while the port isn't known.

@@ -289,7 +289,7 @@ func (e *Evidence) fixes(r Report) []Fix {
 	}
 	if len(out) > 0 { // what it was the other choice to is gone
 		if rest, ok := strings.CutPrefix(out[0].Text, "Or "); ok {
-			out[0].Text = strings.ToUpper(rest[:1]) + rest[1:]
+			out[0].Text = connlog.Capital(rest)
 		}
 	}
 	return out

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"portside/connlog"
 	"portside/localserver"
 )
 
@@ -327,11 +328,11 @@ func (c *selfCheck) firewall(f firewall) {
 			passive = " and passive ports " + portRange(c.lo, c.hi)
 		}
 		if f.state != fwOn {
-			c.add(SelfFirewall, SelfUnknown, ServerComputer, f.see, capital(f.why)+".",
+			c.add(SelfFirewall, SelfUnknown, ServerComputer, f.see, connlog.Ended(f.why),
 				"Whether a firewall on this computer lets control port %d%s in can't be seen.", control, passive)
 			return
 		}
-		c.add(SelfFirewall, SelfUnknown, ServerComputer, f.see, capital(f.why)+".", "%s is on; whether it lets the server's ports in can't be seen.", f.name)
+		c.add(SelfFirewall, SelfUnknown, ServerComputer, f.see, connlog.Ended(f.why), "%s is on; whether it lets the server's ports in can't be seen.", f.name)
 		if fix := f.allow(control, control, nil); fix != "" && control != 0 {
 			c.add(SelfControlPort, SelfUnknown, ServerComputer, fix, "It does no harm when the port is open already.", "If control port %d is closed, this line opens it.", control)
 		}
@@ -452,13 +453,6 @@ func badSpans(all []fwSpan) (out []string) {
 		out = append(out[:4], "…")
 	}
 	return out
-}
-
-func capital(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // mappings says whether the router sends the ports here.

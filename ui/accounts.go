@@ -77,7 +77,7 @@ func (r *accountsRow) show(on bool) {
 	case len(list) == 0:
 		r.names.Set("Nobody yet", kit.ColorBad)
 	case app.CheckAccounts(list) != nil:
-		r.names.Set(capital(count(len(list), "account", "accounts"))+", with a mistake", kit.ColorBad)
+		r.names.Set(connlog.Capital(count(len(list), "account", "accounts"))+", with a mistake", kit.ColorBad)
 	default:
 		r.names.Set(strings.Join(names, ", "), kit.ColorMuted)
 	}
@@ -203,7 +203,7 @@ func (a *accounts) cell(row, col int) kit.Cell {
 		}
 		return kit.Cell{Text: connlog.Printable(one.Name), Icon: kit.IconColored(kit.IconPerson, kit.ColorMuted)}
 	case 1:
-		c := kit.Cell{Text: capital(one.Rights.String())}
+		c := kit.Cell{Text: connlog.Capital(one.Rights.String())}
 		if one.Anonymous() && one.Rights&app.Writing != 0 {
 			c.Color = kit.ColorWarn
 		}

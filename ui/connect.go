@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -365,7 +363,7 @@ func (c *connect) refresh() {
 		if r.Err != c.failed {
 			c.failed, c.suspicion = r.Err, ""
 			if s := c.w.app.Suspicion(); s != nil {
-				c.suspicion = strings.ToUpper(string(s.Confidence[:1])) + string(s.Confidence[1:]) + ": " + plainArrows(s.Sentence)
+				c.suspicion = connlog.Capital(string(s.Confidence)) + ": " + plainArrows(s.Sentence)
 			}
 		}
 		c.say(r.Err, kit.ColorBad)
@@ -582,14 +580,6 @@ func count(n int, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
-}
-
-func capital(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	if n == 0 {
-		return s
-	}
-	return string(unicode.ToUpper(r)) + s[n:]
 }
 
 // ask shows the question about a certificate, once, and takes it away when it is no longer asked.

@@ -317,7 +317,7 @@ func firstSentence(s string) (first, rest string) {
 		case s[i] == '.':
 			return s[:i+1], s[i+2:]
 		case s[i] == ':' && i > 24 && i+2 < len(s):
-			return s[:i], capital(s[i+2:])
+			return s[:i], connlog.Capital(s[i+2:])
 		}
 	}
 	return s, ""

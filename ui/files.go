@@ -321,7 +321,7 @@ func (c *connect) remove() {
 		c.w.app.DeleteLocal(dir, namesOf(entries))
 	}
 	if !folders {
-		text := fmt.Sprintf("%s %s will be deleted for good.", capital(count(len(entries), "entry", "entries")), where)
+		text := fmt.Sprintf("%s %s will be deleted for good.", connlog.Capital(count(len(entries), "entry", "entries")), where)
 		if len(entries) == 1 {
 			text = fmt.Sprintf("%s will be deleted %s, for good.", connlog.Printable(entries[0].Name), where)
 		}
@@ -352,7 +352,7 @@ func (c *connect) remove() {
 			text.SetSpans(kit.Span{Text: "At least " + what + " " + where + " will be deleted for good. Not everything could be counted: "},
 				kit.Span{Text: t.Err, Color: kit.ColorBad})
 		default:
-			text.SetText(capital(what) + " " + where + " will be deleted for good.")
+			text.SetText(connlog.Capital(what) + " " + where + " will be deleted for good.")
 		}
 		d.SetEnabled("Delete", t.Done)
 		d.Refresh()

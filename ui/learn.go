@@ -138,7 +138,7 @@ func (l *learn) status() (left, right []string) {
 	if l.page != "" {
 		return []string{"Learn"}, []string{"Escape goes back to the simulator"}
 	}
-	return []string{capital(string(l.setup.Mode)) + " mode: " + l.outcome()}, []string{"Left and Right step, F5 plays"}
+	return []string{connlog.Capital(string(l.setup.Mode)) + " mode: " + l.outcome()}, []string{"Left and Right step, F5 plays"}
 }
 
 // outcome is the run in a few words.
@@ -280,7 +280,7 @@ func (l *learn) fixSpans() []kit.Span {
 		after := b.Apply(l.setup)
 		if n < 4 && !doctor.Simulate(after).Works {
 			n++
-			out = append(out, kit.Span{Text: "\n"}, kit.Span{Text: capital(b.Text), OnTap: func() { l.apply(b) }}, kit.Span{Text: "."})
+			out = append(out, kit.Span{Text: "\n"}, kit.Span{Text: connlog.Capital(b.Text), OnTap: func() { l.apply(b) }}, kit.Span{Text: "."})
 		}
 	}
 	return out

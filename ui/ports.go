@@ -186,7 +186,7 @@ func told(set app.ShareSettings, local, value string) string {
 		value = "this address"
 	}
 	if who := set.LocalPeople(); who != "nobody" {
-		return capital(who) + " are told " + local + ", everyone else " + value + "."
+		return connlog.Capital(who) + " are told " + local + ", everyone else " + value + "."
 	}
 	return "Everyone is told " + value + ", also on your own network: the list of local networks is empty."
 }
@@ -216,7 +216,7 @@ func editNetworks(w *Window, changed func()) *kit.Dialog {
 		case slices.Equal(list, localserver.DefaultLocalNetworks()):
 			list = nil
 		default:
-			said = kit.Span{Text: capital(count(len(list), "network", "networks")) + ". This computer's own are not added.", Color: kit.ColorMuted}
+			said = kit.Span{Text: connlog.Capital(count(len(list), "network", "networks")) + ". This computer's own are not added.", Color: kit.ColorMuted}
 		}
 		problem.SetSpans(said)
 		d.SetEnabled("Save", err == nil)

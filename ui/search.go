@@ -389,7 +389,7 @@ func (s *searchPanel) copyURL() {
 
 func (s *searchPanel) remove() {
 	s.reach(func(hits []app.Hit) {
-		text := capital(count(len(hits), "hit", "hits")) + " on the server will be deleted for good. Folders are deleted with all that is in them."
+		text := connlog.Capital(count(len(hits), "hit", "hits")) + " on the server will be deleted for good. Folders are deleted with all that is in them."
 		if len(hits) == 1 {
 			text = connlog.Printable(hits[0].Path()) + " will be deleted on the server, for good."
 		}

@@ -692,10 +692,10 @@ func (m *siteManager) imported(all []*sites.Imported) {
 		text += ", " + count(secrets, "with its password", "with their passwords")
 	}
 	if len(problems) == 0 {
-		m.say(capital(text)+". Save keeps them.", kit.ColorGood)
+		m.say(connlog.Capital(text)+". Save keeps them.", kit.ColorGood)
 		return
 	}
-	m.report(capital(text)+". This could not be read, or not wholly:", problems)
+	m.report(connlog.Capital(text)+". This could not be read, or not wholly:", problems)
 }
 
 // maxReported is how many sentences a report shows; a copy has all of them.

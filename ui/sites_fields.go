@@ -86,7 +86,7 @@ func newSiteFields(w *Window, m *siteManager) *siteFields {
 	f.login = kit.NewSelect(loginNames, func(int) { f.follow() })
 	names := []string{"None"}
 	for _, c := range sites.Colors[1:] {
-		names = append(names, capital(string(c)))
+		names = append(names, connlog.Capital(string(c)))
 	}
 	f.color = kit.NewSelect(names, nil)
 	f.user, f.account = entry("user name"), kit.NewPasswordEntry()

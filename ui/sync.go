@@ -146,7 +146,7 @@ func (s *syncDialog) run() bool {
 		if p.Copies() > 0 && p.Cleans() > 0 {
 			last = " What the other side does not have goes last, and only when all is copied."
 		}
-		kit.Confirm(s.w, "Delete?", fmt.Sprintf("%s %s will be deleted for good.%s", capital(count(n, "file or folder", "files and folders")), where, last), "Synchronize", true, s.w.app.RunSync)
+		kit.Confirm(s.w, "Delete?", fmt.Sprintf("%s %s will be deleted for good.%s", connlog.Capital(count(n, "file or folder", "files and folders")), where, last), "Synchronize", true, s.w.app.RunSync)
 		return false
 	}
 	s.w.app.RunSync()
@@ -205,7 +205,7 @@ func (s *syncDialog) cell(i, col int) kit.Cell {
 		case s.shown.Plan.Direction == transfer.Upload:
 			icon = kit.IconUpload
 		}
-		return kit.Cell{Text: capital(c.Kind.String()), Icon: kit.IconColored(icon, color)}
+		return kit.Cell{Text: connlog.Capital(c.Kind.String()), Icon: kit.IconColored(icon, color)}
 	case 1:
 		name := c.Rel
 		if name == "" {

@@ -229,7 +229,7 @@ func (l *transferList) cell(i, col int) kit.Cell {
 	case "server":
 		return kit.Cell{Text: connlog.Printable(l.w.app.SiteName(it.Site))}
 	case "why":
-		return kit.Cell{Text: capital(connlog.Printable(it.Err)), Color: kit.ColorBad}
+		return kit.Cell{Text: connlog.Capital(connlog.Printable(it.Err)), Color: kit.ColorBad}
 	case "state":
 		return l.state(it)
 	case "size":
@@ -426,7 +426,7 @@ func (l *transferList) moreMenu() *fyne.Menu {
 }
 
 func (l *transferList) cancelAll() {
-	kit.Confirm(l.w, "Cancel all transfers?", capital(count(l.now.Left(), "transfer", "transfers"))+" will be taken out of the queue. What was downloaded of a file so far stays beside it as a .part file.",
+	kit.Confirm(l.w, "Cancel all transfers?", connlog.Capital(count(l.now.Left(), "transfer", "transfers"))+" will be taken out of the queue. What was downloaded of a file so far stays beside it as a .part file.",
 		"Cancel transfers", true, l.w.app.CancelTransfers)
 }
 

@@ -61,9 +61,6 @@ func TestAReasonBeginsWithACapital(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if got := capital("über"); got != "Über" {
-		t.Errorf("%q", got)
-	}
 }
 
 func TestATransferAsksOnEveryScreen(t *testing.T) {

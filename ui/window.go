@@ -283,11 +283,11 @@ func (w *Window) closing() {
 	}
 	switch {
 	case unsaved > 0:
-		w.asked = kit.Confirm(w, "Quit Portside?", capital(count(unsaved, "open file has", "open files have"))+" changes that are not on the server. They stay on this computer, but are not uploaded any more.", "Quit", true, quit)
+		w.asked = kit.Confirm(w, "Quit Portside?", connlog.Capital(count(unsaved, "open file has", "open files have"))+" changes that are not on the server. They stay on this computer, but are not uploaded any more.", "Quit", true, quit)
 	case moving > 0:
-		w.asked = kit.Confirm(w, "Quit Portside?", capital(count(moving, "transfer is", "transfers are"))+" left. Quitting stops them; the next time they can go on where they stopped.", "Quit", true, quit)
+		w.asked = kit.Confirm(w, "Quit Portside?", connlog.Capital(count(moving, "transfer is", "transfers are"))+" left. Quitting stops them; the next time they can go on where they stopped.", "Quit", true, quit)
 	case people > 0:
-		w.asked = kit.Confirm(w, "Quit Portside?", capital(count(people, "person is", "people are"))+" connected to your shared folder. Quitting ends sharing.", "Quit", true, quit)
+		w.asked = kit.Confirm(w, "Quit Portside?", connlog.Capital(count(people, "person is", "people are"))+" connected to your shared folder. Quitting ends sharing.", "Quit", true, quit)
 	case err != nil:
 		w.asked = kit.Confirm(w, "Quit Portside?", app.Sentence(err), "Quit anyway", false, quit)
 	default:

@@ -64,7 +64,7 @@ func TestTheDrawerFoldsToItsTabsAndOpensForWhatIsAskedOfIt(t *testing.T) {
 	}
 	w.registry.Run("drawer.fold")
 	w.registry.Run("drawer.find")
-	if w.connect.split.Folded() || w.connect.drawer.Tab() != channels.TabChannels {
+	if w.connect.drawer.Size().Height != open || w.connect.drawer.Tab() != channels.TabChannels {
 		t.Error("the search can't be seen")
 	}
 }

@@ -417,11 +417,8 @@ func get[T any](tx *bolt.Tx, bucket []byte, id uint64) (*T, error) {
 	if err := json.Unmarshal(b, v); err != nil {
 		return nil, fmt.Errorf("an entry of the transfer queue can't be read: %w", err)
 	}
-	switch t := any(v).(type) {
-	case *record:
-		t.names(fromText)
-	case *rootRecord:
-		t.names(fromText)
+	if n, ok := any(v).(withNames); ok {
+		v = n.with(fromText).(*T)
 	}
 	return v, nil
 }
@@ -444,24 +441,26 @@ func fromText(text string) string {
 	return text
 }
 
-func (r *record) names(change func(string) string) {
-	r.Rel, r.After, r.As = change(r.Rel), change(r.After), change(r.As)
+// withNames is a record with names in it; with returns a copy with the changed names.
+type withNames interface {
+	with(change func(string) string) any
 }
 
-func (r *rootRecord) names(change func(string) string) {
-	r.Local, r.Remote, r.Place = change(r.Local), change(r.Remote), change(r.Place)
+func (r *record) with(change func(string) string) any {
+	c := *r
+	c.Rel, c.After, c.As = change(r.Rel), change(r.After), change(r.As)
+	return &c
+}
+
+func (r *rootRecord) with(change func(string) string) any {
+	c := *r
+	c.Local, c.Remote, c.Place = change(r.Local), change(r.Remote), change(r.Place)
+	return &c
 }
 
 func put(tx *bolt.Tx, bucket []byte, id uint64, v any) error {
-	switch t := v.(type) {
-	case *record:
-		c := *t
-		c.names(asText)
-		v = &c
-	case *rootRecord:
-		c := *t
-		c.names(asText)
-		v = &c
+	if n, ok := v.(withNames); ok {
+		v = n.with(asText)
 	}
 	b, err := json.Marshal(v)
 	if err != nil {

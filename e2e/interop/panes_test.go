@@ -339,7 +339,7 @@ func searches(t *testing.T, p *panes) {
 			t.Fatalf("%s is not answered", line)
 		}
 	}
-	p.a.RefreshRemote()
+	p.a.OpenRemote(".")
 	p.well("listing after commands")
 }
 

@@ -123,9 +123,6 @@ func (d *Drawer) SetShare(share float32) {
 	d.Refresh()
 }
 
-// Folded says whether the body is folded away.
-func (d *Drawer) Folded() bool { return d.folded }
-
 // SetFolded folds or opens the body.
 func (d *Drawer) SetFolded(folded bool) {
 	if d.folded != folded {
