@@ -112,7 +112,7 @@ func (s *syncDialog) compare() bool {
 	}
 	if err := m.Check(); err != nil {
 		s.except.SetInvalid(true)
-		s.line.SetSpans(kit.Span{Text: capital(err.Error()) + ".", Color: kit.ColorBad})
+		s.line.SetSpans(kit.Span{Text: connlog.Capital(err.Error()) + ".", Color: kit.ColorBad})
 		return false
 	}
 	s.w.app.CompareFolders(m)
@@ -170,7 +170,7 @@ func (s *syncDialog) refresh() {
 			text = fmt.Sprintf("Nothing to do: %s the same.", count(p.Same, "file is", "files are"))
 		}
 		if p.Excluded > 0 {
-			text += fmt.Sprintf(" %s excluded.", capital(count(p.Excluded, "file or folder is", "files and folders are")))
+			text += fmt.Sprintf(" %s excluded.", connlog.Capital(count(p.Excluded, "file or folder is", "files and folders are")))
 		}
 		if n := len(p.Skipped); n > 0 {
 			text += fmt.Sprintf(" %s left out, the first: %v.", count(n, "entry is", "entries are"), p.Skipped[0])
