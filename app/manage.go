@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"portside/client"
+	"portside/wire"
 )
 
 // Tally is what a count of files and folders has found so far.
@@ -27,7 +28,7 @@ func (t *Tally) add(e client.Entry) {
 		return
 	}
 	t.Files++
-	t.Bytes += e.Size
+	t.Bytes = wire.AddSizes(t.Bytes, e.Size)
 }
 
 // Count is a count under way.

@@ -74,12 +74,17 @@ type control struct {
 // maxUnasked is how many replies that nobody asked for a server may send.
 const maxUnasked = 1000
 
+// maxBegun is how many preliminary replies (1xx) a server may give to one command, and to a connection: RFC 959 allows one,
+// and without an end to them a wait for the final reply has none.
+const maxBegun = 100
+
 type sent struct {
 	seq   int
 	verb  string
 	data  *dataConn // of a transfer
 	early *early
 	offer bool // of early
+	begun int  // preliminary replies so far
 }
 
 // answer is a reply with the command that it answers; an unasked reply has none.
@@ -126,10 +131,14 @@ func (c *control) sort(r reply) bool {
 	if r.code == 421 {
 		c.bye = r
 	}
-	disorder := false
+	disorder, endless := false, false
 	if len(c.waiting) > 0 {
 		i := 0
 		i, disorder = c.place(r)
+		if r.preliminary() {
+			c.waiting[i].begun++
+			endless = c.waiting[i].begun > maxBegun
+		}
 		a.to = c.waiting[i]
 		if !r.preliminary() {
 			c.waiting = slices.Delete(c.waiting, i, i+1)
@@ -162,10 +171,14 @@ func (c *control) sort(r reply) bool {
 		c.upset()
 	}
 	if a.to.verb == "" { // unasked: recorded, and 421 is kept for the end that follows
-		if c.unasked++; c.unasked > maxUnasked {
-			c.fail(errTooMuch, connlog.Client, connlog.ReasonNotFTP)
-			return false
-		}
+		c.unasked++
+		endless = c.unasked > maxUnasked
+	}
+	if endless {
+		c.fail(errTooMuch, connlog.Client, connlog.ReasonNotFTP)
+		return false
+	}
+	if a.to.verb == "" {
 		return true
 	}
 	if a.to.data != nil && !r.preliminary() {

@@ -31,6 +31,7 @@ type peer struct {
 	t        *testing.T
 	ln       net.Listener
 	greeting string
+	greet    func(c *peerConn) // in place of greeting
 	on       map[string]func(c *peerConn, arg string)
 	files    map[string]string
 	start    sync.Once
@@ -92,6 +93,10 @@ func (p *peer) serve(conn net.Conn) {
 			c.wait.Close()
 		}
 	}()
+	if p.greet != nil {
+		p.greet(c)
+		return
+	}
 	io.WriteString(conn, p.greeting+"\r\n")
 	for {
 		line, err := c.br.ReadString('\n')

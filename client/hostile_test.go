@@ -104,6 +104,55 @@ func TestEndlessRepliesHoldLittle(t *testing.T) {
 	}
 }
 
+// A server that says again and again that it will answer soon is not waited for without end.
+func TestRepliesThatOnlyBeginComeToAnEnd(t *testing.T) {
+	soon := func(c *peerConn, every time.Duration, line string) {
+		for {
+			if _, err := io.WriteString(c.Conn, line); err != nil {
+				return
+			}
+			time.Sleep(every)
+		}
+	}
+	ends := func(t *testing.T, do func() error) error {
+		t.Helper()
+		done := make(chan error, 1)
+		go func() { done <- do() }()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(10 * time.Second):
+			t.Fatal("the server is still waited for")
+			return nil
+		}
+	}
+	for name, every := range map[string]time.Duration{"slowly": short.Reply / 4, "at once": 0} {
+		t.Run("the greeting, "+name, func(t *testing.T) {
+			p := newPeer(t)
+			p.greet = func(c *peerConn) { soon(c, every, "120 In a minute\r\n") }
+			err := ends(t, func() error {
+				_, err := Dial(context.Background(), Options{Target: p.target(), Timeouts: short})
+				return err
+			})
+			if every > 0 {
+				wantError(t, err, connlog.ReasonRejected, "not ready yet")
+			} else {
+				wantError(t, err, connlog.ReasonNotFTP)
+			}
+		})
+	}
+	t.Run("a command", func(t *testing.T) {
+		p := newPeer(t)
+		p.on["SIZE"] = func(c *peerConn, _ string) { soon(c, short.Reply/200, "150 Soon\r\n") }
+		s, _ := dial(t, Options{Target: p.target(), Timeouts: short})
+		err := ends(t, func() error {
+			_, err := s.Size(context.Background(), "a")
+			return err
+		})
+		wantError(t, err, connlog.ReasonNotFTP, "does not end")
+	})
+}
+
 // What a 229 or 227 names beside a port is not taken: no other host, and no other thing than a port.
 func TestAnOfferThatMakesNoSenseIsRefused(t *testing.T) {
 	for _, reply := range []string{"229 (|||0|)", "229 (|||65536|)", "229 (|1|10.0.0.1|x|)", "229 ok", "227 (1,2,3,4,5)", "229 (|||-1|)"} {

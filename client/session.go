@@ -360,8 +360,9 @@ func (c *control) within(ctx context.Context, limit time.Duration) {
 
 // readGreeting reads the 220, and says what else answers when it is not FTP.
 func (s *Session) readGreeting(ctx context.Context, br *bufio.Reader) (reply, error) {
-	for {
-		s.ctl.within(ctx, s.o.Timeouts.Reply)
+	s.ctl.within(ctx, s.o.Timeouts.Reply) // with what comes before it
+	var soon reply
+	for range maxBegun {
 		first, err := br.Peek(1)
 		if err == nil && (first[0] == 0x15 || first[0] == 0x16) {
 			return reply{}, &Error{Reason: connlog.ReasonNotFTP, Err: errors.New("a TLS server answers"),
@@ -371,6 +372,9 @@ func (s *Session) readGreeting(ctx context.Context, br *bufio.Reader) (reply, er
 		switch {
 		case errors.Is(err, errNotAReply), errors.Is(err, errTooMuch):
 			return reply{}, notFTP(r.String(), s.o.ControlPort())
+		case errors.Is(err, os.ErrDeadlineExceeded) && soon.code != 0:
+			return reply{}, &Error{Reason: connlog.ReasonRejected, Code: soon.code, Reply: soon.String(),
+				Err: errors.New("the server is not ready yet"), Advice: "Try later."}
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			e := &Error{Reason: connlog.ReasonNotFTP,
 				Err: fmt.Errorf("something accepts connections, but sent no FTP greeting within %v", s.o.Timeouts.Reply)}
@@ -389,7 +393,7 @@ func (s *Session) readGreeting(ctx context.Context, br *bufio.Reader) (reply, er
 			}
 			return r, nil
 		case r.preliminary():
-			continue // 120: service ready in some minutes
+			soon = r // 120: service ready in some minutes
 		default:
 			e := &Error{Reason: connlog.ReasonRejected, Code: r.code, Reply: r.String(),
 				Err: errors.New("the server does not take the connection")}
@@ -399,6 +403,7 @@ func (s *Session) readGreeting(ctx context.Context, br *bufio.Reader) (reply, er
 			return reply{}, e
 		}
 	}
+	return reply{}, &Error{Reason: connlog.ReasonNotFTP, Err: errTooMuch}
 }
 
 func notFTP(line string, port uint16) *Error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -105,6 +106,15 @@ func AppendList(b []byte, mode fs.FileMode, size int64, modified, now time.Time,
 
 // ErrNegative says that a REST offset or a size is below zero.
 var ErrNegative = errors.New("number is below zero")
+
+// AddSizes adds two byte counts, neither of them below zero. A server may name any size, so a sum that an int64 can't hold
+// is the most that it can.
+func AddSizes(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
 
 // ParseOffset reads a byte count as REST and ALLO name it: digits and no sign (RFC 3659 section 5.2), with spaces
 // around it forgiven.

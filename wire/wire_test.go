@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -217,6 +218,15 @@ func TestAddressCodecs(t *testing.T) {
 	for _, bad := range []string{"(192,0,2,1,4)", "(192,0,2,1,4,1,1)", "(192,0,2,256,4,1)", "192 0 2 1 4 1", "(192,,2,1,4,1)", ""} {
 		if ap, err := Parse227(bad); err == nil {
 			t.Errorf("227 %s gives %v", bad, ap)
+		}
+	}
+}
+
+func TestSizesOfNonsenseAddUpToTheMost(t *testing.T) {
+	const most = math.MaxInt64
+	for _, c := range [][3]int64{{0, 0, 0}, {2, 3, 5}, {most, 0, most}, {0, most, most}, {most, 1, most}, {most - 1, 1, most}, {most, most, most}} {
+		if got := AddSizes(c[0], c[1]); got != c[2] {
+			t.Errorf("%d and %d are %d", c[0], c[1], got)
 		}
 	}
 }

@@ -380,7 +380,7 @@ func (m *mover) bounded(t *task) (ctx context.Context, done func()) {
 	if t.size < 0 {
 		return ctx, func() { cancel(nil) }
 	}
-	most := t.size + cmp.Or(m.o.surplus, maxSurplus)
+	surplus := cmp.Or(m.o.surplus, maxSurplus)
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		look := time.NewTicker(cmp.Or(m.o.look, lookAtSize))
@@ -390,7 +390,7 @@ func (m *mover) bounded(t *task) (ctx context.Context, done func()) {
 			case <-ctx.Done():
 				return
 			case <-look.C:
-				if m.moved() > most {
+				if m.moved()-surplus > t.size { // which may be any number
 					cancel(errEndless)
 				}
 			}

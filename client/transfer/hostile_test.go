@@ -474,6 +474,35 @@ func TestAServerThatResetsAtRandom(t *testing.T) {
 	}
 }
 
+// The largest size that there is neither makes segments without end nor turns into a small one where sizes are added.
+func TestSizesThatNoFileHas(t *testing.T) {
+	const most = "9223372036854775807"
+	listing := strings.ReplaceAll(file("a")+file("b")+file("c"), "size=4", "size="+most)
+	slowly := odd{body: func(w io.Writer) {
+		for range 20 { // longer than the time between two looks at what has come
+			io.WriteString(w, "evil")
+			time.Sleep(time.Millisecond)
+		}
+	}}
+	for segments := 1; segments <= 4; segments += 3 {
+		h := &hostile{listings: map[string]string{"": listing}, feat: " REST STREAM\r\n", odd: map[string]odd{"/a": slowly}}
+		o := options(h.serve(t), 2)
+		o.Segments = segments
+		o.Suspect(1 << 20)
+		p := plan(t, o, transfer.Mirror{Local: t.TempDir(), Remote: "/"})
+		if fmt.Sprint(p.Bytes) != most {
+			t.Errorf("all are %d bytes", p.Bytes)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		r := transfer.Start(ctx, o, transfer.Item{Local: t.TempDir(), Remote: "/"}).Wait()
+		cancel()
+		// Without segments the others come: SIZE says that they have 4 bytes.
+		if r.Err != nil || segments == 1 && (r.Files != 2 || len(r.Failures) != 1 || !strings.Contains(r.Failures[0].Error(), "80 bytes")) {
+			t.Errorf("%d segments: %d came, %v %v", segments, r.Files, r.Err, r.Failures)
+		}
+	}
+}
+
 // What a listing said of a name may be wrong by the time that it is asked for: a file that is a folder now, a folder that is a
 // file, links that lead round, and names in every encoding.
 func TestAListingThatIsWrongByNow(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"portside/client"
+	"portside/wire"
 )
 
 // Mirror says which folder is made like which other one.
@@ -268,7 +269,7 @@ func (p *planner) folder(rel string, exists bool) error {
 				p.plan.Same++
 				continue
 			}
-			p.plan.Bytes += e.Size
+			p.plan.Bytes = wire.AddSizes(p.plan.Bytes, e.Size)
 			p.add(Change{Kind: Copy, Rel: at, Size: e.Size, Why: why, entry: e, old: replaced})
 		}
 		if err != nil {

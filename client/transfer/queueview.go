@@ -124,7 +124,7 @@ func (q *Queue) Snapshot() QueueSnapshot {
 		s.Up = float64(m.high[Upload]-first.bytes[Upload]) / span
 	}
 	if left := c.Bytes[Waiting] + c.Bytes[Active] - under; left > 0 && s.Down+s.Up >= 1 {
-		s.Remaining = time.Duration(float64(left) / (s.Down + s.Up) * float64(time.Second)).Round(time.Second)
+		s.Remaining = remaining(left, s.Down+s.Up)
 	}
 	return s
 }

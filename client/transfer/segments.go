@@ -37,11 +37,17 @@ func (m *mover) pieces(t *task, part string) []piece {
 	if rest, ok := m.s.Features()["REST"]; !ok || !strings.Contains(strings.ToUpper(rest), "STREAM") {
 		return nil
 	}
-	step := (t.size + n - 1) / n
-	var out []piece
-	for from := int64(0); from < t.size; from += step {
-		p := piece{from, min(from+step, t.size), part}
-		if from > 0 {
+	step := t.size / n
+	if t.size%n > 0 {
+		step++
+	}
+	out := make([]piece, 0, n)
+	for i := range n { // nothing is added to the size, which a server may make up
+		p := piece{i * step, (i + 1) * step, part}
+		if i == n-1 {
+			p.to = t.size
+		}
+		if i > 0 {
 			p.name = fmt.Sprintf("%s.%d-%d", part, p.from, p.to)
 		}
 		out = append(out, p)

@@ -24,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -393,9 +394,18 @@ func (j *Job) Snapshot() Snapshot {
 		s.Speed = float64(s.BytesDone-first.bytes) / span
 	}
 	if left := s.Bytes - s.BytesDone; s.Speed >= 1 && left > 0 {
-		s.Remaining = time.Duration(float64(left) / s.Speed * float64(time.Second)).Round(time.Second)
+		s.Remaining = remaining(left, s.Speed)
 	}
 	return s
+}
+
+// remaining is how long so many bytes take; 0: for ever, as far as anybody knows.
+func remaining(bytes int64, speed float64) time.Duration {
+	seconds := float64(bytes) / speed
+	if seconds >= time.Duration(math.MaxInt64).Seconds() {
+		return 0
+	}
+	return time.Duration(seconds * float64(time.Second)).Round(time.Second)
 }
 
 // add queues tasks.
