@@ -884,7 +884,7 @@ func TestMLSDTellsRightsWhereTheServerCan(t *testing.T) {
 			t.Errorf("%+v %v", got, err)
 		}
 	}
-	if want := "MLST type;size;modify;unix.mode;unix.uid;|"; strings.Replace(facts, "UTF8 ON|", "", 1) != want {
+	if want := "MLST type;size;modify;unique;unix.mode;unix.uid;|"; strings.Replace(facts, "UTF8 ON|", "", 1) != want {
 		t.Errorf("asked for %q", facts)
 	}
 }

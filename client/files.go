@@ -123,7 +123,7 @@ func (s *Session) askFacts() error {
 }
 
 // mlsdFacts are those that [parseMLSD] reads.
-var mlsdFacts = []string{"type", "size", "modify", "perm", "unix.mode", "unix.owner", "unix.ownername", "unix.uid"}
+var mlsdFacts = []string{"type", "size", "modify", "perm", "unique", "unix.mode", "unix.owner", "unix.ownername", "unix.uid"}
 
 // Get copies a file from offset on (REST) to w and returns how many bytes it wrote. When the session is in clear and w
 // is an [*os.File], the kernel copies. Data is complete only when the error is nil.

@@ -45,6 +45,9 @@ type Entry struct {
 	Rights    string // "rwxr-xr-x", or the perm fact of MLSD (RFC 3659 section 7.5.5) when that is all there is
 	Owner     string
 	Target    string // of a link, when the server says
+	// ID tells the file or folder from all others of the server (the unique fact, RFC 3659 section 7.5.2); "" when the
+	// server does not say.
+	ID string
 	// Unsafe: the server sent a name that holds a path or control characters, or a line that is an entry's and can't be
 	// read. Name shows it with those characters replaced, so it names nothing on either side; Type is Other.
 	Unsafe bool
@@ -125,6 +128,8 @@ func parseMLSD(line string, _ time.Time) (Entry, lineKind) {
 			e.Size, _ = wire.ParseOffset(f.Value)
 		case "modify":
 			e.Time, _ = wire.ParseTime(f.Value)
+		case "unique":
+			e.ID = f.Value
 		case "perm":
 			if e.Rights == "" {
 				e.Rights = wire.Escape(f.Value)

@@ -8,6 +8,12 @@ func (o *QueueOptions) Hurry() { o.retry, o.idle = 20*time.Millisecond, 200*time
 // Suspect lets a download bring only so many bytes beyond the size that the server has named.
 func (o *Options) Suspect(bytes int64) { o.surplus, o.look = bytes, 5*time.Millisecond }
 
+// Fold lets a server have only so many folders.
+func (o *Options) Fold(most int) { o.folders = most }
+
+// Fold lets a server have only so many folders for one request.
+func (o *QueueOptions) Fold(most int) { o.folders = most }
+
 // Rest waits until nothing goes on by itself: idle sessions have ended, and batches that were taken out are gone.
 func (q *Queue) Rest() { q.wg.Wait() }
 

@@ -59,6 +59,8 @@ type host interface {
 	// begin keeps the task as it is, before its destination changes.
 	begin(t *task) error
 	keep(r *os.Root)
+	// found counts the folders in a remote one; an error: they are too many to be followed.
+	found(from *task, folders int) error
 	// proved says that a data connection has worked.
 	proved()
 	// spare is another session for the same server, for a segment, as long as there may be another one. The caller

@@ -540,3 +540,118 @@ func TestAListingThatIsWrongByNow(t *testing.T) {
 	}
 	outside(t, top, place)
 }
+
+// within is what lies in dir.
+func within(t *testing.T, dir string) (files []string, folders int) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		switch rel, _ := filepath.Rel(dir, name); {
+		case err != nil:
+			return err
+		case !d.IsDir():
+			files = append(files, filepath.ToSlash(rel))
+		case rel != ".":
+			folders++
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return files, folders
+}
+
+func numbered(name, id string) string {
+	return "type=dir;modify=20200101000000;unique=" + id + "; " + name + "\r\n"
+}
+
+// Two links to a folder above make two to the power of the depth of folders. A server's numbers tell them; one that gives
+// the same for all tells nothing.
+func TestALinkThatLeadsBackIsNotFollowed(t *testing.T) {
+	loops := numbered("one", "8U5") + numbered("two", "8U5") + numbered("sub", "8U6") + numbered("zero", "0g0") + file("good")
+	h := &hostile{
+		listings: map[string]string{"": numbered("top", "8U5"), "top": loops, "top/sub": loops, "top/zero": numbered("zero", "0g0"), "top/zero/zero": file("deep")},
+		endless:  file("wrong"),
+	}
+	const want = "good, sub/good, sub/zero/wrong, zero/zero/deep"
+	place := func(t *testing.T) (dir string, come func() string) {
+		dir = t.TempDir()
+		return dir, func() string { files, _ := within(t, dir); return strings.Join(files, ", ") }
+	}
+	t.Run("job", func(t *testing.T) {
+		dir, come := place(t)
+		r := transfer.Start(context.Background(), options(h.serve(t), 2), transfer.Item{Local: dir, Remote: "/top"}).Wait()
+		if come() != want || !r.OK() || len(r.Skipped) != 5 || !strings.Contains(r.Skipped[0].Error(), "leads back") {
+			t.Errorf("%s: %v %v %v", come(), r.Err, r.Failures, r.Skipped)
+		}
+	})
+	t.Run("queue", func(t *testing.T) {
+		dir, come := place(t)
+		q := openQueue(t, transfer.QueueOptions{})
+		add(t, q, transfer.Batch{Site: siteAt(h.serve(t))}, transfer.Item{Local: dir, Remote: "/top"})
+		q.Resume()
+		drained(t, q)
+		noFailures(t, q)
+		if come() != want {
+			t.Error(come())
+		}
+	})
+	t.Run("mirror", func(t *testing.T) {
+		dir, come := place(t)
+		o := options(h.serve(t), 2)
+		p := plan(t, o, transfer.Mirror{Local: dir, Remote: "/"}) // whose own number is not asked for
+		if r := p.Run(context.Background(), o, nil); come() != "top/"+strings.ReplaceAll(want, ", ", ", top/") || !r.OK() {
+			t.Errorf("%s: %v %v %v", come(), r.Err, r.Failures, r.Skipped)
+		}
+	})
+}
+
+// Folders that branch without end come to an end, and that is said.
+func TestFoldersThatBranchWithoutEndAreLeft(t *testing.T) {
+	const most = 50
+	h := &hostile{listings: map[string]string{"": folder("a") + folder("b") + file("good")}, endless: folder("a") + folder("b")}
+	t.Run("job", func(t *testing.T) {
+		o := options(h.serve(t), 2)
+		o.Fold(most)
+		place := t.TempDir()
+		r := transfer.Start(context.Background(), o, transfer.Item{Local: place, Remote: "/"}).Wait()
+		if r.Err != nil || len(r.Failures) == 0 || len(r.Failures) > most || !strings.Contains(r.Failures[0].Error(), "more than 50 folders") {
+			t.Errorf("%v, %d failures: %v", r.Err, len(r.Failures), r.Failures)
+		}
+		if _, folders := within(t, place); folders > most {
+			t.Errorf("%d folders", folders)
+		}
+	})
+	t.Run("queue", func(t *testing.T) {
+		o := transfer.QueueOptions{}
+		o.Fold(most)
+		q := openQueue(t, o)
+		place := t.TempDir()
+		add(t, q, transfer.Batch{Site: siteAt(h.serve(t))}, transfer.Item{Local: place, Remote: "/"})
+		q.Resume()
+		drained(t, q)
+		failed := listed(t, q, transfer.Failed)
+		if len(failed) == 0 || len(failed) > most || !strings.Contains(failed[0].Err, "more than 50 folders") || !failed[0].Folder {
+			t.Errorf("%d failures: %v", len(failed), failed)
+		}
+	})
+}
+
+// A link that the server lists as a folder is taken away, and what it leads to stays.
+func TestAMirrorDoesNotEmptyWhatALinkLeadsTo(t *testing.T) {
+	h := &hostile{listings: map[string]string{"": folder("link") + folder("real"), "link": file("precious"), "real": file("gone")},
+		answers: map[string][]string{"DELE": {"250 It was a link", "550 It is a folder", "250 Gone"}, "RMD": {"250 Gone"}}}
+	o := options(h.serve(t), 1)
+	r := plan(t, o, transfer.Mirror{Direction: transfer.Upload, Local: t.TempDir(), Remote: "/", Delete: true}).Run(context.Background(), o, nil)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var did []string
+	for _, line := range h.lines {
+		if strings.HasPrefix(line, "DELE") || strings.HasPrefix(line, "RMD") {
+			did = append(did, line)
+		}
+	}
+	if got := strings.Join(did, ", "); got != "DELE /link, DELE /real, DELE /real/gone, RMD /real" || !r.OK() || r.Deleted != 4 {
+		t.Errorf("%s: %+v", got, r)
+	}
+}

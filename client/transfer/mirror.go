@@ -102,6 +102,7 @@ type planner struct {
 	seen    func(int)
 	exclude excluded
 	folders int
+	line    lineage         // of the server's folder under way, below the one that is mirrored
 	unclear map[string]bool // folders of the source that list what can't be read
 }
 
@@ -246,16 +247,22 @@ func (p *planner) folder(rel string, exists bool) error {
 	for _, name := range sorted(from.entries) {
 		e, at := from.entries[name], path.Join(rel, name)
 		old, there := to.entries[name]
+		far := e
+		if p.plan.Direction == Upload {
+			far = old
+		}
 		switch {
 		case to.excluded[name]: // of another kind there
+		case p.line.leadsBack(far):
+			p.skip(at, errLeadsBack)
 		case e.Type == client.Folder && there && old.Type == client.Folder:
-			err = p.folder(at, true)
+			err = p.below(at, far, true)
 		case e.Type == client.Folder:
 			if there && !p.clear(at, old) {
 				continue
 			}
 			p.add(Change{Kind: MakeFolder, Rel: at, Why: "new"})
-			err = p.folder(at, false)
+			err = p.below(at, far, false)
 		case e.Type == client.File:
 			why, replaced := "new", (*client.Entry)(nil)
 			if there && old.Type != client.File {
@@ -301,6 +308,14 @@ func (p *planner) folder(rel string, exists bool) error {
 		}
 	}
 	return nil
+}
+
+// below compares a folder in the one under way.
+func (p *planner) below(rel string, far client.Entry, exists bool) error {
+	was := p.line
+	p.line = was.with(far)
+	defer func() { p.line = was }()
+	return p.folder(rel, exists)
 }
 
 // aliases are the names in the source, by their lower case, of which another spelling may be one file with them at the
@@ -368,7 +383,7 @@ func (p *planner) drop(rel string, e client.Entry, first bool) (stays bool, err 
 	if first {
 		why = "of another kind"
 	}
-	if e.Type != client.Folder {
+	if e.Type != client.Folder || p.line.leadsBack(e) { // that is a link
 		p.add(Change{Kind: Delete, Rel: rel, Why: why, first: first})
 		return false, nil
 	}
@@ -383,6 +398,9 @@ func (p *planner) drop(rel string, e client.Entry, first bool) (stays bool, err 
 	if err != nil {
 		return false, err
 	}
+	was := p.line
+	p.line = was.with(e)
+	defer func() { p.line = was }()
 	p.plan.Excluded += len(in.excluded)
 	stays = len(in.excluded) > 0
 	for _, name := range sorted(in.entries) {
@@ -509,6 +527,7 @@ func (p *Plan) steps(ctx context.Context, s *client.Session, which func(Change) 
 		}
 		defer root.Close()
 	}
+	links := p.linksAmong(s, which)
 	for _, c := range p.Changes {
 		if !which(c) {
 			continue
@@ -519,6 +538,7 @@ func (p *Plan) steps(ctx context.Context, s *client.Session, which func(Change) 
 		var err error
 		rel := filepath.FromSlash(c.Rel)
 		switch {
+		case root == nil && links.gone(ctx, s, c.Rel):
 		case root != nil && c.Kind == MakeFolder:
 			err = root.Mkdir(cmp.Or(rel, "."), 0o777)
 			if errors.Is(err, fs.ErrExist) {
@@ -540,6 +560,44 @@ func (p *Plan) steps(ctx context.Context, s *client.Session, which func(Change) 
 		}
 	}
 	return failures
+}
+
+// links finds out which of the server's folders that are to be deleted are links: MLSD need not say so, and pyftpdlib's
+// doesn't. What one leads to must not be emptied.
+type links struct {
+	plan    *Plan
+	folders map[string]bool // true: not asked yet; false: it is a folder
+	were    map[string]bool
+}
+
+func (p *Plan) linksAmong(s *client.Session, which func(Change) bool) *links {
+	l := &links{plan: p, folders: map[string]bool{}, were: map[string]bool{}}
+	if _, hides := s.Features()["MLST"]; hides {
+		for _, c := range p.Changes {
+			if c.Kind == DeleteFolder && which(c) {
+				l.folders[c.Rel] = true
+			}
+		}
+	}
+	return l
+}
+
+// gone says that rel is, or lies behind, a link that is deleted by now: DELE takes a link away, and no folder.
+func (l *links) gone(ctx context.Context, s *client.Session, rel string) bool {
+	for i := 0; i <= len(rel); i++ {
+		if i < len(rel) && rel[i] != '/' {
+			continue
+		}
+		outer := rel[:i]
+		if l.folders[outer] {
+			l.folders[outer] = false
+			l.were[outer] = s.Delete(ctx, l.plan.item(Change{Rel: outer}).Remote) == nil
+		}
+		if l.were[outer] {
+			return true
+		}
+	}
+	return false
 }
 
 // Orders are the files to copy, for a queue; their policy is [Overwrite].

@@ -51,7 +51,7 @@ func (m *mover) beginDownload(t *task) error {
 	n := &task{Item: t.Item, known: true, root: root, size: -1, time: e.Time, day: ofTheDay(&e), link: e.Type == client.Link}
 	switch e.Type {
 	case client.Folder:
-		n.folder, n.rel = true, "."
+		n.folder, n.rel, n.line = true, ".", lineage{}.with(e)
 	case client.Other:
 		return &skipped{"it is neither a file nor a folder"}
 	default:
@@ -130,6 +130,15 @@ func (m *mover) scanRemote(t *task) error {
 		return err
 	}
 	m.h.proved()
+	folders := 0
+	for _, e := range entries {
+		if e.Type == client.Folder {
+			folders++
+		}
+	}
+	if err := m.h.found(t, folders); err != nil {
+		return err
+	}
 	more := make([]*task, 0, len(entries))
 	for _, e := range entries {
 		n := &task{
@@ -140,10 +149,14 @@ func (m *mover) scanRemote(t *task) error {
 		switch {
 		case e.Unsafe:
 			err = fmt.Errorf("the server lists a name that can't be used: %q", e.Name)
+		case err == nil && t.line.leadsBack(e):
+			err = errLeadsBack
 		case err == nil && e.Type == client.Other:
 			err = &skipped{"it is neither a file nor a folder"}
 		case e.Type == client.File:
 			n.size = e.Size
+		case n.folder:
+			n.line = t.line.with(e)
 		}
 		if err != nil {
 			m.h.reject(t, Item{Download, t.Local, n.Remote}, err)

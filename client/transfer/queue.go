@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,6 +66,7 @@ type QueueOptions struct {
 
 	// For tests. Zero: the defaults.
 	retry, idle time.Duration
+	folders     int
 }
 
 // Limits of a queue's patience.
@@ -412,7 +414,7 @@ func (o Order) tell(r *record, root *rootRecord) {
 	r.Time, r.Day = unix(o.Entry.Time), ofTheDay(o.Entry)
 	switch o.Entry.Type {
 	case client.Folder:
-		r.Kind, r.Rel, root.Place = folder, ".", o.Local
+		r.Kind, r.Rel, r.Line, root.Place = folder, ".", lineage{}.with(*o.Entry), o.Local
 	case client.File:
 		r.Kind, r.Rel, r.Size = file, filepath.Base(o.Local), o.Entry.Size
 		root.Place, root.File = filepath.Dir(o.Local), true
@@ -591,7 +593,7 @@ func (l *lane) claim() error {
 
 // newTask makes a task of what is on disk.
 func newTask(r *record, root *rootRecord) *task {
-	t := &task{Item: r.item(root), known: r.Kind != named, folder: r.Kind == folder, size: r.Size, day: r.Day, timed: r.Timed, link: r.Link,
+	t := &task{Item: r.item(root), known: r.Kind != named, folder: r.Kind == folder, size: r.Size, day: r.Day, timed: r.Timed, link: r.Link, line: r.Line,
 		listed: r.Listed, decided: r.Decided, from: r.From, begun: r.Begun, stale: r.Stale, recovered: r.Recovered,
 		id: r.id, rootID: r.Root, batch: r.Batch, place: root.Place, after: r.After, priority: r.Priority}
 	if r.Time != 0 {
@@ -629,7 +631,7 @@ func (r *record) item(root *rootRecord) Item {
 
 // keep writes what a task has learnt into its record.
 func (t *task) keep(r *record) {
-	r.Size, r.Link = t.size, t.link
+	r.Size, r.Link, r.Line = t.size, t.link, t.line
 	r.Time, r.Day, r.Timed = unix(t.time), t.day, t.timed
 	r.Listed, r.There = t.listed, nil
 	if t.there != nil {
@@ -1214,7 +1216,7 @@ func (w *laneWorker) add(from *task, more ...*task) {
 				return err
 			}
 			return w.q.st.update(tx, r, func(r *record) {
-				r.State, r.Kind, r.Rel, r.Size, r.Link, r.Time, r.Day = Waiting, file, filepath.ToSlash(n.rel), n.size, n.link, unix(n.time), n.day
+				r.State, r.Kind, r.Rel, r.Size, r.Link, r.Line, r.Time, r.Day = Waiting, file, filepath.ToSlash(n.rel), n.size, n.link, n.line, unix(n.time), n.day
 				if n.folder {
 					r.Kind = folder
 				}
@@ -1280,12 +1282,15 @@ func (w *laneWorker) store(from *task, entries []record, last bool) {
 		if err != nil || parent == nil { // it was removed meanwhile
 			return err
 		}
-		left := 0
+		left, folders := 0, 0
 		for i := range entries {
 			r := &entries[i]
 			r.Batch, r.Site, r.Root, r.Priority = parent.Batch, parent.Site, parent.Root, parent.Priority
 			if err := q.st.insert(tx, r); err != nil {
 				return err
+			}
+			if r.Kind == folder {
+				folders++
 			}
 			switch r.State {
 			case Waiting:
@@ -1294,6 +1299,11 @@ func (w *laneWorker) store(from *task, entries []record, last bool) {
 				q.mu.Lock()
 				q.failed++
 				q.mu.Unlock()
+			}
+		}
+		if folders > 0 {
+			if err := change(tx, bucketBatches, parent.Batch, func(b *batchRecord) { b.Folders += folders }); err != nil {
+				return err
 			}
 		}
 		if last {
@@ -1360,6 +1370,21 @@ func (t *task) destination() string {
 		return t.Remote
 	}
 	return t.Local
+}
+
+func (w *laneWorker) found(from *task, folders int) error {
+	most := cmp.Or(w.q.o.folders, maxFolders)
+	w.q.mu.Lock()
+	defer w.q.mu.Unlock()
+	b := w.q.batches[from.batch]
+	if b == nil {
+		return nil
+	}
+	if b.Folders+folders > most {
+		return tooManyFolders(most)
+	}
+	b.Folders += folders
+	return nil
 }
 
 func (w *laneWorker) keep(r *os.Root) { w.keeps = append(w.keeps, r) }

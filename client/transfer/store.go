@@ -61,7 +61,8 @@ type record struct {
 	Day      bool     `json:"dy,omitempty"` // Time is of the day alone
 	Timed    bool     `json:"tm,omitempty"` // Time is MDTM's
 	Link     bool     `json:"l,omitempty"`
-	After    string   `json:"a,omitempty"` // a folder of which a part is in the queue already: up to this name
+	Line     lineage  `json:"ln,omitempty"` // of a remote folder
+	After    string   `json:"a,omitempty"`  // a folder of which a part is in the queue already: up to this name
 
 	Listed    bool   `json:"li,omitempty"`
 	There     *there `json:"th,omitempty"`
@@ -102,7 +103,8 @@ type batchRecord struct {
 	Resume   bool     `json:"r"`
 	Segments int      `json:"g,omitempty"`
 	Priority Priority `json:"pr,omitempty"`
-	Left     int      `json:"l"` // items that are not done
+	Left     int      `json:"l"`            // items that are not done
+	Folders  int      `json:"fo,omitempty"` // that were found in the server's
 }
 
 var (

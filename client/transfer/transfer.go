@@ -15,12 +15,15 @@
 //   - Folders are made as needed, empty ones too. Times are kept: of downloads always, of uploads when the server can
 //     (MFMT). Links on the server are downloaded as the file they lead to, links to folders are skipped; a local link
 //     is uploaded as the file it leads to when that lies in the same folder tree, else it is skipped. So a link never
-//     makes a loop and never carries away what was not meant to go.
+//     makes a loop and never carries away what was not meant to go. Many servers list a link to a folder as a folder: one
+//     that leads back is known by the server's numbers (unique), where it tells them. What is named is followed 256 folders
+//     deep, and into a million folders; what is left out then fails with that reason.
 //   - A session that breaks is dialled again, and a file that broke is continued, a bounded number of times. A server
 //     that takes fewer connections than asked for gets fewer.
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,6 +112,7 @@ type Options struct {
 	// For tests. Zero: the defaults.
 	surplus int64
 	look    time.Duration
+	folders int
 }
 
 // Failure is a file or folder that did not get across, and why.
@@ -199,6 +203,7 @@ type Job struct {
 	refused  map[string]bool // what the server can't do
 	targets  map[string]bool
 	spares   int // sessions for segments
+	seen     int // remote folders
 	roots    []*os.Root
 	samples  []sample
 	high     int64
@@ -225,6 +230,7 @@ type task struct {
 	day    bool // time is of the day alone: an old file's in a listing of LIST
 	timed  bool // time is MDTM's, where listings are not so precise
 	link   bool
+	line   lineage       // of a remote folder to read
 	there  *client.Entry // an upload's target that exists; nil with listed: none
 	listed bool
 	tries  int
@@ -692,6 +698,17 @@ func (j *Job) claim(t *task, place string) error {
 		return errors.New("another file of this transfer has the same destination")
 	}
 	j.targets[key] = true
+	return nil
+}
+
+func (j *Job) found(_ *task, folders int) error {
+	most := cmp.Or(j.o.folders, maxFolders)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.seen+folders > most {
+		return tooManyFolders(most)
+	}
+	j.seen += folders
 	return nil
 }
 

@@ -4,6 +4,7 @@ package interop
 
 import (
 	"context"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -114,5 +115,68 @@ func TestAFolderIsMirroredWithEveryServer(t *testing.T) {
 				t.Errorf("%v, want %v", got, want)
 			}
 		})
+	}
+}
+
+// Links of the server to folders, shown or hidden: those that lead back end, and those that go are not emptied.
+func TestLinksToFoldersMakeNoLoopAndAreNotEmptiedWithAnyServer(t *testing.T) {
+	for _, kind := range peers.Kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			s := peers.ForTest(t, peers.Config{Kind: kind})
+			tree := makeTree(t, s.Root, "tree")
+			want := hashes(t, tree)
+			for name, to := range map[string]string{"back": ".", "sub/up": "..", "sub/upper": ".."} {
+				if err := os.Symlink(to, filepath.Join(tree, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			dial := func(ctx context.Context) (*client.Session, error) { return client.Dial(ctx, signIn(s, nil)) }
+			down := filepath.Join(t.TempDir(), "down")
+			peerQueue(t, dial, 1, queue.Item{Local: down, Remote: path.Join(s.Base, "tree")})
+			if got := hashes(t, down); !maps.Equal(want, got) {
+				t.Errorf("%v, want %v", got, want)
+			}
+
+			makeTree(t, filepath.Join(s.Root, "top"), "inner")
+			for name, to := range map[string]string{"top/link": "../tree", "top/back": "."} {
+				if err := os.Symlink(to, filepath.Join(s.Root, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			letOthersWrite(t, filepath.Join(s.Root, "top"))
+			session, err := dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			p, err := queue.PlanMirror(t.Context(), session, queue.Mirror{Direction: queue.Upload, Local: t.TempDir(), Remote: path.Join(s.Base, "top"), Delete: true}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := p.Run(t.Context(), queue.Options{Dial: dial, Parallel: 2}, nil)
+			if left, _ := os.ReadDir(filepath.Join(s.Root, "top")); !r.OK() || len(left) != 0 {
+				t.Errorf("%v, %v: %v", left, r.Err, r.Failures)
+			}
+			for name := range want {
+				if _, err := os.Stat(filepath.Join(tree, name)); err != nil {
+					t.Error("what a link led to is gone:", err)
+				}
+			}
+		})
+	}
+}
+
+// letOthersWrite gives a folder of the server's to the user that it runs as.
+func letOthersWrite(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type()&fs.ModeSymlink == 0 {
+			err = os.Chmod(name, 0o777)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
