@@ -578,6 +578,26 @@ func TestAModeThatFailedBeforeIsNotAdvised(t *testing.T) {
 	}
 }
 
+func TestTheOtherModeIsAdvisedUnlessItFailedBefore(t *testing.T) {
+	p := newPeer(t)
+	s, _ := dial(t, Options{Target: p.target(), First: ModeActive, Timeouts: short})
+	if _, err := get(t, s); err != nil || s.Mode() != ModeActive {
+		t.Fatal(s.Mode(), err)
+	}
+	p.on["RETR"] = func(c *peerConn, _ string) { c.say("150 Wait for me") }
+	p.on["ABOR"] = func(c *peerConn, _ string) { c.say("426 Given up\r\n226 Aborted") }
+	_, err := get(t, s)
+	if e := wantError(t, err, connlog.ReasonTimeout, "did not connect"); !strings.Contains(e.Advice, "Try passive mode") {
+		t.Errorf("active mode came first and passive mode was never tried: %q", e.Advice)
+	}
+	p.on["EPSV"] = func(c *peerConn, _ string) { c.say("229 %s", wire.Format229(closedPort(t))) }
+	s.SetMode(ModePassive)
+	_, err = get(t, s)
+	if e := wantError(t, err, connlog.ReasonRefused); strings.Contains(e.Advice, "Try active") || e.Advice == "" {
+		t.Errorf("active mode failed before: %q", e.Advice)
+	}
+}
+
 func TestActiveThatNobodyAnswersEndsSoonAndKeepsTheSession(t *testing.T) {
 	p := newPeer(t)
 	p.on["RETR"] = func(c *peerConn, _ string) { c.say("150 Wait for me") }

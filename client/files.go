@@ -351,6 +351,9 @@ func (s *Session) attempt(run func() error, in modeChoice) error {
 			c.settle(abort)
 		}
 	}
+	if data, ok := asType[*dataError](s.reason(err)); ok || err == nil && d != nil {
+		s.barren[in.mode] = ok && data.unopened()
+	}
 	if d != nil {
 		ended := s.reason(err)
 		if err != nil && c.op.Err() != nil {

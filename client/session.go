@@ -171,8 +171,9 @@ type Session struct {
 	facts    bool // MLSD's were asked for
 	features map[string]string
 
-	plain     bool // this attempt goes without anything ahead
-	dialsBack bool // the server has opened a data connection
+	plain     bool          // this attempt goes without anything ahead
+	dialsBack bool          // the server has opened a data connection
+	barren    map[Mode]bool // modes whose newest data connection never came about
 }
 
 // Dial connects, negotiates TLS and signs in. Its errors are of type [*Error].
@@ -190,7 +191,7 @@ func Dial(ctx context.Context, o Options) (*Session, error) {
 		o.Recorder = connlog.Discard
 	}
 	o.Timeouts = o.Timeouts.withDefaults()
-	s := &Session{o: o, id: o.SessionID, turn: make(chan struct{}, 1)}
+	s := &Session{o: o, id: o.SessionID, turn: make(chan struct{}, 1), barren: map[Mode]bool{}}
 	s.SetMode(o.Mode)
 	if s.id == "" {
 		var b [4]byte
@@ -556,7 +557,7 @@ func (s *Session) fault(op, on string, err error) error {
 			e.Code, e.Reply = c.last.code, c.last.String()
 		}
 		e.Advice = dataAdvice(data)
-		if (s.o.Mode == "" || s.o.Mode == ModeAuto) && data.mode == ModeActive { // which had tried passive mode before
+		if s.barren[data.mode.other()] {
 			e.Advice, _, _ = strings.Cut(e.Advice, " Try ")
 		}
 	case isData:

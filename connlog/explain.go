@@ -87,7 +87,11 @@ func (c Channel) opener() string {
 
 // tried says that this side knows of an attempt: its own dial, or one that was answered with no.
 func (c Channel) tried() bool {
-	return c.Initiator == c.Side || !c.Dialled.IsZero() || c.Reason != ReasonTimeout && c.Reason != ReasonNotTaken
+	switch c.Reason {
+	case ReasonRefused, ReasonUnreachable, ReasonReset, ReasonRejected, ReasonPolicy:
+		return true
+	}
+	return c.Initiator == c.Side || !c.Dialled.IsZero()
 }
 
 func (c Channel) closed() string {
@@ -107,10 +111,15 @@ func (c Channel) closed() string {
 // of a connection twice by then.
 const patience = 2 * time.Second
 
-// inVain says that this side dialled, and that the other side gave up before an answer came.
+// inVain says that this side dialled, or a server waited for its client's dial, and that the other side gave up before
+// the channel stood.
 func (c Channel) inVain() bool {
-	return c.Kind == Data && c.State == Failed && c.Opened.IsZero() && !c.Dialled.IsZero() && c.By == c.Side.Other() &&
-		(c.Reason == ReasonCancelled || c.Reason == ReasonLost || c.Reason == ReasonQuit) && c.Ended.Sub(c.Dialled) >= patience
+	began := c.Dialled
+	if c.Side == Server && c.Mode == Passive {
+		began = c.Started
+	}
+	return c.Kind == Data && c.State == Failed && c.Opened.IsZero() && !began.IsZero() && c.By == c.Side.Other() &&
+		(c.Reason == ReasonCancelled || c.Reason == ReasonLost || c.Reason == ReasonQuit) && c.Ended.Sub(began) >= patience
 }
 
 // meant takes "425 Can't open data connection" (RFC 959) for what it says: somebody tried, and the connection never
@@ -164,7 +173,7 @@ func (c Channel) explainControl() [][]Span {
 		out = append(out, c.controlFailure(server)...)
 		return out
 	case c.State == Dialing:
-		out = append(out, spans(Plain, "You are opening the control channel to %s. Every command and reply goes over it; files and listings never do.", server))
+		out = append(out, spans(Plain, "You are opening the control channel to %s. Every command and reply goes over it; each listing and file gets a data channel of its own.", server))
 		return out
 	case c.Opened.IsZero():
 		out = append(out, spans(Plain, "%s opened the control channel. This log does not go back to its beginning.", Capital(you(Client, c.Side))))
@@ -233,11 +242,11 @@ func (c Channel) controlFailure(server string) [][]Span {
 	case ReasonTimeout:
 		return p("You tried to open the control channel to %s and nothing answered. Silence means that a firewall in front of the server doesn't let the port in, that a router there doesn't forward it, that your own network doesn't let it out, or that the computer is off.", server)
 	case ReasonUnreachable:
-		return p("You tried to open the control channel to %s, and the network says that it can't be reached: %s.", server, quoted(c.Err))
+		return p("You tried to open the control channel to %s, and the network says that it can't be reached: %s. This computer is not connected, or a router on the way has no way there or forbids it.", server, quoted(c.Err))
 	case ReasonNotFTP:
 		return p("Something answers at %s, but it doesn't speak FTP: %s.", server, quoted(c.Err))
 	case ReasonTLS:
-		return p("The control channel to %s was opened, but it could not be protected with TLS: %s.", server, quoted(c.Err))
+		return p("The control channel was opened, but it could not be protected with TLS: %s.", quoted(c.Err))
 	case ReasonCancelled:
 		return p("You cancelled before the control channel to %s was ready.", server)
 	}
@@ -254,13 +263,14 @@ func (c Channel) explainData() [][]Span {
 		out = append(out, c.how())
 		out = append(out, c.dataFailure()...)
 	case Withdrawn:
-		if out = append(out, c.how()); c.Opened.IsZero() {
-			out = append(out, spans(Plain, "The offer was taken back before anybody used it. That is normal: %s", c.withdrawnWhy()))
-			if stood := c.Ended.Sub(c.Started); c.Side == Server && c.Mode == Passive && stood >= patience {
-				out = append(out, spans(Muted, "Nobody came to it in %s. If this client can't list a folder, then its dial did not arrive here.", Took(stood)), c.whyNobodyComes())
-			}
-		} else {
+		out = append(out, c.how())
+		switch {
+		case !c.Opened.IsZero():
 			out = append(out, spans(Plain, "It was closed again before anything went through it. That is normal: clients that copy many files open the next data channel before they know that they need it."))
+		case c.missed():
+			out = append(out, spans(Plain, "The offer was taken back after %s, and nobody had come. Clients often ask for a port and then change their mind. But **if this client can't list a folder, then its dial did not arrive here.**", Took(c.Ended.Sub(c.Started))), c.whyNobodyComes())
+		default:
+			out = append(out, spans(Plain, "The offer was taken back before anybody used it. That is normal: %s", c.withdrawnWhy()))
 		}
 	case Offered, Dialing:
 		out = append(out, c.how())
@@ -298,6 +308,11 @@ func (c Channel) strangers() string {
 // did: as a rule it is the client, by another way.
 func (c Channel) elsewhere() bool {
 	return c.Side == Server && c.Mode == Passive && len(c.Strangers) > 0 && c.State == Failed && c.Opened.IsZero() && c.Reason == ReasonTimeout
+}
+
+// missed says that a passive port was offered for long enough to dial it, and that the client asked for another instead.
+func (c Channel) missed() bool {
+	return c.State == Withdrawn && c.Opened.IsZero() && c.Side == Server && c.Mode == Passive && c.Ended.Sub(c.Started) >= patience
 }
 
 func privateNote(a netip.Addr) string {
@@ -368,7 +383,7 @@ func (c Channel) outcome() []Span {
 // aside says what the other mode would have meant.
 func (c Channel) aside() []Span {
 	switch {
-	case c.Mode == Active && c.Side == Client && c.PassiveFailed:
+	case c.Mode == Active && c.Side == Client && c.OtherFailed:
 		return spans(Muted, "In passive mode this arrow would start on your side and need an open port on the server's side instead. That failed before in this session.")
 	case c.Mode == Active && c.Side == Client:
 		return spans(Muted, "In passive mode this arrow would start on your side and need an open port on the server's side instead. Passive is the safer choice when you don't control your router or firewall.")
@@ -389,7 +404,7 @@ func (c Channel) dataFailure() [][]Span {
 		return [][]Span{spans(Plain, "It was cancelled before the channel was open.")}
 	case ReasonLocal:
 		return [][]Span{spans(Plain, "It failed on this computer: %s.", quoted(c.Err))}
-	case ReasonNotTaken, ReasonQuit, ReasonKicked, ReasonStopping:
+	case ReasonNotTaken, ReasonQuit, ReasonKicked, ReasonStopping, ReasonLost:
 		return [][]Span{spans(Plain, "The session ended before the channel was open.")}
 	}
 	if c.Reason == ReasonRejected && moves(c.Command) { // the mode was granted, so its own refusals don't fit
@@ -415,7 +430,7 @@ func (c Channel) broke() []Span {
 	case ReasonStalled:
 		return spans(Plain, "The channel was open, and after %s nothing moved any more. A router or firewall that loses the connection, or packets too large for a link on the way, look like this.", sofar)
 	case ReasonTLS:
-		return spans(Plain, "The channel was open, but its TLS handshake failed: %s. The firewalls let the connection through. Some servers insist that the data channel resumes the control channel's TLS session.", c.Err)
+		return spans(Plain, "The channel was open, but its TLS handshake failed: %s. The firewalls let the connection through. Some servers insist that the data channel resumes the control channel's TLS session.", quoted(c.Err))
 	case ReasonLocal:
 		return spans(Plain, "The channel worked, and then this computer failed after %s: %s.", sofar, quoted(c.Err))
 	case ReasonStopping, ReasonKicked:
@@ -424,6 +439,8 @@ func (c Channel) broke() []Span {
 		return spans(Plain, "The channel was open, and then %s said no: `%s`. No firewall did that.", you(Server, c.Side), quoted(c.Reply))
 	case ReasonTimeout:
 		return spans(Plain, "The channel was open, but nobody used it in time.")
+	case ReasonPolicy:
+		return spans(Plain, "The channel was open, and %s closed it by a rule: %s.", you(Server, c.Side), quoted(c.Err))
 	}
 	who := "the other side"
 	if c.By != "" {
@@ -439,7 +456,10 @@ func (c Channel) passiveFailureAtClient() [][]Span {
 	p := port(c.To)
 	switch c.Reason {
 	case ReasonRejected:
-		return [][]Span{spans(Plain, "The server said no: `%s`. Nothing was dialled, so no firewall was asked: this is the server's own setting, or all its passive ports are taken.", quoted(c.Reply))}
+		return [][]Span{
+			spans(Plain, "The server said no: `%s`. Nothing was dialled, so no firewall was asked: this is the server's own setting, or all its passive ports are taken.", quoted(c.Reply)),
+			c.tryActive(),
+		}
 	case ReasonTimeout, ReasonUnreachable:
 		what := "Nothing answered"
 		if c.Reason == ReasonUnreachable {
@@ -448,7 +468,7 @@ func (c Channel) passiveFailureAtClient() [][]Span {
 		out := [][]Span{
 			spans(Plain, what+". The control channel to the same server works, so the server is up and can be reached. To your firewall this dial was **outbound**; to the server's it was **inbound**."),
 			spans(Plain, "**The server's side has to change:** its firewall must let in the ports that it names in passive mode (TCP %s is one of them), and a router in front of it must forward them. If other FTP servers fail in the same way, your own network may not let such ports out.", p),
-			spans(Muted, "Until then active mode may work: the server opens the data channel, and your firewall must let that in."),
+			c.tryActive(),
 		}
 		if Private(c.To.Addr()) && c.Server.IsValid() && !Private(c.Server.Addr()) {
 			out = append(out, spans(Plain, "The server told you a private address, %s, which only its own network can reach: its **Passive IP** must be set to its public address.", ipText(c.To)))
@@ -458,9 +478,17 @@ func (c Channel) passiveFailureAtClient() [][]Span {
 		return [][]Span{
 			spans(Plain, "You were turned away at once: nobody accepts at %s. A firewall on the server's side rejects the port, its router sends it to another computer, or the server gave up waiting.", addr(c.To)),
 			spans(Plain, "**The server's side has to change:** let in the ports that it names in passive mode (TCP %s is one of them), and forward them to the server where a router is in front of it.", p),
+			c.tryActive(),
 		}
 	}
 	return [][]Span{spans(Plain, "The data channel could not be opened: %s.", quoted(c.Err))}
+}
+
+func (c Channel) tryActive() []Span {
+	if c.OtherFailed {
+		return spans(Muted, "Active mode failed before in this session.")
+	}
+	return spans(Muted, "Until then active mode may work: the server opens the data channel, and your firewall must let that in.")
 }
 
 func (c Channel) passiveFailureAtServer() [][]Span {
@@ -509,8 +537,8 @@ func (c Channel) whyNobodyComes() []Span {
 
 func (c Channel) activeFailureAtClient() [][]Span {
 	usePassive := spans(Plain, "**Use passive mode**, where you open the data channel yourself. Or let TCP port %s in at your firewall and forward it in your router.", port(c.To))
-	if c.PassiveFailed {
-		usePassive = spans(Plain, "Passive mode failed before in this session, so **one side has to let data channels in**: the server its passive ports, or you TCP port %s at your firewall and router.", port(c.To))
+	if c.OtherFailed {
+		usePassive = spans(Plain, "Passive mode failed before in this session, so **one mode has to be made to work**: passive mode on the server's side, or active mode on yours, by letting TCP port %s in at your firewall and router.", port(c.To))
 	}
 	switch c.Reason {
 	case ReasonRejected:
@@ -520,15 +548,16 @@ func (c Channel) activeFailureAtClient() [][]Span {
 		} else {
 			out = append(out, spans(Plain, "Many servers don't do active mode, or only to the address that they see you come from."))
 		}
-		if c.PassiveFailed {
+		if c.OtherFailed {
 			return append(out, spans(Plain, "Passive mode failed before in this session: **the server's side has to mend that.**"))
 		}
 		return append(out, spans(Plain, "**Use passive mode.**"))
 	case ReasonTimeout:
-		out := [][]Span{spans(Plain, "**The server's connection never arrived.** To your firewall it would have been **inbound**, and most firewalls and home routers stop that.")}
+		never := spans(Plain, "**The server's connection never arrived.** To your firewall it would have been **inbound**, and most firewalls and home routers stop that.")
 		if c.Reply != "" {
-			out = append(out, spans(Plain, "The server says: `%s`.", quoted(c.Reply)))
+			never = append(never, spans(Plain, " The server says: `%s`.", quoted(c.Reply))...)
 		}
+		out := [][]Span{never}
 		if Private(c.To.Addr()) && c.Server.IsValid() && !Private(c.Server.Addr()) {
 			out = append(out, spans(Plain, "You told it to come to %s, a private address behind your router: nobody gets there from outside.", ipText(c.To)))
 		}
@@ -542,6 +571,9 @@ func (c Channel) activeFailureAtClient() [][]Span {
 
 func (c Channel) activeFailureAtServer() [][]Span {
 	theirs := spans(Plain, "**Their side has to change:** switch the client to passive mode, or let the connection in at their firewall and router.")
+	if c.OtherFailed {
+		theirs = spans(Plain, "Passive mode failed before in this session, so **one mode has to be made to work**: passive mode on your side, by letting your passive range in at your firewall and router, or active mode on the client's, by letting its TCP port %s in.", port(c.To))
+	}
 	if c.To.IsValid() && Private(c.To.Addr()) && c.Client.IsValid() && !Private(c.Client.Addr()) {
 		return [][]Span{
 			spans(Plain, "The client told you to dial %s. That is a private address behind its router, so your computer can't reach it.", addr(c.To)),

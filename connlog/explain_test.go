@@ -33,7 +33,9 @@ func TestExplanationsReadAsDocumented(t *testing.T) {
 					fmt.Fprintf(&b, "> %s\n>\n", Text(p))
 				}
 				all := tp.log.Records(0)
-				fmt.Fprintf(&b, "\n    %s\n", Sentence(all[len(all)-1].Record))
+				line := Sentence(all[len(all)-1].Record)
+				fmt.Fprintf(&b, "\n    %s\n", line)
+				agree(t, o.name, line, c)
 			}
 		}
 	}
@@ -73,6 +75,20 @@ func TestExplanationsReadAsDocumented(t *testing.T) {
 	}
 }
 
+// agree fails when the log's line of a failure says something else than the channel's explanation.
+func agree(t *testing.T, name, line string, c Channel) {
+	t.Helper()
+	explained := flat(c.Explain().Paragraphs)
+	for _, head := range []string{"The data channel failed. ", "The data channel has ended. "} {
+		if what, ok := strings.CutPrefix(line, head); ok && !strings.Contains(explained, what) {
+			t.Errorf("%s: the line says %q, the explanation %q", name, what, explained)
+		}
+	}
+	if strings.Contains(line, "no connection came from the client's address") && !strings.Contains(c.Label(), "the client never opened it") {
+		t.Errorf("%s: %q, and the label %q", name, line, c.Label())
+	}
+}
+
 type outcome struct {
 	name    string
 	records []Record
@@ -84,6 +100,10 @@ func outcomes(mode Mode, side Side) []outcome {
 	if mode == Active {
 		offer = Record{Event: ActiveRequested, Channel: Data, Conn: 1, Mode: Active, Initiator: Server, Command: "EPRT |1|192.168.1.7|50210|", To: netip.MustParseAddrPort("192.168.1.7:50210")}
 		opened = Record{Event: DataOpened, Channel: Data, Conn: 1, Mode: Active, Initiator: Server, From: netip.MustParseAddrPort("203.0.113.5:20"), To: offer.To}
+	}
+	broken := func(r Record) Record {
+		r.Event, r.Channel, r.Conn, r.Mode, r.Initiator, r.From, r.To = DataFailed, Data, 1, mode, offer.Initiator, opened.From, offer.To
+		return r
 	}
 	end := func(r Record) Record {
 		r.Channel, r.Conn, r.Mode, r.Initiator = Data, 1, mode, offer.Initiator
@@ -98,11 +118,14 @@ func outcomes(mode Mode, side Side) []outcome {
 		{"Open, a listing to come", []Record{offer, cmd("MLSD"), opened}},
 		{"Closed after a listing", []Record{offer, cmd("MLSD"), opened, end(Record{Event: DataClosed, Command: "MLSD", Bytes: 4096, Duration: 12 * time.Millisecond})}},
 		{"Closed after a protected file", []Record{offer, opened, end(Record{Event: DataTLS, TLS: "TLS 1.3", Resumed: true}), end(Record{Event: DataClosed, Command: "RETR a.iso", TLS: "TLS 1.3", Bytes: 19293798, Duration: 1640 * time.Millisecond})}},
-		{"Cut in the middle", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonReset, By: side.Other(), Bytes: 5 << 20, Err: "connection reset by peer"})}},
-		{"Stalled", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonStalled, Bytes: 5 << 20})}},
-		{"Cancelled", []Record{offer, opened, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonCancelled, By: Client, Bytes: 5 << 20})}},
-		{"Opened and not needed", []Record{offer, opened, from(end(Record{Event: DataFailed, Reason: ReasonNotTaken}), opened)}},
-		{"TLS handshake failed", []Record{offer, opened, end(Record{Event: DataFailed, Reason: ReasonTLS, Err: "session was not resumed"})}},
+		{"Cut in the middle", []Record{offer, opened, broken(Record{Command: "RETR a.iso", Reason: ReasonReset, By: side.Other(), Bytes: 5 << 20, Err: "connection reset by peer"})}},
+		{"Stalled", []Record{offer, opened, broken(Record{Command: "RETR a.iso", Reason: ReasonStalled, Bytes: 5 << 20})}},
+		{"Cancelled", []Record{offer, opened, broken(Record{Command: "RETR a.iso", Reason: ReasonCancelled, By: Client, Bytes: 5 << 20})}},
+		{"Opened and not needed", []Record{offer, opened, broken(Record{Reason: ReasonNotTaken})}},
+		{"TLS handshake failed", []Record{offer, opened, broken(Record{Reason: ReasonTLS, Err: "session was not resumed"})}},
+		{"The disk was full", []Record{offer, opened, broken(Record{Command: "STOR a.iso", Reason: ReasonLocal, By: side, Bytes: 5 << 20, Err: "no space left on device"})}},
+		{"The session ended in the middle", []Record{offer, opened, broken(Record{Command: "RETR a.iso", Reason: ReasonKicked, By: Server, Bytes: 5 << 20})}},
+		{"The control channel was lost in the middle", []Record{offer, opened, broken(Record{Command: "RETR a.iso", Reason: ReasonLost, By: side.Other(), Bytes: 5 << 20, Err: "the control connection was lost"})}},
 	}
 	if side != offer.Initiator { // this side waits for the other one, so others can come
 		out = append(out, outcome{"A stranger came first", []Record{offer, opened, end(Record{Event: StrangerRefused, From: netip.MustParseAddrPort("198.51.100.66:4444")})}})
@@ -117,13 +140,18 @@ func outcomes(mode Mode, side Side) []outcome {
 			outcome{"No answer", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonTimeout})}},
 			outcome{"Turned away", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonRefused})}},
 			outcome{"Unreachable", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonUnreachable, Err: "no route to host"})}},
-			outcome{"The transfer was refused", []Record{offer, dial, opened, from(end(refused), opened)}},
+			outcome{"The transfer was refused", []Record{offer, dial, opened, broken(refused)}},
 			outcome{"The reply named a private address", []Record{private, opened}},
 			outcome{"The server refused", []Record{unnamed(end(Record{Event: PassiveRefused, Command: "EPSV", Reply: "425 No free port"}))}},
+			outcome{"No answer, active mode had failed", after(Active, offer, dial, end(Record{Event: DataFailed, Reason: ReasonTimeout}))},
 		)
 	case mode == Passive:
 		out = append(out,
 			outcome{"The client never came", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonTimeout})}},
+			outcome{"The client asked for a listing and never came", []Record{offer, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonTimeout, Err: "nobody opened the data connection in time"})}},
+			outcome{"The client asked for a listing, never came and gave up", []Record{offer, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonLost, By: Client, Err: "the control connection was lost", Time: t0.Add(10 * time.Second), Duration: 10 * time.Second})}},
+			outcome{"The session ended before the client came", []Record{offer, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonKicked, By: Server, Err: "the server's owner ended the session"})}},
+			outcome{"It did not resume the TLS session", []Record{offer, opened, broken(Record{Command: "MLSD", Reason: ReasonPolicy, By: Server, Err: "the data connection did not resume the control connection's TLS session"})}},
 			outcome{"Somebody came from another address, the client never did", []Record{offer,
 				end(Record{Event: StrangerRefused, From: netip.MustParseAddrPort("198.51.100.66:4444")}), end(Record{Event: OfferExpired, Reason: ReasonTimeout})}},
 			outcome{"The client, from outside, was told a private address", []Record{
@@ -140,9 +168,9 @@ func outcomes(mode Mode, side Side) []outcome {
 			outcome{"The server could not connect", []Record{offer, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonRejected, By: Server, Reply: "425 Failed to establish connection."})}},
 			outcome{"The transfer was refused", []Record{offer, end(refused)}},
 			outcome{"The server refused", []Record{offer, end(Record{Event: ActiveRefused, Reply: "500 Illegal PORT command."})}},
-			outcome{"Closed after a listing, passive mode had failed", afterPassive(offer, opened, end(Record{Event: DataClosed, Command: "MLSD", Bytes: 4096, Duration: 12 * time.Millisecond}))},
-			outcome{"Never arrived, passive mode had failed", afterPassive(offer, end(Record{Event: DataFailed, Reason: ReasonTimeout, Reply: "425 Failed to establish connection."}))},
-			outcome{"The server refused, passive mode had failed", afterPassive(end(Record{Event: ActiveRefused, Command: offer.Command, Reply: "500 Illegal PORT command."}))},
+			outcome{"Closed after a listing, passive mode had failed", after(Passive, offer, opened, end(Record{Event: DataClosed, Command: "MLSD", Bytes: 4096, Duration: 12 * time.Millisecond}))},
+			outcome{"Never arrived, passive mode had failed", after(Passive, offer, end(Record{Event: DataFailed, Reason: ReasonTimeout, Reply: "425 Failed to establish connection."}))},
+			outcome{"The server refused, passive mode had failed", after(Passive, end(Record{Event: ActiveRefused, Command: offer.Command, Reply: "500 Illegal PORT command."}))},
 		)
 	default:
 		out = append(out,
@@ -151,7 +179,8 @@ func outcomes(mode Mode, side Side) []outcome {
 			outcome{"The client, from outside, named a private address", []Record{
 				{Event: ControlOpened, Channel: Control, Initiator: Client, From: netip.MustParseAddrPort("198.51.100.9:4000"), To: netip.MustParseAddrPort("203.0.113.5:21")},
 				end(Record{Event: ActiveRefused, Command: "PORT 10,9,9,9,200,10", To: netip.MustParseAddrPort("10.9.9.9:51210"), Reply: "504 Only your own address is dialled.", Reason: ReasonPolicy})}},
-			outcome{"The client gave up", []Record{offer, dial, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonCancelled, By: Client, Err: "the client sent ABOR", Time: t0.Add(10 * time.Second)})}},
+			outcome{"No answer, passive mode had failed", after(Passive, offer, dial, end(Record{Event: DataFailed, Reason: ReasonTimeout}))},
+			outcome{"The client gave up", []Record{offer, dial, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonCancelled, By: Client, Err: "the client sent ABOR", Time: t0.Add(10 * time.Second), Duration: 10 * time.Second})}},
 			outcome{"Cancelled at once", []Record{offer, dial, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonCancelled, By: Client, Err: "the client sent ABOR"})}},
 			outcome{"Refused by a rule", []Record{end(Record{Event: ActiveRefused, Command: "PORT 192,168,1,7,0,25", To: netip.MustParseAddrPort("192.168.1.7:25"), Reply: "504 Port 25 is not allowed.", Reason: ReasonPolicy})}},
 		)
@@ -159,13 +188,15 @@ func outcomes(mode Mode, side Side) []outcome {
 	return out
 }
 
-// afterPassive are records of a data channel that was asked for because one in passive mode had failed.
-func afterPassive(records ...Record) []Record {
-	passive := Record{Channel: Data, Conn: 1, Mode: Passive, Initiator: Client, To: netip.MustParseAddrPort("203.0.113.5:21107")}
-	offered, failed := passive, passive
-	offered.Event, offered.Command = PassiveOffered, "EPSV"
-	failed.Event, failed.Reason = DataFailed, ReasonTimeout
-	out := []Record{offered, failed}
+// after are records of a data channel that was asked for because one in the other mode had failed.
+func after(other Mode, records ...Record) []Record {
+	first := Record{Channel: Data, Conn: 1, Mode: other, Initiator: other.initiator(), To: netip.MustParseAddrPort("203.0.113.5:21107"), Command: "EPSV", Event: PassiveOffered}
+	if other == Active {
+		first.To, first.Command, first.Event = netip.MustParseAddrPort("192.168.1.7:50210"), "EPRT |1|192.168.1.7|50210|", ActiveRequested
+	}
+	failed := first
+	failed.Event, failed.Command, failed.Reason = DataFailed, "", ReasonTimeout
+	out := []Record{first, failed}
 	for _, r := range records {
 		r.Conn = 2
 		out = append(out, r)
@@ -176,12 +207,6 @@ func afterPassive(records ...Record) []Record {
 // unnamed is a record from before an address was named.
 func unnamed(r Record) Record {
 	r.To = netip.AddrPort{}
-	return r
-}
-
-// from is a record of a data channel that was open.
-func from(r, opened Record) Record {
-	r.From = opened.From
 	return r
 }
 
@@ -209,6 +234,9 @@ func controlOutcomes(side Side) []outcome {
 		{"Lost", []Record{opened, in, closed(side.Other(), ReasonLost)}},
 		{"Ended by the server's owner", []Record{opened, in, closed(Server, ReasonKicked)}},
 		{"Server stopped", []Record{opened, in, closed(Server, ReasonStopping)}},
+	}
+	if side == Server {
+		out = append(out, outcome{"TLS failed", []Record{opened, {Event: ControlFailed, Channel: Control, Initiator: Client, Reason: ReasonTLS, Err: "remote error: tls: unknown certificate authority"}}})
 	}
 	if side == Client {
 		out = append(out,

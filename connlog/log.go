@@ -105,10 +105,10 @@ type Channel struct {
 	Holders    []string         // who held the ports when none was left
 	Dialogue   []Line           // the commands and replies that belong to it
 
-	// What the explanation needs of the session: the two ends of the control connection, and whether passive mode had
-	// failed in it when this channel was asked for in active mode.
+	// What the explanation needs of the session: the two ends of the control connection, and whether the newest data
+	// channel in the other mode never came about before this one was asked for.
 	Client, Server netip.AddrPort
-	PassiveFailed  bool
+	OtherFailed    bool
 	Host           string
 	User           string
 	Software       string
@@ -389,11 +389,11 @@ func (s *session) applyData(c *Channel, n Numbered) {
 	switch n.Event {
 	case PassiveOffered, ActiveRequested:
 		setString(&c.Offer, n.Command)
-		c.PassiveFailed = n.Event == ActiveRequested && s.passiveFailed()
+		c.OtherFailed = s.failedIn(c.Mode.other())
 		s.take(c)
 	case ActiveRefused, PassiveRefused, PortsExhausted:
 		setString(&c.Offer, n.Command)
-		c.PassiveFailed = n.Event == ActiveRefused && s.passiveFailed()
+		c.OtherFailed = s.failedIn(c.Mode.other())
 		if n.Holders != nil {
 			c.Holders = n.Holders
 		}
@@ -430,11 +430,11 @@ func (s *session) applyData(c *Channel, n Numbered) {
 	}
 }
 
-// passiveFailed says that the newest data channel in passive mode never came about.
-func (s *session) passiveFailed() bool {
+// failedIn says that the newest data channel in the mode never came about.
+func (s *session) failedIn(m Mode) bool {
 	for _, c := range slices.Backward(s.channels) {
-		if c.Mode == Passive {
-			return c.State == Failed && c.Opened.IsZero()
+		if c.Mode == m {
+			return c.State == Failed && c.Opened.IsZero() || c.missed()
 		}
 	}
 	return false
@@ -488,6 +488,13 @@ func (s *session) take(c *Channel) {
 		c.Dialogue = append(c.Dialogue, s.pending[from:]...)
 	}
 	s.current, s.pending = c, nil
+}
+
+func (m Mode) other() Mode {
+	if m == Active {
+		return Passive
+	}
+	return Active
 }
 
 func (m Mode) initiator() Side {

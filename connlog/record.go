@@ -158,9 +158,9 @@ type Record struct {
 	Cipher     string
 	Resumed    bool // the data connection resumed the control connection's TLS session
 	Bytes      int64
-	Duration   time.Duration
-	Command    string // the command that it is about, secrets masked: "EPSV", "PORT 10,0,0,1,200,10", "RETR a.txt"
-	Reply      string // the reply that it is about: "425 Can't open data connection"
+	Duration   time.Duration // of what it carried; of the dial or the wait, when it never stood
+	Command    string        // the command that it is about, secrets masked: "EPSV", "PORT 10,0,0,1,200,10", "RETR a.txt"
+	Reply      string        // the reply that it is about: "425 Can't open data connection"
 	User       string
 	By         Side // ControlClosed, DataFailed: which side ended it
 	Reason     Reason

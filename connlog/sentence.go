@@ -27,7 +27,7 @@ func Sentence(r Record) string {
 		}
 		return fmt.Sprintf("The client opened the control channel from %s to %s: inbound for your firewall, outbound for the client's.", addr(r.From), addr(r.To))
 	case Greeted:
-		return fmt.Sprintf("The server greets: %s", r.Software)
+		return fmt.Sprintf("The server greets: %s.", quoted(r.Software))
 	case ControlFailed:
 		c := Channel{ChannelKey: ChannelKey{SessionKey{me, r.Session}, 0}, Kind: Control, Reason: r.Reason, Err: r.Err,
 			Reply: r.Reply, Host: r.Host, To: r.To, Server: r.To, Initiator: Client}
@@ -41,7 +41,7 @@ func Sentence(r Record) string {
 		return fmt.Sprintf("The client signed in as %s.", r.User)
 	case SignInRefused:
 		if me == Client {
-			return fmt.Sprintf("The server refused to sign you in as %s: %s", r.User, r.Reply)
+			return fmt.Sprintf("The server refused to sign you in as %s: %s.", r.User, quoted(r.Reply))
 		}
 		return fmt.Sprintf("You refused to sign the client in as %s.", r.User)
 	case ControlClosed:
@@ -67,7 +67,7 @@ func Sentence(r Record) string {
 		if r.Event == ActiveRefused {
 			mode = Active
 		}
-		return fmt.Sprintf("%s refused %s mode: %s", Capital(you(Server, me)), mode, joinNonEmpty(" ", r.Reply, r.Err))
+		return fmt.Sprintf("%s refused %s mode: %s.", Capital(you(Server, me)), mode, quoted(joinNonEmpty(" ", r.Reply, r.Err)))
 	case DataDialing:
 		return fmt.Sprintf("You are opening the data channel to %s (%s mode): outbound for your firewall, inbound for %s.", addr(r.To), r.Mode, possessive(other))
 	case DataOpened:
@@ -88,14 +88,12 @@ func Sentence(r Record) string {
 		case r.Reason == ReasonNotTaken:
 			return "The offer of a data channel was taken back: nobody used it."
 		}
-		return "The data channel failed. " + flat(r.channel().meant().dataFailure())
+		return dataFailed(r.channel().meant())
 	case OfferExpired:
 		if r.Reason == ReasonNotTaken {
 			return fmt.Sprintf("The offer of port %s was taken back: nobody used it.", port(r.To))
 		}
-		c := r.channel()
-		c.Reason = ReasonTimeout
-		return fmt.Sprintf("The offer of port %s has run out. ", port(r.To)) + flat(c.dataFailure())
+		return fmt.Sprintf("The offer of port %s has run out: no connection came from the client's address (inbound for your firewall, outbound for the client's).", port(r.To))
 	case StrangerRefused:
 		return fmt.Sprintf("A connection from %s came to the data port %s and was closed: it didn't come from the other end of the control channel. The wait goes on.", addr(r.From), port(r.To))
 	case PortsExhausted:
@@ -129,23 +127,34 @@ func dataOpened(r Record) string {
 	return fmt.Sprintf("The client opened the data channel from %s to %s (%s mode): inbound for your firewall, outbound for the client's.", addr(r.From), addr(r.To), mode)
 }
 
+// dataFailed says what happened. Why, and what to do about it, is for the channel's explanation: the session's other
+// records decide that, which a single one doesn't know.
+func dataFailed(c Channel) string {
+	if c.Mode == Passive && c.Side == Server && c.Reason == ReasonTimeout && c.Opened.IsZero() {
+		return "The data channel failed: no connection came from the client's address (inbound for your firewall, outbound for the client's)."
+	}
+	head := "The data channel failed. "
+	switch c.Reason {
+	case ReasonCancelled, ReasonQuit, ReasonKicked, ReasonStopping:
+		head = "The data channel has ended. "
+	}
+	return head + Text(c.dataFailure()[0])
+}
+
 // channel returns what the record alone says of its data channel.
 func (r Record) channel() Channel {
 	c := Channel{ChannelKey: ChannelKey{SessionKey{r.Side, r.Session}, r.Conn}, Kind: Data, Mode: r.Mode,
 		Initiator: r.Initiator, From: r.From, To: r.To, State: Failed, Bytes: r.Bytes, Reply: r.Reply, By: r.By,
-		Reason: r.Reason, Err: r.Err, Command: r.Command}
-	// A record alone doesn't say whether the connection was open; what stopped it does, nearly always.
-	switch r.Reason {
-	case ReasonReset, ReasonStalled, ReasonTLS, ReasonLost:
+		Reason: r.Reason, Err: r.Err, Command: r.Command, Ended: r.Time}
+	// A record alone doesn't say whether the connection was open; what stopped it does, and who came is known only when
+	// somebody did.
+	switch {
+	case r.Reason == ReasonStalled, r.Reason == ReasonTLS, r.Bytes > 0, r.From.IsValid() && r.Event == DataFailed:
 		c.Opened = r.Time
-	case ReasonRejected:
-		if r.From.IsValid() && r.Event == DataFailed { // who came is known, so somebody did
-			c.Opened = r.Time
-		}
-	default:
-		if r.Bytes > 0 {
-			c.Opened = r.Time
-		}
+	case r.Duration > 0 && r.Initiator == r.Side:
+		c.Dialled = r.Time.Add(-r.Duration)
+	case r.Duration > 0:
+		c.Started = r.Time.Add(-r.Duration)
 	}
 	return c
 }

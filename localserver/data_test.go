@@ -492,7 +492,7 @@ func TestRow23DialHasADeadline(t *testing.T) {
 	c := r.login()
 	c.cmd(200, "%s", fullListener(t))
 	c.cmd(425, "RETR a")
-	if x := r.rec.wait(t, connlog.DataFailed, 1); x.Reason != connlog.ReasonTimeout {
+	if x := r.rec.wait(t, connlog.DataFailed, 1); x.Reason != connlog.ReasonTimeout || x.Duration <= 0 {
 		t.Errorf("recorded %+v", x)
 	}
 }

@@ -54,6 +54,7 @@ type dataConn struct {
 	gone    error
 	conn    *net.TCPConn
 	err     error
+	begun   time.Time // when this side began to open it, or to wait for it
 	opened  time.Time
 	from    netip.AddrPort
 	cmd     string // the transfer's command
@@ -79,7 +80,7 @@ func (s *session) offerPassive(command string) (*dataConn, error) {
 		return nil, err
 	}
 	d := &dataConn{s: s, num: s.nextConn(), mode: connlog.Passive, initiator: connlog.Client, command: command,
-		ln: ln, lease: l, done: make(chan struct{})}
+		ln: ln, lease: l, done: make(chan struct{}), begun: time.Now()}
 	ln.SetDeadline(time.Now().Add(s.srv.limits().OfferTimeout))
 	d.told = netip.AddrPortFrom(s.local.Addr(), l.port)
 	return d, nil
@@ -160,6 +161,7 @@ func (d *dataConn) dial(ctx context.Context, l Limits) (*net.TCPConn, error) {
 	note := connlog.Record{Event: connlog.DataDialing, From: from, Command: d.command}
 	var c net.Conn
 	var err error
+	d.begun = time.Now()
 	if d.s.srv.config.Active.Port20 {
 		note.From = netip.AddrPortFrom(local, 20)
 		d.record(note)
@@ -262,6 +264,8 @@ func (d *dataConn) close(err error, notTaken bool) {
 			d.lease.ended()
 		}
 		r.Duration = time.Since(d.opened)
+	} else if !d.begun.IsZero() {
+		r.Duration = time.Since(d.begun)
 	}
 	if err != nil {
 		r.Event = connlog.DataFailed

@@ -452,9 +452,9 @@ func (c *connect) actions(ch connlog.Channel) []channels.Action {
 	}
 	if r := c.w.app.Remote(); ch.Kind == connlog.Data && r.Phase == app.Connected && leadsTo(ch, r.Target) {
 		switch {
-		case ch.Mode == connlog.Active && !ch.PassiveFailed:
+		case ch.Mode == connlog.Active && !ch.OtherFailed:
 			use("Use passive from now on", client.ModePassive)
-		case ch.Mode == connlog.Passive && ch.State == connlog.Failed:
+		case ch.Mode == connlog.Passive && ch.State == connlog.Failed && !ch.OtherFailed:
 			use("Use active from now on", client.ModeActive)
 		}
 	}
