@@ -211,7 +211,7 @@ func (c *control) lost(err error) {
 		return
 	}
 	by := connlog.Server
-	reason := reasonOf(err)
+	reason := ReasonOf(err)
 	if reason == connlog.ReasonNotFTP {
 		by = connlog.Client
 	}

@@ -194,7 +194,7 @@ func (d *dataConn) connect(ctx context.Context, to netip.AddrPort, limit time.Du
 		if lost := d.s.ctl.failure(); lost != nil {
 			err = lost
 		}
-		reason := reasonOf(err)
+		reason := ReasonOf(err)
 		e := &dataError{mode: d.mode, reason: reason, err: err}
 		if reason == connlog.ReasonTimeout {
 			e.err = fmt.Errorf("no answer from %v within %v", to, limit)
@@ -305,7 +305,7 @@ func (d *dataConn) wait(ln *net.TCPListener) {
 		conn, err := ln.AcceptTCP()
 		if err != nil {
 			if d.openErr = d.cause(); d.openErr == nil {
-				e := &dataError{mode: d.mode, reason: reasonOf(err), err: err}
+				e := &dataError{mode: d.mode, reason: ReasonOf(err), err: err}
 				if e.reason == connlog.ReasonTimeout {
 					e.err = fmt.Errorf("the server did not connect to %v within %v", d.to, d.accept)
 				}
@@ -472,7 +472,7 @@ func (d *dataConn) byKernel(w io.ReaderFrom, r io.Reader, f *os.File) error {
 		case err == nil && n < bulk:
 			return n, io.EOF
 		case err == nil:
-		case reasonOf(err) == connlog.ReasonLocal:
+		case ReasonOf(err) == connlog.ReasonLocal:
 			return n, &localError{err}
 		default:
 			// Where the file system knows no such copy, Go reads ahead; what did not go out is read again.
@@ -604,7 +604,7 @@ func (d *dataConn) repeat(step func() (int64, error)) error {
 			return &dataError{mode: d.mode, reason: connlog.ReasonStalled, opened: true,
 				err: fmt.Errorf("no byte moved for %v, %d were moved before", d.s.o.Timeouts.Stall, d.moved.Load())}
 		}
-		reason := reasonOf(err)
+		reason := ReasonOf(err)
 		if reason == connlog.ReasonLocal {
 			reason = connlog.ReasonReset
 		}
@@ -658,7 +658,7 @@ func (d *dataConn) finishTLS() error {
 		err = d.tcp.CloseWrite()
 	}
 	if err != nil {
-		return &dataError{mode: d.mode, reason: reasonOf(err), opened: true, err: err}
+		return &dataError{mode: d.mode, reason: ReasonOf(err), opened: true, err: err}
 	}
 	if d.arm(afterwards) != nil {
 		return nil
@@ -714,7 +714,7 @@ func (d *dataConn) end(err error, took time.Duration) {
 	}
 	r := connlog.Record{Event: connlog.DataClosed, Bytes: d.moved.Load(), Duration: took, Command: d.command}
 	if err != nil {
-		r.Event, r.Reason, r.Err = connlog.DataFailed, reasonOf(err), err.Error()
+		r.Event, r.Reason, r.Err = connlog.DataFailed, ReasonOf(err), err.Error()
 		r.By = connlog.Client
 		var de *dataError
 		if errors.As(err, &de) {

@@ -156,8 +156,8 @@ const (
 	wsaEHOSTUNREACH  syscall.Errno = 10065
 )
 
-// reasonOf classifies an error of the network, TLS or this computer.
-func reasonOf(err error) connlog.Reason {
+// ReasonOf classifies an error of the network, TLS or this computer, by the numbers of Linux, macOS and Windows.
+func ReasonOf(err error) connlog.Reason {
 	var (
 		errno   syscall.Errno
 		dns     *net.DNSError
@@ -215,6 +215,13 @@ func reasonOf(err error) connlog.Reason {
 		return connlog.ReasonTLS
 	}
 	return connlog.ReasonLost
+}
+
+// Forbidden says that this computer itself forbade a connection: a firewall's rule for outgoing packets, or Windows'
+// answer to a port that another program holds.
+func Forbidden(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && (errno == syscall.EACCES || errno == syscall.EPERM || errno == wsaEACCES)
 }
 
 func isNetwork(err error) bool {

@@ -148,7 +148,7 @@ func TestErrorsOfTheNetworkAreNamed(t *testing.T) {
 		syscall.EHOSTDOWN: connlog.ReasonUnreachable, syscall.ENETDOWN: connlog.ReasonUnreachable, syscall.ETIMEDOUT: connlog.ReasonTimeout,
 	} {
 		err := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", errno)}
-		if got := reasonOf(err); got != want {
+		if got := ReasonOf(err); got != want {
 			t.Errorf("%d is %q, not %q", uint(errno), got, want)
 		}
 	}

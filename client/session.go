@@ -280,7 +280,7 @@ func (s *Session) dialControl(ctx context.Context) (net.Conn, error) {
 func (s *Session) connectFailed(op string, err error, r connlog.Record) error {
 	e, ok := asType[*Error](err)
 	if !ok {
-		e = &Error{Reason: reasonOf(err), Err: err}
+		e = &Error{Reason: ReasonOf(err), Err: err}
 		switch e.Reason {
 		case connlog.ReasonUnknownHost:
 			e.Err = fmt.Errorf("no address is known for the name %q", s.o.Host)
@@ -519,7 +519,7 @@ func (s *Session) do(ctx context.Context, op, on string, run func() error) error
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
-		return &Error{Op: op, On: on, Reason: reasonOf(context.Cause(ctx)), Err: context.Cause(ctx)}
+		return &Error{Op: op, On: on, Reason: ReasonOf(context.Cause(ctx)), Err: context.Cause(ctx)}
 	case <-s.life.Done():
 		return &Error{Op: op, On: on, Reason: connlog.ReasonCancelled, Err: net.ErrClosed}
 	}
@@ -541,7 +541,7 @@ func (s *Session) fault(op, on string, err error) error {
 	switch {
 	case c.op.Err() != nil:
 		e.Err = context.Cause(c.op)
-		e.Reason = reasonOf(e.Err)
+		e.Reason = ReasonOf(e.Err)
 		if errors.Is(e.Err, net.ErrClosed) {
 			e.Reason = connlog.ReasonCancelled
 		}
@@ -567,7 +567,7 @@ func (s *Session) fault(op, on string, err error) error {
 	case c.last.code >= 400:
 		e.Reason, e.Code, e.Reply = connlog.ReasonRejected, c.last.code, c.last.String()
 	default:
-		e.Reason, e.Err = reasonOf(err), err
+		e.Reason, e.Err = ReasonOf(err), err
 	}
 	return e
 }

@@ -74,7 +74,7 @@ func tlsFailed(err error) error {
 		} else {
 			e.Reason = connlog.ReasonNotFTP
 		}
-	} else if reason := reasonOf(err); reason == connlog.ReasonTimeout {
+	} else if reason := ReasonOf(err); reason == connlog.ReasonTimeout {
 		e.Reason = reason
 	}
 	return e

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -144,6 +145,7 @@ const (
 type Offer struct {
 	Command    string
 	Answer     Answer
+	Unanswered error // why there is no answer
 	Port       uint16
 	Advertised netip.AddrPort // what the 227 reply named
 	Dialled    netip.AddrPort
@@ -156,7 +158,7 @@ type Offer struct {
 func (o Offer) Refused() bool { return o.Command != "" && o.Port == 0 }
 
 // silent says that the server did not answer.
-func (o Offer) silent() bool { return o.Refused() && o.Answer == Answer{Text: errSilent.Error()} }
+func (o Offer) silent() bool { return o.Refused() && errors.Is(o.Unanswered, errSilent) }
 
 // Works says that the data connection came about and, if something was to go over it, carried it.
 func (o Offer) Works() bool {
@@ -297,7 +299,7 @@ type Evidence struct {
 	Rest     Answer  // the answer to REST
 	Ignored  bool    // REST was taken and not obeyed
 	PathFail Answer  // the answer that refused the path
-	Lost     string  // how the control connection ended when it did before its time
+	Lost     error   // how the control connection ended when it did before its time
 	LostText Answer
 }
 

@@ -481,7 +481,7 @@ func (x *examination) enter(ctx context.Context, s *controlConn) bool {
 		f.Outcome, f.Detail = Rejected, last.String()
 		if err != nil {
 			f.Outcome, f.Detail = Broken, err.Error()
-			e.Lost = err.Error()
+			e.Lost = err
 		}
 	}
 	done(f)
@@ -508,7 +508,7 @@ func (x *examination) enter(ctx context.Context, s *controlConn) bool {
 		}
 	}
 	if s.dead != nil {
-		e.Lost, e.LostText = s.dead.Error(), s.goodbye
+		e.Lost, e.LostText = s.dead, s.goodbye
 	}
 	return s.dead == nil && ctx.Err() == nil
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -424,7 +425,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			}
 		case e.SignedIn, saysHome.MatchString(cmp.Or(failing(e.Pass), failing(e.User))):
 			return []Fix{e.advice(ServerSettings, "See the server's log: often the home folder of {user} is missing, or the user may not enter it.")}
-		case e.Lost == errSilent.Error():
+		case errors.Is(e.Lost, errSilent):
 			return []Fix{e.advice(ServerSettings, "See the server's log for what the sign-in waits for: a directory (LDAP, Active Directory), a database, a name lookup.")}
 		}
 		fixes := []Fix{e.advice(ClientComputer, "Check user name and password; too many tries may block your address.")}
@@ -584,7 +585,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			}
 		}
 		if m := e.firstMove(); e.Transfer.Outcome == NotTried && !m.Answer.failed() { // nothing was decided
-			if e.SignedIn && e.Lost == errSilent.Error() {
+			if e.SignedIn && errors.Is(e.Lost, errSilent) {
 				return []Fix{e.advice(ClientComputer, "Try again, and from another network; then look at the server's log for this session.")}
 			}
 			return nil

@@ -131,7 +131,7 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 			switch {
 			case a.err != nil:
 				controlLost = true
-				out.Alone = a.err == errClosed
+				out.Alone = errors.Is(a.err, errClosed)
 				if ended {
 					failed(NoEnd, "", "the control connection was lost")
 					return out, opened, from

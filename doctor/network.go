@@ -2,12 +2,12 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"strconv"
 	"syscall"
 
+	"portside/client"
 	"portside/connlog"
 )
 
@@ -84,38 +84,20 @@ func zoneIndex(name string) uint32 {
 	return uint32(i.Index)
 }
 
-// Winsock's numbers for what package syscall names differently there.
-const (
-	wsaEACCES       syscall.Errno = 10013
-	wsaENETUNREACH  syscall.Errno = 10051
-	wsaECONNABORTED syscall.Errno = 10053
-	wsaECONNRESET   syscall.Errno = 10054
-	wsaECONNREFUSED syscall.Errno = 10061
-	wsaEHOSTUNREACH syscall.Errno = 10065
-)
-
 // dialOutcome reads how a connect ended.
 func dialOutcome(err error) Outcome {
-	var errno syscall.Errno
 	switch {
 	case err == nil:
 		return Worked
-	case errors.As(err, &errno):
-		switch errno {
-		case syscall.ECONNREFUSED, wsaECONNREFUSED:
-			return Refused
-		case syscall.EHOSTUNREACH, syscall.ENETUNREACH, wsaEHOSTUNREACH, wsaENETUNREACH:
-			return Unreachable
-		case syscall.EACCES, syscall.EPERM, wsaEACCES:
-			return Filtered
-		case syscall.ECONNRESET, wsaECONNRESET, syscall.ECONNABORTED, wsaECONNABORTED:
-			return Refused
-		case syscall.ETIMEDOUT:
-			return Silence
-		}
+	case client.Forbidden(err):
+		return Filtered
 	}
-	var timeout interface{ Timeout() bool }
-	if errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	switch client.ReasonOf(err) {
+	case connlog.ReasonRefused, connlog.ReasonReset:
+		return Refused
+	case connlog.ReasonUnreachable:
+		return Unreachable
+	case connlog.ReasonTimeout, connlog.ReasonCancelled:
 		return Silence
 	}
 	return Failed

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -578,7 +579,7 @@ func (x *examination) stalled(ctx context.Context, s *controlConn, m Move) *cont
 				e.Noop = Broken
 			} else if r, err := s.next(x.limits.Stall * 5 / 6); err == nil {
 				e.Noop, e.LostText = Worked, answer(r)
-			} else if err == errClosed {
+			} else if errors.Is(err, errClosed) {
 				e.Noop = Broken
 			}
 			s.dead = errSilent

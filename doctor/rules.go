@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -178,12 +179,12 @@ var Rules = []Rule{
 	}, false},
 	{LoginRefused, Proved, ServerSettings, "USER or PASS is refused", func(e *Evidence) bool { return e.User.failed() || e.Pass.failed() }, false},
 	{ALGTamper, Possible, ThePath, "the server greets, and then answers nothing", func(e *Evidence) bool {
-		return e.Greeting.Code/100 == 2 && !e.SignedIn && e.Lost == errSilent.Error() && e.User.Code == 0 && e.AuthAnswer.Code == 0
+		return e.Greeting.Code/100 == 2 && !e.SignedIn && errors.Is(e.Lost, errSilent) && e.User.Code == 0 && e.AuthAnswer.Code == 0
 	}, false},
 	{ServerFull, Likely, ServerSettings, "421 right after the sign-in", func(e *Evidence) bool { return e.lostAfterSignIn() && e.LostText.Code == 421 && !e.LostText.banned() }, false},
 	{LoginRefused, Likely, ServerSettings, "the session ends right after the sign-in", func(e *Evidence) bool { return e.lostAfterSignIn() }, false},
 	{LoginRefused, Possible, ServerSettings, "the session ends while signing in", func(e *Evidence) bool {
-		return e.Greeting.Code/100 == 2 && !e.SignedIn && (e.Lost != "" || e.User.Code != 0)
+		return e.Greeting.Code/100 == 2 && !e.SignedIn && (e.Lost != nil || e.User.Code != 0)
 	}, false},
 	{TLSDataProtection, Proved, ServerSettings, "PROT is refused", func(e *Evidence) bool { return e.ProtAnswer.failed() }, false},
 
@@ -455,7 +456,7 @@ var Rules = []Rule{
 
 // lostAfterSignIn says that the server ended the session after the sign-in and before a data connection was asked for.
 func (e *Evidence) lostAfterSignIn() bool {
-	return e.SignedIn && e.Lost == errClosed.Error() && !e.Passive.tried() && e.EPRT.Command == "" && e.PORT.Command == ""
+	return e.SignedIn && errors.Is(e.Lost, errClosed) && !e.Passive.tried() && e.EPRT.Command == "" && e.PORT.Command == ""
 }
 
 func (e *Evidence) unanswered() bool {

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -200,18 +202,18 @@ var cases = []struct {
 	{"too many from one address", with(unsigned(), func(e *Evidence) {
 		e.User = Answer{530, "Sorry, too many connections (10) from your internet address."}
 	}), ServerFull, Proved, ServerSettings, ""},
-	{"nothing is answered", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{}, "no reply" }), ALGTamper, Possible, ThePath, ""},
+	{"nothing is answered", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{}, errSilent }), ALGTamper, Possible, ThePath, ""},
 	{"sent away after the sign-in", with(sound(), func(e *Evidence) {
-		e.Passive, e.Lost, e.LostText = Passive{}, "the connection was closed", Answer{421, "Service not available."}
+		e.Passive, e.Lost, e.LostText = Passive{}, errClosed, Answer{421, "Service not available."}
 	}), ServerFull, Likely, ServerSettings, ""},
-	{"dropped after the sign-in", with(sound(), func(e *Evidence) { e.Passive, e.Lost = Passive{}, "the connection was closed" }), LoginRefused, Likely, ServerSettings, ""},
-	{"silent after the sign-in", with(sound(), func(e *Evidence) { e.Passive, e.Lost = Passive{}, "no reply" }), DataCut, Possible, ThePath, ""},
-	{"the sign-in is not answered", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{331, ""}, "no reply" }), LoginRefused, Possible, ServerSettings, ""},
+	{"dropped after the sign-in", with(sound(), func(e *Evidence) { e.Passive, e.Lost = Passive{}, errClosed }), LoginRefused, Likely, ServerSettings, ""},
+	{"silent after the sign-in", with(sound(), func(e *Evidence) { e.Passive, e.Lost = Passive{}, errSilent }), DataCut, Possible, ThePath, ""},
+	{"the sign-in is not answered", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{331, ""}, errSilent }), LoginRefused, Possible, ServerSettings, ""},
 	{"password", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{530, "Login incorrect."} }), LoginRefused, Proved, ServerSettings, ""},
 	{"no home folder", with(unsigned(), func(e *Evidence) {
 		e.User, e.Pass = Answer{331, ""}, Answer{500, "OOPS: cannot change directory:/srv/ftp"}
 	}), LoginRefused, Proved, ServerSettings, ""},
-	{"ends while signing in", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{331, ""}, "closed" }), LoginRefused, Possible, ServerSettings, ""},
+	{"ends while signing in", with(unsigned(), func(e *Evidence) { e.User, e.Lost = Answer{331, ""}, errClosed }), LoginRefused, Possible, ServerSettings, ""},
 	{"PROT refused", with(tlsUp(unsigned()), func(e *Evidence) { e.SignedIn, e.ProtAnswer = true, Answer{534, "No"} }), TLSDataProtection, Proved, ServerSettings, ""},
 
 	{"227 changed", with(sound(), func(e *Evidence) {
@@ -237,7 +239,7 @@ var cases = []struct {
 		e.Passive = Passive{EPSV: refusedOffer("EPSV", 200, "Type is binary"), PASV: refusedOffer("PASV", 229, "Entering Extended Passive Mode (|||21134|)")}
 	}), ALGTamper, Possible, ThePath, ""},
 	{"PASV is not answered", with(sound(), func(e *Evidence) {
-		e.Passive = Passive{EPSV: refusedOffer("EPSV", 500, "What?"), PASV: refusedOffer("PASV", 0, "no reply")}
+		e.Passive = Passive{EPSV: refusedOffer("EPSV", 500, "What?"), PASV: Offer{Command: "PASV", Unanswered: errSilent}}
 	}), ServerPassiveExhausted, Likely, ServerSettings, ""},
 	{"passive mode off", with(sound(), func(e *Evidence) {
 		e.Passive = Passive{EPSV: refusedOffer("EPSV", 550, "Permission denied."), PASV: refusedOffer("PASV", 550, "Permission denied.")}
@@ -622,6 +624,28 @@ func TestSoftwareIsKnownByItsWords(t *testing.T) {
 	} {
 		if got := softwareOf(said); got != want {
 			t.Errorf("%q: %q, want %q", said, got, want)
+		}
+	}
+}
+
+// Winsock has numbers of its own, and a host that its neighbours don't find is "down" on macOS.
+func TestErrorsOfEverySystemAreReadAlike(t *testing.T) {
+	wrapped := func(call string, errno syscall.Errno) error {
+		return &net.OpError{Op: call, Net: "tcp", Err: os.NewSyscallError(call, errno)}
+	}
+	for errno, want := range map[syscall.Errno]Outcome{
+		10013: Filtered, 10050: Unreachable, 10051: Unreachable, 10052: Refused, 10053: Refused, 10054: Refused, 10060: Silence,
+		10061: Refused, 10064: Unreachable, 10065: Unreachable, syscall.EPERM: Filtered, syscall.EACCES: Filtered,
+		syscall.ECONNREFUSED: Refused, syscall.ECONNRESET: Refused, syscall.EHOSTDOWN: Unreachable, syscall.ENETDOWN: Unreachable,
+		syscall.EHOSTUNREACH: Unreachable, syscall.ETIMEDOUT: Silence, syscall.EADDRNOTAVAIL: Failed,
+	} {
+		if got := dialOutcome(wrapped("connect", errno)); got != want {
+			t.Errorf("connect: %d is %q, not %q", uint(errno), got, want)
+		}
+	}
+	for _, errno := range []syscall.Errno{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED, 10052, 10053, 10054} {
+		if got := tlsTrouble(wrapped("read", errno)); got != "the other side ends the connection" {
+			t.Errorf("TLS: %d is %q", uint(errno), got)
 		}
 	}
 }

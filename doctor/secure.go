@@ -10,7 +10,6 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"syscall"
 
 	"portside/client"
 	"portside/connlog"
@@ -31,7 +30,7 @@ func (x *examination) secure(ctx context.Context, s *controlConn) bool {
 	features := s.features()
 	_, e.ListsAuth = features["AUTH"]
 	if s.dead != nil {
-		e.Lost = s.dead.Error()
+		e.Lost = s.dead
 		e.User = Answer{Text: "the server closed the connection after FEAT"}
 		return false
 	}
@@ -213,7 +212,7 @@ func tlsTrouble(err error) string {
 	switch {
 	case errors.As(err, &record):
 		return "the other side answers in clear"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), client.ReasonOf(err) == connlog.ReasonReset:
 		return "the other side ends the connection"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return "no answer"

@@ -304,7 +304,7 @@ func (s *controlConn) offer(command string) Offer {
 	a, err := s.ask(command)
 	o.Answer = a
 	if err != nil {
-		o.Answer.Text = err.Error()
+		o.Answer.Text, o.Unanswered = err.Error(), err
 		return o
 	}
 	s.data++

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -316,10 +317,10 @@ func (e *Evidence) sentence(rule Rule) string {
 		answer := cmp.Or(failing(e.Pass), failing(e.User), failing(e.Greeting))
 		switch {
 		case e.SignedIn:
-			return fmt.Sprintf("The server takes the user %s and then ends the session: %s.", e.Target.User, quoteOr(e.LostText.String(), e.Lost))
-		case answer == "" && e.Lost == "" && e.User.Code == 0:
+			return fmt.Sprintf("The server takes the user %s and then ends the session: %s.", e.Target.User, quoteOr(e.LostText.String(), errText(e.Lost)))
+		case answer == "" && e.Lost == nil && e.User.Code == 0:
 			return "The examination ended before the server had taken the user."
-		case answer == "" && e.Lost == errSilent.Error():
+		case answer == "" && errors.Is(e.Lost, errSilent):
 			return "The server does not answer the sign-in: it hangs, or waits for something such as a directory or a name lookup."
 		case answer == "" && e.User.Code == 0 && e.AuthAnswer.Code == 0:
 			return "The server greets and ends the session at the first command."
@@ -426,7 +427,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		switch {
 		case e.TLSStalled:
 			return "The server begins TLS, and the handshake then stops, however small its packets: a firewall on the way interferes with it, or the server hangs."
-		case e.Lost != "" && e.User.Code == 0 && e.AuthAnswer.Code == 0 && e.TLSError == "":
+		case e.Lost != nil && e.User.Code == 0 && e.AuthAnswer.Code == 0 && e.TLSError == "":
 			return "The server greets, and then answers nothing: it hangs, or a box on the way swallows the commands."
 		case e.AuthAnswer.Code != 0 && !e.TLSUp && e.ListsAuth, e.TLSError != "":
 			return fmt.Sprintf("The server offers TLS, but the command for it does not come through as it was sent: %s. A firewall on the way interferes with FTP.", quoteOr(e.AuthAnswer.String(), e.TLSError))
@@ -484,7 +485,7 @@ func (e *Evidence) sentence(rule Rule) string {
 				m = e.Transfer
 			}
 			return fmt.Sprintf("The data channel stands, and the server breaks the transfer off after %s: %q.", connlog.Bytes(m.Bytes), m.Answer)
-		case e.Transfer.Outcome == NotTried && e.SignedIn && e.Lost == errSilent.Error():
+		case e.Transfer.Outcome == NotTried && e.SignedIn && errors.Is(e.Lost, errSilent):
 			return "The server takes the user and then does not answer any more: it hangs, or the network loses packets."
 		case e.Transfer.Outcome == NotTried:
 			return "The session ended before it was decided whether data channels work."

@@ -15,8 +15,8 @@ import (
 // The errors of sockets and folders by what they mean; Windows has numbers of its own for them.
 var (
 	refusedErrors     = []error{unix.ECONNREFUSED}
-	unreachableErrors = []error{unix.EHOSTUNREACH, unix.ENETUNREACH}
-	resetErrors       = []error{unix.ECONNRESET, unix.EPIPE}
+	unreachableErrors = []error{unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENETDOWN}
+	resetErrors       = []error{unix.ECONNRESET, unix.EPIPE, unix.ECONNABORTED}
 	timeoutErrors     = []error{unix.ETIMEDOUT}
 	notEmptyErrors    = []error{unix.ENOTEMPTY}
 	inUseErrors       = []error{syscall.EBUSY, syscall.ETXTBSY}

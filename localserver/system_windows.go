@@ -13,8 +13,8 @@ import (
 // The errors of sockets and folders by what they mean.
 var (
 	refusedErrors     = []error{windows.WSAECONNREFUSED}
-	unreachableErrors = []error{windows.WSAEHOSTUNREACH, windows.WSAENETUNREACH}
-	resetErrors       = []error{windows.WSAECONNRESET, windows.WSAECONNABORTED}
+	unreachableErrors = []error{windows.WSAEHOSTUNREACH, windows.WSAENETUNREACH, windows.WSAEHOSTDOWN, windows.WSAENETDOWN}
+	resetErrors       = []error{windows.WSAECONNRESET, windows.WSAECONNABORTED, windows.WSAENETRESET}
 	timeoutErrors     = []error{windows.WSAETIMEDOUT}
 	notEmptyErrors    = []error{windows.ERROR_DIR_NOT_EMPTY}
 	inUseErrors       = []error{windows.ERROR_SHARING_VIOLATION, windows.ERROR_LOCK_VIOLATION, windows.ERROR_BUSY}
