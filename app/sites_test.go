@@ -204,6 +204,7 @@ func TestWithoutAKeyringPasswordsLieInAVaultThatIsOpenedOnceARun(t *testing.T) {
 		a := New(dir)
 		a.share.check.env = noRouter
 		a.safe.open = func(context.Context) (secrets.Store, error) { return nil, secrets.ErrUnavailable }
+		a.safe.vault.Work = 4 // age's own is seconds of a processor under the race detector
 		return a
 	}
 	shut := func(a *App) {

@@ -16,7 +16,7 @@ import (
 
 func testVault(t *testing.T) *Vault {
 	t.Helper()
-	return &Vault{path: filepath.Join(t.TempDir(), "v", "vault.json"), work: 4}
+	return &Vault{path: filepath.Join(t.TempDir(), "v", "vault.json"), Work: 4}
 }
 
 func TestAVaultGivesItsSecretsToItsMasterPasswordAlone(t *testing.T) {
@@ -42,7 +42,7 @@ func TestAVaultGivesItsSecretsToItsMasterPasswordAlone(t *testing.T) {
 		t.Fatalf("what is on disk is readable, or not there: %v", err)
 	}
 
-	other := &Vault{path: v.path, work: 4}
+	other := &Vault{path: v.path, Work: 4}
 	if err := other.Unlock("wrong"); !errors.Is(err, ErrPassword) || !other.Locked() {
 		t.Fatalf("another password: %v", err)
 	}
@@ -82,7 +82,7 @@ func TestTwoProgramsDoNotLoseEachOthersSecrets(t *testing.T) {
 	if err := a.Set(ctx, "old", "1"); err != nil {
 		t.Fatal(err)
 	}
-	b := &Vault{path: a.path, work: 4}
+	b := &Vault{path: a.path, Work: 4}
 	if err := b.Unlock("pw"); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestTwoProgramsDoNotLoseEachOthersSecrets(t *testing.T) {
 	if err := b.Set(ctx, "late", "4"); err != nil {
 		t.Fatal(err)
 	}
-	c := &Vault{path: a.path, work: 4}
+	c := &Vault{path: a.path, Work: 4}
 	if err := c.Unlock("other"); err != nil {
 		t.Fatal(err)
 	}
@@ -112,13 +112,13 @@ func TestTwoProgramsDoNotLoseEachOthersSecrets(t *testing.T) {
 	if err := c.Forget(); err != nil {
 		t.Fatal(err)
 	}
-	if err := (&Vault{path: a.path, work: 4}).Unlock("new"); err != nil {
+	if err := (&Vault{path: a.path, Work: 4}).Unlock("new"); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Set(ctx, "x", "y"); err == nil {
 		t.Error("another vault was written over")
 	}
-	if err := (&Vault{path: a.path, work: 4}).Unlock("new"); err != nil {
+	if err := (&Vault{path: a.path, Work: 4}).Unlock("new"); err != nil {
 		t.Error(err)
 	}
 }

@@ -23,7 +23,8 @@ import (
 // opens the secrets, so that the second's work that scrypt takes on purpose is done once a session and not with each change.
 type Vault struct {
 	path string
-	work int // scrypt's work factor, the logarithm to the base 2; 0: age's
+	// Work is scrypt's work factor for a new vault, the logarithm to the base 2; 0: age's own, a second's work. Set it before use.
+	Work int
 
 	mu       sync.Mutex
 	identity *age.X25519Identity // nil: locked
@@ -152,8 +153,8 @@ func (v *Vault) lockKey(identity *age.X25519Identity, password string) (string, 
 	if err != nil {
 		return "", err
 	}
-	if v.work != 0 {
-		recipient.SetWorkFactor(v.work)
+	if v.Work != 0 {
+		recipient.SetWorkFactor(v.Work)
 	}
 	return seal([]byte(identity.String()), recipient)
 }
