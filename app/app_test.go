@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -75,14 +76,19 @@ func (s *share) startOver(t *testing.T, dir string, change func(*ShareSettings))
 
 func portOf(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }
 
+// freePort returns a port that no system gives out by itself: one of those may belong to another program's connection by
+// the time that the server listens.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 10_000 + rand.IntN(10_000)
+		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port")
+	return 0
 }
 
 func write(t *testing.T, name, text string) {

@@ -6,11 +6,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -124,10 +126,11 @@ func TestRow19StrangerIsRefusedAndTheWaitGoesOn(t *testing.T) {
 }
 
 func TestRow19RefusedConnectionIsNotUsedByTheNextTransfer(t *testing.T) {
-	r := start(t, func(c *Config) { c.Limits.OfferTimeout = 200 * time.Millisecond })
+	r := start(t, nil)
 	r.write("a", "secret")
 	c := r.login()
 	s := c.stranger(c.epsvPort())
+	r.limit(func(l *Limits) { l.OfferTimeout = 100 * time.Millisecond })
 	c.cmd(425, "RETR a")
 	c.cmd(425, "RETR a")
 	c.getsNothing(s)
@@ -148,7 +151,8 @@ func TestRow19OtherAddressesWhenTheSettingSaysSo(t *testing.T) {
 
 func freeRange(t *testing.T, n int) (lo uint16) {
 	t.Helper()
-	for lo = 22000; lo < 30000; lo += uint16(n) {
+	for range 1000 {
+		lo = 22000 + uint16(rand.IntN(8000-n)) // below the ports that systems give out by themselves
 		var open []net.Listener
 		ok := true
 		for i := range n {
@@ -209,11 +213,13 @@ func TestRow20NewOfferTakesBackTheFormerOne(t *testing.T) {
 }
 
 func TestRow20OfferEndsAtItsDeadline(t *testing.T) {
-	r := withRange(t, 1, func(c *Config) { c.Limits.OfferTimeout = 100 * time.Millisecond })
+	r := withRange(t, 1, nil)
 	a, b := r.login(), r.login()
 	a.cmd(229, "EPSV")
 	b.cmd(425, "EPSV")
-	if x := r.rec.wait(t, connlog.OfferExpired, 1); x.Conn != 1 || x.Mode != connlog.Passive {
+	r.limit(func(l *Limits) { l.OfferTimeout = 100 * time.Millisecond })
+	a.cmd(229, "EPSV")
+	if x := r.rec.wait(t, connlog.OfferExpired, 1); x.Conn != 2 || x.Mode != connlog.Passive {
 		t.Errorf("recorded %+v", x)
 	}
 	b.cmd(229, "EPSV")
@@ -288,10 +294,9 @@ func TestRow21PortsThatOthersHoldAreLeftOut(t *testing.T) {
 }
 
 func TestRow21OfferCostsTheSameInALargeRange(t *testing.T) {
-	p := newPortPool(PassiveConfig{UseRange: true, Min: 1024, Max: 65535})
-	begin := time.Now()
-	const n = 2000
-	for range n {
+	large, small := newPortPool(PassiveConfig{UseRange: true, Min: 1024, Max: 65535}), newPortPool(PassiveConfig{UseRange: true, Min: 22000, Max: 22063})
+	offer := func(p *portPool) time.Duration {
+		begin := time.Now()
 		ln, l, err := p.listen(netip.MustParseAddr("127.0.0.1"))
 		if err != nil {
 			t.Fatal(err)
@@ -299,12 +304,20 @@ func TestRow21OfferCostsTheSameInALargeRange(t *testing.T) {
 		ln.Close()
 		l.taken()
 		l.ended()
+		return time.Since(begin)
 	}
-	if each := time.Since(begin) / n; each > 500*time.Microsecond {
-		t.Errorf("%v each", each)
+	// By turns, and the median of each: what else the machine does meets both.
+	var inLarge, inSmall []time.Duration
+	for range 1000 {
+		inLarge, inSmall = append(inLarge, offer(large)), append(inSmall, offer(small))
 	}
-	if len(p.free)+len(p.aside) != 65535-1024+1 || len(p.used) != 0 {
-		t.Errorf("lost ports: %d free, %d aside, %d used", len(p.free), len(p.aside), len(p.used))
+	slices.Sort(inLarge)
+	slices.Sort(inSmall)
+	if l, s := inLarge[500], inSmall[500]; l > 3*s {
+		t.Errorf("%v each, %v in a small range", l, s)
+	}
+	if len(large.free)+len(large.aside) != 65535-1024+1 || len(large.used) != 0 {
+		t.Errorf("lost ports: %d free, %d aside, %d used", len(large.free), len(large.aside), len(large.used))
 	}
 }
 
@@ -448,7 +461,7 @@ func TestRow23DialIsCancelledAtOnce(t *testing.T) {
 			r.rec.wait(t, connlog.DataDialing, 1)
 			begin := time.Now()
 			end(r, c)
-			if took := time.Since(begin); took > 500*time.Millisecond {
+			if took := time.Since(begin); took > atOnce {
 				t.Errorf("took %v", took)
 			}
 		})
@@ -701,7 +714,7 @@ func TestRow35StopIsNotHeldUpByClientsThatDoNotRead(t *testing.T) {
 	})
 	begin := time.Now()
 	r.srv.Stop(context.Background())
-	if took := time.Since(begin); took > 3*time.Second {
+	if took := time.Since(begin); took > atOnce {
 		t.Errorf("took %v", took)
 	}
 }
@@ -720,7 +733,7 @@ func TestRow36KickEndsASessionAtOnce(t *testing.T) {
 		t.Error("not kicked")
 	}
 	x := r.rec.wait(t, connlog.ControlClosed, 1)
-	if took := time.Since(begin); took > 500*time.Millisecond || x.By != connlog.Server || x.Reason != connlog.ReasonKicked {
+	if took := time.Since(begin); took > atOnce || x.By != connlog.Server || x.Reason != connlog.ReasonKicked {
 		t.Errorf("took %v, recorded %+v", took, x)
 	}
 	until(t, "the session is gone", func() bool { return len(r.srv.Sessions()) == 0 })
@@ -893,7 +906,7 @@ func TestRow23QuitBehindATransferLetsItFinish(t *testing.T) {
 	c.send("STOR b\r\n")
 	c.cmd(426, "QUIT")
 	c.expect(221)
-	if took := time.Since(begin); took > 2*quitGrace {
+	if took := time.Since(begin); took > atOnce {
 		t.Errorf("QUIT with nobody on the data connection took %v", took)
 	}
 }

@@ -31,6 +31,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait of the tests; nothing waits that long unless it is broken.
 const patience = 10 * time.Second
 
+// atOnce bounds what must not wait for any of the server's limits, which are 10 s and more: a busy machine is slow, too.
+const atOnce = 5 * time.Second
+
 // records keeps what the server recorded, and lets tests wait for a record.
 type records struct {
 	mu   sync.Mutex
@@ -345,6 +348,16 @@ func (c *raw) getsNothing(s net.Conn) {
 	s.SetReadDeadline(time.Now().Add(patience))
 	if b, err := io.ReadAll(s); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		c.t.Fatalf("the stranger got %q, %v", b, err)
+	}
+}
+
+// limit changes the limits from the next command on, so that a short one ends nothing before the test has come to it.
+func (r *rig) limit(change func(*Limits)) {
+	r.t.Helper()
+	l := r.srv.limits()
+	change(&l)
+	if err := r.srv.SetLimits(l); err != nil {
+		r.t.Fatal(err)
 	}
 }
 

@@ -607,8 +607,8 @@ func (s *Server) forget(n *session) {
 	if s.lingering && s.state == stateRunning {
 		s.closeUnused()
 	}
+	s.guard.leave(n.peer.Addr()) // who sees that the session is gone may take its place
 	s.mu.Unlock()
-	s.guard.leave(n.peer.Addr())
 }
 
 func (s *Server) pool() *portPool { return s.settings.Load().pool }

@@ -120,14 +120,19 @@ func tree(t *testing.T, dir string) map[string]string {
 	return files
 }
 
+// freePort returns a port that no system gives out by itself: one of those may belong to another program's connection by
+// the time that the server listens.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 10_000 + rand.IntN(10_000)
+		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port")
+	return 0
 }
 
 // listens says whether the kernel has a socket that listens at a TCP port. Asking so leaves no trace in the server's log.
