@@ -228,7 +228,7 @@ func (s ShareSettings) overTLSOnly() bool {
 
 // UseAccounts lets the accounts of the list come in. A list that is still empty begins with whoever may come in so far.
 func (a *App) UseAccounts() {
-	a.keepSettings(func(s *Settings) {
+	a.ChangeSettings(func(s *Settings) {
 		if len(s.Share.Accounts) == 0 {
 			if people, err := s.Share.people(); err == nil {
 				s.Share.Accounts = people
@@ -240,10 +240,16 @@ func (a *App) UseAccounts() {
 
 // SaveAccount puts account into the place at of the list, or at its end for -1. An empty password leaves the account the
 // hash that it has. What is wrong is an error that changes nothing. The running server has the account when done is
-// called, or [Share.AccountsErr] says why not. Hashing and looking at the folder take a moment, so this is a task; done
-// is called from it.
+// called, or [Share.AccountsErr] says why not, and it is written. Hashing and looking at the folder take a moment, so this
+// is a task; done is called from it.
 func (a *App) SaveAccount(at int, account Account, password string, done func(error)) {
-	a.run(func(context.Context) { done(a.saveAccount(at, account, password)) })
+	a.run(func(ctx context.Context) {
+		err := a.saveAccount(at, account, password)
+		if err == nil {
+			_ = a.saved.wait(ctx) // a notice says why not
+		}
+		done(err)
+	})
 }
 
 func (a *App) saveAccount(at int, account Account, password string) error {
@@ -266,7 +272,7 @@ func (a *App) saveAccount(at int, account Account, password string) error {
 		}
 	}
 	var wrong error
-	a.keepSettings(func(s *Settings) {
+	a.ChangeSettings(func(s *Settings) {
 		if !slices.Equal(s.Share.Accounts, before) {
 			wrong = errors.New("the list of accounts has changed meanwhile: try again")
 			return
@@ -302,7 +308,7 @@ func checkOne(list []Account, account Account) error {
 // DeleteAccount takes the account at a place out of the list, if it still has that name, and soon out of the running
 // server.
 func (a *App) DeleteAccount(at int, name string) {
-	a.keepSettings(func(s *Settings) {
+	a.ChangeSettings(func(s *Settings) {
 		if at >= 0 && at < len(s.Share.Accounts) && s.Share.Accounts[at].Name == name {
 			s.Share.Accounts = slices.Delete(slices.Clone(s.Share.Accounts), at, at+1)
 		}
@@ -395,12 +401,13 @@ func parseNetwork(word string) (netip.Prefix, error) {
 }
 
 // SetLocalNetworks keeps the networks whose clients are told the address that they came to, and applies them to the
-// running server. nil: the default, which also follows this computer's own networks. Warnings are those of
-// [App.ApplyPassive].
-func (a *App) SetLocalNetworks(list []netip.Prefix) (warnings []string, err error) {
-	set := a.Settings().Share
-	set.LocalNetworks = list
-	return a.ApplyPassive(set)
+// running server, as [App.ApplyPassive] does. nil: the default, which also follows this computer's own networks.
+func (a *App) SetLocalNetworks(list []netip.Prefix, done func(error)) {
+	a.share.inOrder(func(context.Context) {
+		set := a.Settings().Share
+		set.LocalNetworks = list
+		done(a.applyPassive(set))
+	})
 }
 
 // LocalPeople says in words who the local networks are: "people on your network", or the networks of an edited list.

@@ -202,6 +202,9 @@ func TestAnEditedAccountKeepsItsPasswordAndADeletedOneIsGone(t *testing.T) {
 	if got := accountNames(a); got != "robert carol" {
 		t.Errorf("left: %s", got)
 	}
+	if err := a.saved.wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	again := New(a.dir)
 	defer again.Close(t.Context())
 	if got := again.Settings().Share.Accounts; !slices.Equal(got, a.Settings().Share.Accounts) {
@@ -413,22 +416,29 @@ func TestLocalNetworksAreReadKeptAndApplied(t *testing.T) {
 	if got := told(); got != "127.0.0.1" {
 		t.Errorf("by default this computer is told %s", got)
 	}
-	if _, err := a.SetLocalNetworks([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}); err != nil {
-		t.Fatal(err)
+	local := func(list []netip.Prefix) {
+		t.Helper()
+		if err := answer(t, func(done func(error)) { a.SetLocalNetworks(list, done) }); err != nil {
+			t.Fatal(err)
+		}
 	}
+	local([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
 	if got := told(); got != "198.51.100.7" {
 		t.Errorf("a client that is not of the list is told %s", got)
 	}
 	if got := a.Settings().Share.LocalPeople(); got != "people in 10.0.0.0/8" {
 		t.Error(got)
 	}
-	a.SetLocalNetworks([]netip.Prefix{})
+	local([]netip.Prefix{})
+	if err := a.saved.wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	again := New(a.dir)
 	defer again.Close(t.Context())
 	if got := again.Settings().Share; got.LocalNetworks == nil || got.LocalPeople() != "nobody" {
 		t.Errorf("an empty list became %v", got.LocalNetworks)
 	}
-	a.SetLocalNetworks(nil)
+	local(nil)
 	if got := told(); got != "127.0.0.1" || a.Settings().Share.LocalPeople() != "people on your network" {
 		t.Errorf("back to the default: %s", got)
 	}

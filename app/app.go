@@ -9,6 +9,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -36,7 +37,7 @@ type App struct {
 	mu       sync.Mutex
 	closed   bool
 	settings Settings
-	kept     bool // the file holds them
+	saved    *saver // of the settings
 	notices  []Notice
 	nextID   uint64
 
@@ -78,6 +79,7 @@ func New(dir string) *App {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &App{Log: connlog.NewLog(0), dir: dir, ctx: ctx, cancel: cancel, settings: DefaultSettings()}
 	a.questions.turn = make(chan struct{}, 1)
+	a.saved = &saver{write: a.saveSettings, failed: a.notSaved}
 	a.safe = newSafe(dir)
 	a.loadSites(dir)
 	a.share = newShare(a)
@@ -98,8 +100,8 @@ func New(dir string) *App {
 	return a
 }
 
-// Close stops the server and every connection and transfer, saves the settings and waits until nothing is left
-// running or ctx ends.
+// Close stops the server and every connection and transfer, and waits until nothing is left running and the settings and
+// sites are written, or ctx ends. Its error also says what could not be written.
 func (a *App) Close(ctx context.Context) error {
 	a.mu.Lock()
 	if a.closed {
@@ -125,7 +127,7 @@ func (a *App) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	return err
+	return errors.Join(err, a.saved.close(ctx), a.book.saved.close(ctx))
 }
 
 // Version grows whenever a snapshot would look different. While files move, or somebody is connected to the local
@@ -169,36 +171,35 @@ func (s Settings) clone() Settings {
 	return s
 }
 
-// ChangeSettings lets change edit the settings, and saves them when they are others. The error says why they could not be saved; they hold
-// for this run in any case.
-func (a *App) ChangeSettings(change func(*Settings)) error {
+// ChangeSettings lets change edit the settings, and has them written when they are others. It does not wait for that. When
+// they can't be written they hold for this run, and a [Notice] says why.
+func (a *App) ChangeSettings(change func(*Settings)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	next := a.settings.clone()
 	change(&next)
 	next.mend()
-	if a.kept && reflect.DeepEqual(next, a.settings) {
-		return nil // a field that was left as it was costs no write, which waits for the disk
+	if a.saved.good() && reflect.DeepEqual(next, a.settings) {
+		return // a field that was left as it was costs no write
 	}
 	if !a.closed && !next.Share.sameAccounts(a.settings.Share) {
 		a.tasks.Go(a.share.followAccounts) // the running server's, too
 	}
 	a.settings = next
 	a.changed()
+	a.saved.save()
+}
+
+// saveSettings writes the settings as they are now.
+func (a *App) saveSettings() error {
 	if a.dir == "" {
 		return nil
 	}
-	err := saveSettings(a.dir, next)
-	a.kept = err == nil
-	return err
+	return saveSettings(a.dir, a.Settings())
 }
 
-// keepSettings changes the settings on the application's own account; a failure to save becomes a notice.
-func (a *App) keepSettings(change func(*Settings)) {
-	if err := a.ChangeSettings(change); err != nil {
-		a.notify(err.Error(), true)
-	}
-}
+// notSaved says that something could not be written.
+func (a *App) notSaved(err error) { a.notify(Sentence(err), true) }
 
 func (a *App) notify(text string, bad bool) {
 	a.mu.Lock()

@@ -55,15 +55,12 @@ func until(t *testing.T, what string, ok func() bool) {
 func (s *share) startOver(t *testing.T, dir string, change func(*ShareSettings)) string {
 	t.Helper()
 	a := s.app
-	err := a.ChangeSettings(func(set *Settings) {
+	a.ChangeSettings(func(set *Settings) {
 		set.Share.Folder, set.Share.Port, set.Share.UseRange = dir, freePort(t), false
 		if change != nil {
 			change(&set.Share)
 		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	a.StartShare()
 	until(t, "the server runs", func() bool {
 		if st := a.Share(); st.Err != "" {
@@ -72,6 +69,25 @@ func (s *share) startOver(t *testing.T, dir string, change func(*ShareSettings))
 		return a.Share().Phase == Running
 	})
 	return net.JoinHostPort("127.0.0.1", portOf(a.Share().Addr.String()))
+}
+
+// answer runs a task and returns what it says when it is done.
+func answer(t *testing.T, task func(done func(error))) error {
+	t.Helper()
+	said := make(chan error, 1)
+	task(func(err error) { said <- err })
+	select {
+	case err := <-said:
+		return err
+	case <-time.After(15 * time.Second):
+		t.Fatal("the task was never done")
+		return nil
+	}
+}
+
+func applyPassive(t *testing.T, a *App, set ShareSettings) error {
+	t.Helper()
+	return answer(t, func(done func(error)) { a.ApplyPassive(set, done) })
 }
 
 func portOf(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }
@@ -132,12 +148,10 @@ func TestSettingsSurviveARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.ChangeSettings(func(s *Settings) {
+	a.ChangeSettings(func(s *Settings) {
 		s.Theme, s.Share.Min, s.Share.PasswordHash = ThemeLight, 30000, hash
 		s.Sites["h:21"] = Site{Mode: client.ModeActive}
-	}); err != nil {
-		t.Fatal(err)
-	}
+	})
 	a.Close(context.Background())
 	b := New(dir)
 	defer b.Close(context.Background())
@@ -157,7 +171,8 @@ func TestSettingsThatStayAsTheyAreAreNotWritten(t *testing.T) {
 	t.Cleanup(func() { a.Close(context.Background()) })
 	change := func(limit int) (os.FileInfo, uint64) {
 		t.Helper()
-		if err := a.ChangeSettings(func(s *Settings) { s.Connect.DownLimit = limit }); err != nil {
+		a.ChangeSettings(func(s *Settings) { s.Connect.DownLimit = limit })
+		if err := a.saved.wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(filepath.Join(dir, settingsFile))
@@ -191,7 +206,8 @@ func TestABrokenSettingsFileIsSetAsideAndSaid(t *testing.T) {
 	if text, _ := os.ReadFile(aside[0]); string(text) != `{"theme": "dark", ` {
 		t.Errorf("%s", text)
 	}
-	if err := a.ChangeSettings(func(s *Settings) { s.Theme = ThemeDark }); err != nil {
+	a.ChangeSettings(func(s *Settings) { s.Theme = ThemeDark })
+	if err := a.saved.wait(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -329,9 +345,7 @@ func TestAnAuthorityTakesThePlaceOfATrustedCertificateOnlyWhenThePersonSaysSo(t 
 		again  bool   // it is asked about the next time
 	}{{TrustNo, false, "OLD", true}, {TrustOnce, true, "OLD", false}, {TrustAlways, true, "", false}} {
 		a := start(t)
-		if err := a.ChangeSettings(func(s *Settings) { s.Sites["h:21"] = Site{Certificate: "OLD"} }); err != nil {
-			t.Fatal(err)
-		}
+		a.ChangeSettings(func(s *Settings) { s.Sites["h:21"] = Site{Certificate: "OLD"} })
 		done := make(chan error, 1)
 		verify := a.remote().verify("h:21")
 		go func() { done <- verify(context.Background(), client.CertificateProblem{Host: "h", SHA256: "NEW"}) }()
@@ -416,7 +430,7 @@ func TestPassiveSettingsReachTheRunningServerAndNonsenseChangesNothing(t *testin
 	addr := a.share.startOver(t, t.TempDir(), func(s *ShareSettings) { s.TLS = localserver.TLSOff })
 	set := a.Settings().Share
 	set.UseRange, set.Min, set.Max = true, 21150, 21160
-	if _, err := a.ApplyPassive(set); err != nil {
+	if err := applyPassive(t, a, set); err != nil {
 		t.Fatal(err)
 	}
 	connect(t, a, "ftp://"+addr+"/", client.ModePassive)
@@ -427,7 +441,7 @@ func TestPassiveSettingsReachTheRunningServerAndNonsenseChangesNothing(t *testin
 	for _, bad := range [][2]int{{21160, 21150}, {80, 90}, {21150, 70000}, {-1, 5}, {set.Port, set.Port}} {
 		wrong := set
 		wrong.Min, wrong.Max = bad[0], bad[1]
-		if _, err := a.ApplyPassive(wrong); err == nil {
+		if err := applyPassive(t, a, wrong); err == nil {
 			t.Errorf("%v was taken", bad)
 		}
 	}
@@ -435,11 +449,11 @@ func TestPassiveSettingsReachTheRunningServerAndNonsenseChangesNothing(t *testin
 		t.Errorf("%+v", got)
 	}
 	set.IPMode, set.IPValue = localserver.PassiveFixed, "10.1.2.3"
-	if warnings, err := a.ApplyPassive(set); err != nil || len(warnings) == 0 {
-		t.Errorf("a private address: %v %v", warnings, err)
+	if err := applyPassive(t, a, set); err != nil {
+		t.Errorf("a private address: %v", err)
 	}
 	set.IPValue = "not an address"
-	if _, err := a.ApplyPassive(set); err == nil {
+	if err := applyPassive(t, a, set); err == nil {
 		t.Error("nonsense was taken as an address")
 	}
 }
@@ -575,9 +589,7 @@ func TestASentenceBeginsWithACapitalOfAnyAlphabet(t *testing.T) {
 
 func TestAServerIsNotStartedAfterTheApplicationHasStoppedIt(t *testing.T) {
 	a := start(t)
-	if err := a.ChangeSettings(func(s *Settings) { s.Share.Folder, s.Share.Port, s.Share.UseRange = t.TempDir(), freePort(t), false }); err != nil {
-		t.Fatal(err)
-	}
+	a.ChangeSettings(func(s *Settings) { s.Share.Folder, s.Share.Port, s.Share.UseRange = t.TempDir(), freePort(t), false })
 	a.share.turn.Lock() // the start waits
 	a.StartShare()
 	a.share.turn.Unlock()

@@ -30,7 +30,7 @@ func (a *App) Certificates() []Certificate {
 
 // ForgetCertificate stops trusting a server's certificate: the next connection asks again.
 func (a *App) ForgetCertificate(server string) {
-	a.keepSettings(func(set *Settings) {
+	a.ChangeSettings(func(set *Settings) {
 		s := set.Sites[server]
 		s.forget()
 		if s == (Site{}) {

@@ -93,7 +93,7 @@ func (a *App) OpenLocal(dir string) {
 			return
 		}
 		if err == nil && a.Settings().Connect.LocalFolder != full {
-			a.keepSettings(func(s *Settings) { s.Connect.LocalFolder = full })
+			a.ChangeSettings(func(s *Settings) { s.Connect.LocalFolder = full })
 		}
 	})
 }

@@ -154,7 +154,7 @@ func siteKey(t client.Target) string {
 func (a *App) Connect(target client.Target, mode client.Mode) {
 	r := a.remote()
 	a.run(func(ctx context.Context) { a.stopSamples(ctx, r) })
-	a.keepSettings(func(s *Settings) {
+	a.ChangeSettings(func(s *Settings) {
 		shown := target
 		shown.User = "" // it has a field of its own
 		s.Connect.URL, s.Connect.User, s.Connect.Mode = shown.URL(), target.User, mode
@@ -221,7 +221,7 @@ func (r *remote) clientOptions(target client.Target, mode client.Mode) client.Op
 			if a.Settings().Sites[key].Mode == m {
 				return
 			}
-			a.keepSettings(func(s *Settings) {
+			a.ChangeSettings(func(s *Settings) {
 				site := s.Sites[key]
 				site.Mode = m
 				s.Sites[key] = site
@@ -233,7 +233,7 @@ func (r *remote) clientOptions(target client.Target, mode client.Mode) client.Op
 		if a.Settings().Sites[key].NotAhead {
 			return // another session has found it out
 		}
-		a.keepSettings(func(s *Settings) {
+		a.ChangeSettings(func(s *Settings) {
 			site := s.Sites[key]
 			site.NotAhead = true
 			s.Sites[key] = site
@@ -311,7 +311,7 @@ func (r *remote) verify(key string) func(context.Context, client.CertificateProb
 			case TrustNo:
 				return errNotTrusted
 			case TrustAlways:
-				r.app.keepSettings(func(s *Settings) {
+				r.app.ChangeSettings(func(s *Settings) {
 					site := s.Sites[key]
 					if p.Err != nil {
 						site.trust(p.SHA256, p.Chain, time.Now())
@@ -671,7 +671,7 @@ func (a *App) UseMode(mode client.Mode) {
 	if s != nil {
 		s.SetMode(mode)
 	}
-	a.keepSettings(func(s *Settings) { s.Connect.Mode = mode })
+	a.ChangeSettings(func(s *Settings) { s.Connect.Mode = mode })
 }
 
 // CertificateText describes a certificate for a dialog.

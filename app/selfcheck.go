@@ -227,7 +227,7 @@ func (a *App) SetEstimate(people, filesEach int) error {
 	if set := a.Settings().Share; set.People == people && set.FilesEach == filesEach {
 		return nil
 	}
-	a.keepSettings(func(s *Settings) { s.Share.People, s.Share.FilesEach = people, filesEach })
+	a.ChangeSettings(func(s *Settings) { s.Share.People, s.Share.FilesEach = people, filesEach })
 	if !a.SelfCheck().Done.IsZero() {
 		a.CheckSelf()
 	}

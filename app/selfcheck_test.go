@@ -77,7 +77,7 @@ func TestTheSelfCheckRunsWhenSharingStartsAndWhenPassiveSettingsChange(t *testin
 	}
 	set := a.Settings().Share
 	set.UseRange, set.Min, set.Max = true, 21100, 21109
-	if _, err := a.ApplyPassive(set); err != nil {
+	if err := applyPassive(t, a, set); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the new range was judged", func() bool {
@@ -151,6 +151,9 @@ func TestTheEstimateIsRememberedAndJudgesTheRange(t *testing.T) {
 		t.Error("nobody at once was taken")
 	}
 	if err := a.SetEstimate(30, 5); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.saved.wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	set := New(a.dir).Settings().Share

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -123,17 +124,26 @@ func (o *ServerOptions) mend() {
 }
 
 // SetServerOptions checks the options and keeps them. The running server takes over its limits and which data connections
-// it takes, from the next command or offer on; the rest holds from its next start.
-func (a *App) SetServerOptions(o ServerOptions) error {
+// it takes, from the next command or offer on; the rest holds from its next start. It reads the certificate's files and
+// waits for a start or stop under way, so it is a task; done is called from it, when the options are written.
+func (a *App) SetServerOptions(o ServerOptions, done func(error)) {
+	a.share.inOrder(func(ctx context.Context) {
+		err := a.setServerOptions(o)
+		if err == nil {
+			_ = a.saved.wait(ctx) // a notice says why not
+		}
+		done(err)
+	})
+}
+
+func (a *App) setServerOptions(o ServerOptions) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
-	if err := a.ChangeSettings(func(s *Settings) { s.Share.Options = o }); err != nil {
-		return err
-	}
-	a.share.mu.Lock()
-	server := a.share.server
-	a.share.mu.Unlock()
+	a.share.turn.Lock()
+	defer a.share.turn.Unlock()
+	a.ChangeSettings(func(s *Settings) { s.Share.Options = o })
+	server := a.share.running()
 	if server == nil {
 		return nil
 	}

@@ -3,8 +3,10 @@ package app
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +35,8 @@ func TestServerOptionsReachTheRunningServer(t *testing.T) {
 	if got := greeting(t, addr); !strings.HasPrefix(got, "220 ") {
 		t.Fatal(got)
 	}
-	if err := a.SetServerOptions(ServerOptions{MaxPerAddress: 1, ForeignData: true}); err != nil {
+	set := func(o ServerOptions) error { return answer(t, func(done func(error)) { a.SetServerOptions(o, done) }) }
+	if err := set(ServerOptions{MaxPerAddress: 1, ForeignData: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := greeting(t, addr); !strings.HasPrefix(got, "421 ") {
@@ -46,7 +49,7 @@ func TestServerOptionsReachTheRunningServer(t *testing.T) {
 		"Seconds to sign in: 4000": {SignInSeconds: 4000}, "no way": {Resume: "often"}, "needs its key": {CertFile: "a.pem"},
 		"can't be used": {CertFile: "none.pem", KeyFile: "none.pem"},
 	} {
-		if err := a.SetServerOptions(bad); err == nil || !strings.Contains(err.Error(), want) {
+		if err := set(bad); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", bad, err, want)
 		}
 	}
@@ -97,5 +100,59 @@ func TestServerOptionsMakeTheConfiguration(t *testing.T) {
 	read.mend()
 	if got := read.Share.Options; got != (ServerOptions{MaxClients: 7, CertFile: "/c"}) {
 		t.Errorf("a settings file with nonsense gives %+v", got)
+	}
+}
+
+// What is set while the server starts, when its settings were read already, must reach it all the same.
+func TestOptionsThatAreSavedWhileTheServerStartsReachIt(t *testing.T) {
+	a := start(t)
+	a.ChangeSettings(func(s *Settings) { s.Share.Folder, s.Share.Port, s.Share.UseRange = t.TempDir(), freePort(t), false })
+	s := a.share
+	s.turn.Lock()
+	options, passive := make(chan error, 1), make(chan error, 1)
+	server, state, err := s.start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.SetServerOptions(ServerOptions{MaxPerAddress: 1}, func(err error) { options <- err })
+	set := a.Settings().Share
+	set.UseRange, set.Min, set.Max = true, 21150, 21160
+	a.ApplyPassive(set, func(err error) { passive <- err })
+	if err := answer(t, func(done func(error)) { a.SetSharePassword("takes some time", done) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(options) > 0 || len(passive) > 0 {
+		t.Error("it did not wait for the start")
+	}
+	s.mu.Lock()
+	s.server, s.state = server, state
+	s.mu.Unlock()
+	s.turn.Unlock()
+	if err := errors.Join(<-options, <-passive); err != nil {
+		t.Fatal(err)
+	}
+	addr := net.JoinHostPort("127.0.0.1", portOf(server.Addr().String()))
+	greeting(t, addr)
+	if got := greeting(t, addr); !strings.HasPrefix(got, "421 ") {
+		t.Errorf("a second client of an address that may have one: %q", got)
+	}
+	if p := server.Passive(); p.Min != 21150 {
+		t.Errorf("the range is %+v", p)
+	}
+}
+
+func TestTheLastOfManyChangesOfTheRangeHolds(t *testing.T) {
+	a := start(t)
+	a.share.startOver(t, t.TempDir(), nil)
+	set := a.Settings().Share
+	var done sync.WaitGroup
+	for i := range 50 {
+		set.UseRange, set.Min, set.Max = true, 21100+i, 21160
+		done.Add(1)
+		a.ApplyPassive(set, func(error) { done.Done() })
+	}
+	done.Wait()
+	if kept, holds := a.Settings().Share.Min, a.share.running().Passive().Min; kept != 21149 || holds != 21149 {
+		t.Errorf("kept %d, and the server has %d", kept, holds)
 	}
 }

@@ -76,6 +76,7 @@ type share struct {
 	closed bool // nothing is started any more
 
 	mu     sync.Mutex
+	line   []func(context.Context) // changes of the server's options that wait for those before them
 	state  Share
 	server *localserver.Server
 	people int                // at the last look
@@ -285,27 +286,59 @@ func (s *share) enter(from, to Phase) bool {
 	return true
 }
 
+// inOrder runs f as a task, after those that it was given before: what was asked for last is what holds.
+func (s *share) inOrder(f func(context.Context)) {
+	s.mu.Lock()
+	s.line = append(s.line, f)
+	first := len(s.line) == 1
+	s.mu.Unlock()
+	if !first {
+		return
+	}
+	s.app.run(func(ctx context.Context) {
+		for f != nil {
+			f(ctx)
+			s.mu.Lock()
+			f = nil
+			if s.line = s.line[1:]; len(s.line) > 0 {
+				f = s.line[0]
+			}
+			s.mu.Unlock()
+		}
+	})
+}
+
+// running returns the server, unless there is none. The caller holds turn: it stays that one.
+func (s *share) running() *localserver.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.server
+}
+
 // ApplyPassive checks the passive settings, keeps them, and hands them to the running server for its next offer.
-// A setting that can't be is an error and changes nothing; warnings say what will bite later.
-func (a *App) ApplyPassive(set ShareSettings) (warnings []string, err error) {
+// A setting that can't be is an error and changes nothing. It waits for a start or stop under way, so it is a task; done is
+// called from it.
+func (a *App) ApplyPassive(set ShareSettings, done func(error)) {
+	a.share.inOrder(func(context.Context) { done(a.applyPassive(set)) })
+}
+
+func (a *App) applyPassive(set ShareSettings) error {
 	if err := CheckPorts(set); err != nil {
-		return nil, err
+		return err
 	}
 	cfg := set.PassiveConfig()
-	warnings, err = cfg.Check(uint16(set.Port))
-	if err != nil {
-		return nil, err
+	if _, err := cfg.Check(uint16(set.Port)); err != nil {
+		return err
 	}
-	a.share.mu.Lock()
-	server := a.share.server
-	a.share.mu.Unlock()
-	if server != nil {
+	a.share.turn.Lock()
+	defer a.share.turn.Unlock()
+	if server := a.share.running(); server != nil {
 		if err := server.SetPassive(cfg); err != nil {
-			return warnings, err
+			return err
 		}
 		a.releaseRouter() // it was asked for other ports
 	}
-	a.keepSettings(func(s *Settings) {
+	a.ChangeSettings(func(s *Settings) {
 		s.Share.UseRange, s.Share.Min, s.Share.Max = set.UseRange, set.Min, set.Max
 		s.Share.IPMode, s.Share.IPValue, s.Share.LocalNetworks = set.IPMode, set.IPValue, set.LocalNetworks
 	})
@@ -313,16 +346,17 @@ func (a *App) ApplyPassive(set ShareSettings) (warnings []string, err error) {
 		a.CheckSelf()
 	}
 	a.changed()
-	return warnings, nil
+	return nil
 }
 
 // SetSharePassword keeps the hash of a password for [AccessUser]. Hashing takes some tens of milliseconds on purpose
-// (argon2id), so it runs as a task; done is called from it.
+// (argon2id), so it runs as a task; done is called from it, when the hash is written.
 func (a *App) SetSharePassword(password string, done func(error)) {
-	a.run(func(context.Context) {
+	a.run(func(ctx context.Context) {
 		hash, err := localserver.HashPassword(password)
 		if err == nil {
-			err = a.ChangeSettings(func(s *Settings) { s.Share.PasswordHash = hash })
+			a.ChangeSettings(func(s *Settings) { s.Share.PasswordHash = hash })
+			_ = a.saved.wait(ctx) // a notice says why not
 		}
 		done(err)
 	})

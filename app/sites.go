@@ -22,15 +22,15 @@ import (
 type siteBook struct {
 	dir string // empty: nowhere
 
-	mu     sync.Mutex
-	book   *sites.Book
-	stamp  uint64 // grows with each change
-	saving bool   // a task writes the book, and looks again when it has
-	saved  uint64
+	saved *saver
+
+	mu    sync.Mutex
+	book  *sites.Book
+	stamp uint64 // grows with each change
 }
 
 func (a *App) loadSites(dir string) {
-	a.book = &siteBook{dir: dir, book: &sites.Book{}}
+	a.book = &siteBook{dir: dir, book: &sites.Book{}, saved: &saver{write: a.saveSites, failed: a.notSaved}}
 	if dir == "" {
 		return
 	}
@@ -52,7 +52,8 @@ func (a *App) Sites() (*sites.Book, uint64) {
 	return a.book.book.Clone(), a.book.stamp
 }
 
-// ChangeSites lets edit change the book, and saves it as a task. When edit returns an error the book stays as it was.
+// ChangeSites lets edit change the book, and has it written without waiting for that. When edit returns an error the book
+// stays as it was.
 func (a *App) ChangeSites(edit func(*sites.Book) error) error {
 	b := a.book
 	b.mu.Lock()
@@ -63,35 +64,21 @@ func (a *App) ChangeSites(edit func(*sites.Book) error) error {
 	}
 	b.book = next
 	b.stamp++
-	begin := !b.saving && b.dir != ""
-	b.saving = b.saving || begin
 	b.mu.Unlock()
 	a.changed()
-	if begin {
-		a.run(func(context.Context) { a.saveSites() })
-	}
+	b.saved.save()
 	return nil
 }
 
-// saveSites writes the book until what is written is what there is.
-func (a *App) saveSites() {
-	b := a.book
-	for {
-		b.mu.Lock()
-		if b.saved == b.stamp {
-			b.saving = false
-			b.mu.Unlock()
-			return
-		}
-		book, stamp := b.book, b.stamp // a book is never changed in place, see ChangeSites
-		b.mu.Unlock()
-		if err := sites.Save(b.dir, book); err != nil {
-			a.notify(Sentence(err), true)
-		}
-		b.mu.Lock()
-		b.saved = stamp
-		b.mu.Unlock()
+// saveSites writes the book as it is now.
+func (a *App) saveSites() error {
+	if a.book.dir == "" {
+		return nil
 	}
+	a.book.mu.Lock()
+	book := a.book.book // never changed in place, see ChangeSites
+	a.book.mu.Unlock()
+	return sites.Save(a.book.dir, book)
 }
 
 // SecretChanges are what happens to passwords together with a change of the book, by the IDs of sites.
@@ -204,7 +191,7 @@ func (a *App) Recents() []Recent {
 }
 
 // ForgetRecents empties the list.
-func (a *App) ForgetRecents() { a.keepSettings(func(s *Settings) { s.Recent = nil }) }
+func (a *App) ForgetRecents() { a.ChangeSettings(func(s *Settings) { s.Recent = nil }) }
 
 // openSite is the site that a tab is connected to.
 type openSite struct {
@@ -223,7 +210,7 @@ func (a *App) ConnectSite(id string) error {
 	s := &openSite{id: id, name: n.Name, site: n.Site.Clone()}
 	a.run(func(ctx context.Context) { a.stopSamples(ctx, r) })
 	target := s.site.Target()
-	a.keepSettings(func(set *Settings) {
+	a.ChangeSettings(func(set *Settings) {
 		set.remember(Recent{URL: target.URL(), Site: id, Time: time.Now()})
 	})
 	mode := s.site.Mode
@@ -367,7 +354,7 @@ func (r *remote) inClear(key string, t client.Target) func(context.Context, neti
 		case !reply.OK:
 			return errors.New("you did not allow it")
 		case reply.Keep:
-			r.app.keepSettings(func(s *Settings) {
+			r.app.ChangeSettings(func(s *Settings) {
 				site := s.Sites[key]
 				site.InClear = true
 				s.Sites[key] = site

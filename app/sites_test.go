@@ -359,7 +359,7 @@ func TestCertificatesAreListedWithTheirDetailsAndForgotten(t *testing.T) {
 		t.Fatalf("%+v", all)
 	}
 	// As if another certificate had been trusted before.
-	a.keepSettings(func(set *Settings) {
+	a.ChangeSettings(func(set *Settings) {
 		one := set.Sites[all[0].Server]
 		one.Certificate = "AA:BB"
 		set.Sites[all[0].Server] = one

@@ -61,7 +61,7 @@ func (a *App) CompareFolders(m transfer.Mirror) {
 		ref = r.site.id
 	}
 	r.mu.Unlock()
-	a.keepSettings(func(s *Settings) { s.Connect.SyncExclude = m.Exclude })
+	a.ChangeSettings(func(s *Settings) { s.Connect.SyncExclude = m.Exclude })
 	y := &a.sync
 	a.CancelSync()
 	ctx, cancel := context.WithCancel(a.ctx)

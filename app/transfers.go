@@ -536,7 +536,7 @@ func (a *App) SpeedLimits() (down, up int) {
 // SetSpeedLimits changes and keeps the limits, for what is under way, too.
 func (a *App) SetSpeedLimits(down, up int) {
 	down, up = max(down, 0), max(up, 0)
-	a.keepSettings(func(s *Settings) { s.Connect.DownLimit, s.Connect.UpLimit = down, up })
+	a.ChangeSettings(func(s *Settings) { s.Connect.DownLimit, s.Connect.UpLimit = down, up })
 	if queue := a.queue.get(); queue != nil {
 		queue.SetSpeed(int64(down)<<10, int64(up)<<10)
 	}

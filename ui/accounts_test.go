@@ -244,7 +244,7 @@ func TestTheCertificatesFingerprintStandsBesideTheAddresses(t *testing.T) {
 
 // What is wrong with the Passive IP stands under it, what is wrong with the range beside the range, and both stay there.
 func TestWarningsStandWhereTheirFieldsAre(t *testing.T) {
-	w, _ := shareWindow(t)
+	w, queue := shareWindow(t)
 	s := w.share
 	says := func(where *kit.FlowText, want string) {
 		t.Helper()
@@ -261,6 +261,7 @@ func TestWarningsStandWhereTheirFieldsAre(t *testing.T) {
 	s.min.SetText("50000")
 	s.max.SetText("50004")
 	s.applyPassive()
+	queue.Await(t, "it is kept", func() bool { return w.app.Settings().Share.IPValue == "192.168.1.5" })
 	says(s.ipMsg, "everyone else 192.168.1.5. Clients on the internet can't reach 192.168.1.5")
 	says(s.rangeMsg, "5 ports are few")
 	if strings.Contains(s.rangeMsg.String(), "192.168.1.5") {
@@ -271,7 +272,7 @@ func TestWarningsStandWhereTheirFieldsAre(t *testing.T) {
 	says(s.rangeMsg, "5 ports are few")
 	s.ip.SetText("300.1.1.1")
 	s.applyPassive()
-	says(s.ipMsg, "Nothing was changed.")
+	queue.Await(t, "it is refused", func() bool { return strings.Contains(s.ipMsg.String(), "Nothing was changed.") })
 	says(s.estimate.msg, "72 ports needed: 48 files at once, and 24 to spare for offers that nobody takes.")
 	if got := w.app.Settings().Share.IPValue; got != "192.168.1.5" {
 		t.Errorf("kept %q", got)
@@ -279,7 +280,7 @@ func TestWarningsStandWhereTheirFieldsAre(t *testing.T) {
 }
 
 func TestLocalNetworksAreEditedAndSaidInWords(t *testing.T) {
-	w, _ := shareWindow(t)
+	w, queue := shareWindow(t)
 	s := w.share
 	if s.networks.Visible() {
 		t.Error("in automatic mode the list has no use")
@@ -302,10 +303,12 @@ func TestLocalNetworksAreEditedAndSaidInWords(t *testing.T) {
 	}
 	uitest.Key(w, fyne.KeyEscape)
 	edit("10.1.2.3/8")
-	if got := s.ipMsg.String(); w.dialogs() != 0 || !strings.HasPrefix(got, "People in 10.0.0.0/8 are told ") {
+	queue.Await(t, "it is kept", func() bool { return w.dialogs() == 0 })
+	if got := s.ipMsg.String(); !strings.HasPrefix(got, "People in 10.0.0.0/8 are told ") {
 		t.Errorf("%q", got)
 	}
 	edit(networkLines(localserver.DefaultLocalNetworks()))
+	queue.Await(t, "it is kept", func() bool { return w.dialogs() == 0 })
 	if w.app.Settings().Share.LocalNetworks != nil {
 		t.Error("the default list is kept as one of its own: this computer's networks are no longer followed")
 	}

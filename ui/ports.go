@@ -235,13 +235,17 @@ func editNetworks(w *Window, changed func()) *kit.Dialog {
 			if !ok {
 				return false
 			}
-			if _, err := w.app.SetLocalNetworks(list); err != nil {
-				problem.SetSpans(kit.Span{Text: app.Sentence(err), Color: kit.ColorBad})
-				d.Refresh()
-				return false
-			}
-			d.Close()
-			changed()
+			w.app.SetLocalNetworks(list, func(err error) {
+				w.post(func() {
+					if err != nil {
+						problem.SetSpans(kit.Span{Text: app.Sentence(err), Color: kit.ColorBad})
+						d.Refresh()
+						return
+					}
+					d.Close()
+					changed()
+				})
+			})
 			return false
 		}},
 	}

@@ -127,7 +127,7 @@ func (f *serverOptions) typed() (o app.ServerOptions, err error) {
 			continue
 		}
 		v, err := strconv.Atoi(text)
-		if err != nil || v < 1 {
+		if err != nil || v < 1 || v > n.Most {
 			return o, fmt.Errorf("%s: %q can't be: type a number from 1 to %d", n.Title, text, n.Most)
 		}
 		*n.Of(&o) = v
@@ -140,14 +140,26 @@ func (f *serverOptions) typed() (o app.ServerOptions, err error) {
 	return o, nil
 }
 
+// save hands the options over and closes the dialog when they are saved.
 func (f *serverOptions) save() bool {
 	o, err := f.typed()
-	if err == nil {
-		err = f.w.app.SetServerOptions(o)
-	}
 	if err != nil {
 		f.say(app.Sentence(err))
 		return false
 	}
-	return true
+	f.dialog.SetEnabled("Save", false)
+	f.w.app.SetServerOptions(o, func(err error) { f.w.post(func() { f.saved(err) }) })
+	return false
+}
+
+func (f *serverOptions) saved(err error) {
+	f.dialog.SetEnabled("Save", true)
+	switch {
+	case err == nil:
+		f.dialog.Close()
+	case f.dialog.Open():
+		f.say(app.Sentence(err))
+	default: // cancelled meanwhile
+		kit.Message(f.w, "The server options were not saved", app.Sentence(err))
+	}
 }

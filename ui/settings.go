@@ -138,11 +138,7 @@ func (s *settings) keys() fyne.CanvasObject {
 	return box
 }
 
-func (s *settings) change(f func(*app.Settings)) {
-	if err := s.w.app.ChangeSettings(f); err != nil {
-		kit.Message(s.w, "The settings were not saved", app.Sentence(err))
-	}
-}
+func (s *settings) change(f func(*app.Settings)) { s.w.app.ChangeSettings(f) }
 
 // keepActive checks and keeps the fields of active mode.
 func (s *settings) keepActive() {

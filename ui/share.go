@@ -405,7 +405,7 @@ func (s *share) keep() {
 		return
 	}
 	s.problem("")
-	err = s.w.app.ChangeSettings(func(set *app.Settings) {
+	s.w.app.ChangeSettings(func(set *app.Settings) {
 		set.Share.Folder = strings.TrimSpace(s.folder.Text)
 		set.Share.Port = port
 		set.Share.Access = accesses[s.access.Selected]
@@ -413,9 +413,6 @@ func (s *share) keep() {
 		set.Share.User = strings.TrimSpace(s.user.Text)
 		set.Share.TLS = tlsModes[s.tls.Selected]
 	})
-	if err != nil {
-		s.problem(app.Sentence(err))
-	}
 }
 
 func (s *share) problem(text string) { s.say(text, kit.ColorBad) }
@@ -526,15 +523,25 @@ func (s *share) applyPassive() {
 			kept := s.w.app.Settings().Share
 			set.IPMode, set.IPValue = kept.IPMode, kept.IPValue
 		}
-		_, err = s.w.app.ApplyPassive(set)
+		s.w.app.ApplyPassive(set, func(err error) {
+			if err != nil {
+				s.w.post(func() { s.refusedPassive(set, err) })
+			}
+		})
 	}
 	if err != nil {
-		where := s.rangeMsg
-		if _, ip := set.CheckPassiveIP(); ip != nil && app.CheckPorts(set) == nil {
-			where = s.ipMsg
-		}
-		where.SetSpans(kit.Span{Text: app.Sentence(err) + " Nothing was changed.", Color: kit.ColorBad})
+		s.refusedPassive(set, err)
 	}
+	s.object.Refresh()
+}
+
+// refusedPassive says why the passive settings can't be, at the field that it is about.
+func (s *share) refusedPassive(set app.ShareSettings, err error) {
+	where := s.rangeMsg
+	if _, ip := set.CheckPassiveIP(); ip != nil && app.CheckPorts(set) == nil {
+		where = s.ipMsg
+	}
+	where.SetSpans(kit.Span{Text: app.Sentence(err) + " Nothing was changed.", Color: kit.ColorBad})
 	s.object.Refresh()
 }
 

@@ -268,7 +268,7 @@ func (w *Window) closing() {
 		return // the window's own button, a second time
 	}
 	size := w.Canvas().Size()
-	err := w.app.ChangeSettings(func(s *app.Settings) {
+	w.app.ChangeSettings(func(s *app.Settings) {
 		s.Window.Width, s.Window.Height, s.Window.Screen = size.Width, size.Height, w.screen
 		s.Window.Drawer = 1 - float64(w.connect.split.Share())
 	})
@@ -288,8 +288,6 @@ func (w *Window) closing() {
 		w.asked = kit.Confirm(w, "Quit Portside?", connlog.Capital(count(moving, "transfer is", "transfers are"))+" left. Quitting stops them; the next time they can go on where they stopped.", "Quit", true, quit)
 	case people > 0:
 		w.asked = kit.Confirm(w, "Quit Portside?", connlog.Capital(count(people, "person is", "people are"))+" connected to your shared folder. Quitting ends sharing.", "Quit", true, quit)
-	case err != nil:
-		w.asked = kit.Confirm(w, "Quit Portside?", app.Sentence(err), "Quit anyway", false, quit)
 	default:
 		quit()
 	}
