@@ -130,7 +130,11 @@ func (f Failure) Error() string {
 	if on == "" {
 		on = "of the whole folder" // of a URL without a path
 	}
-	return fmt.Sprintf("%s %s: %v", f.Direction, on, f.Err)
+	head, why := fmt.Sprintf("%s %s: ", f.Direction, on), f.Err.Error()
+	for strings.HasPrefix(why, head) { // an error of the session names the file as well
+		why = strings.TrimPrefix(why, head)
+	}
+	return head + why
 }
 
 // Unwrap gives the cause.
