@@ -176,14 +176,21 @@ func (q *transfers) dial(ctx context.Context, site transfer.Site) (*client.Sessi
 	if err != nil {
 		return nil, err
 	}
+	o.MovesFirst = true
 	s, err := client.Dial(ctx, o)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	known, ok := q.known[knownAs(site)]
+	if !ok || known.User != o.User || known.Password != o.Password {
+		return s, err
+	}
 	var e *client.Error
-	if errors.As(err, &e) && e.Code == 530 && o.Password != "" {
-		q.mu.Lock()
-		if known := q.known[knownAs(site)]; known.Password == o.Password {
-			delete(q.known, knownAs(site)) // asked again the next time
-		}
-		q.mu.Unlock()
+	switch {
+	case err == nil:
+		known.Again = true
+		q.known[knownAs(site)] = known
+	case errors.As(err, &e) && e.Code == 530 && o.Password != "":
+		delete(q.known, knownAs(site)) // asked again the next time
 	}
 	return s, err
 }

@@ -19,6 +19,9 @@ import (
 // until its last packet is acknowledged before it says 226, as vsftpd does. STOR is never sent ahead: one that is taken
 // back has emptied a file.
 //
+// The sign-in ends with commands that need no answer first either: they go out behind FEAT, and the first offer with them;
+// the next sessions send the password with the name as well, once it is known to be right.
+//
 // RFC 959 lets a server answer commands in order only, but not every server reads a second command well during a
 // transfer. So whatever goes wrong with a transfer that had something sent ahead is done again without, and when that
 // works the server is spared from then on.
@@ -29,7 +32,10 @@ const aheadDepth = 4
 // earlyLimit is how long an offer that was asked for early may take when it is needed: the transfer in front of it is over.
 const earlyLimit = 5 * time.Second
 
-// early is a data connection that was negotiated before it is needed.
+// freshLimit is how long a passive offer may lie unused, before another one is asked for: servers close what waits.
+const freshLimit = 5 * time.Second
+
+// early is a data connection that was negotiated before it is needed, or a command of the sign-in, without line.
 type early struct {
 	mode    Mode
 	line    string      // EPSV, PASV, EPRT ... or PORT ...
@@ -44,7 +50,10 @@ type early struct {
 	// Of passive mode:
 	life    context.Context
 	cancel  context.CancelFunc // ends life, and the dial with it
+	limit   time.Duration      // of the dial
+	apart   bool               // asked for while no transfer ran, so it is as good as one that is asked for when it is needed
 	reached bool               // the answer came, so d.opened is closed some day
+	since   time.Time          // when it came
 }
 
 // outgoing is a command line with the early data connection that it belongs to, if any.
@@ -94,6 +103,8 @@ var (
 	// Pure-FTPd answers 500 to what comes during a transfer. What comes in one piece with the transfer command it has read
 	// before: that is so for EPSV, and not in active mode, where more is sent ahead while files move.
 	oneAtATime = []string{"pure-ftpd"}
+	// prompt ones are known to keep what comes while they carry out a command outside of transfers.
+	prompt = []string{"vsftpd", "portside", "proftpd", "pure-ftpd"}
 	// vsftpd's times of MDTM are as those of its listings.
 	localTimes = []string{"vsftpd"}
 )
@@ -123,13 +134,7 @@ func (s *Session) lineUp(verb string, d *dataConn) (out []outgoing) {
 		if len(lined) > 0 {
 			return nil
 		}
-		line := "EPSV"
-		if s.noEPSV && s.peer.Addr().Is4() {
-			line = "PASV"
-		}
-		e := &early{mode: d.mode, line: line, answer: make(chan answer, 1), d: s.newData(d.mode)}
-		e.life, e.cancel = context.WithCancel(c.life)
-		return s.queue(out, e)
+		return s.queue(out, s.earlyOffer(s.o.Timeouts.DataDial))
 	}
 	if !s.dialsBack || greets(s.greeting, oneAtATime) {
 		return nil
@@ -174,6 +179,45 @@ func (s *Session) queue(out []outgoing, e *early) []outgoing {
 	return out
 }
 
+// earlyOffer is a passive data connection that is not needed yet, and limit that of its dial.
+func (s *Session) earlyOffer(limit time.Duration) *early {
+	line := "EPSV"
+	if s.noEPSV && s.peer.Addr().Is4() {
+		line = "PASV"
+	}
+	e := &early{mode: ModePassive, line: line, answer: make(chan answer, 1), d: s.newData(ModePassive), limit: limit}
+	e.life, e.cancel = context.WithCancel(s.ctl.life)
+	return e
+}
+
+// signInAhead is what to send behind USER or FEAT: the rest of the sign-in, in the library's order and words, as far as
+// that does not hang on what FEAT says, and the first offer.
+func (s *Session) signInAhead(verb string) (out []outgoing) {
+	if s.spared.Load() || !greets(s.greeting, prompt) {
+		return nil
+	}
+	lines := []string{"TYPE I"}
+	if verb == "USER" {
+		if !s.o.Again || s.o.Account != "" || !greets(s.greeting, orderly) {
+			return nil
+		}
+		lines = append([]string{"PASS " + s.o.Password, "FEAT"}, lines...)
+	}
+	if s.tlsConfig != nil {
+		lines = append(lines, "PBSZ 0", "PROT P")
+	}
+	for _, line := range lines {
+		out = append(out, outgoing{line: line, e: &early{command: line}})
+	}
+	choice := s.choice.Load()
+	if !s.o.MovesFirst || choice.mode != ModePassive || !greets(s.greeting, orderly) {
+		return out
+	}
+	e := s.earlyOffer(s.dialLimit(!choice.settled))
+	e.apart = true
+	return s.queue(out, e)
+}
+
 // earlyRequest opens a listener for a data connection that is not needed yet.
 func (s *Session) earlyRequest(command string) (*early, error) {
 	d := s.newData(ModeActive)
@@ -199,12 +243,12 @@ func (s *Session) adopt(ctx context.Context, mode Mode) (*dataConn, error) {
 	if e == nil {
 		return nil, nil
 	}
-	if e.mode != mode || e.command != "" && (e.command != c.instead || c.from != 0) {
+	if e.mode != mode || e.command != "" && (e.command != c.instead || c.from != 0) || s.stale(e) {
 		s.takeBack()
 		c.settle(func() {})
 		return nil, c.failure()
 	}
-	c.aided = true
+	c.aided = !e.apart
 	a, err := c.awaitEarly(ctx, e)
 	if errors.Is(err, errNoReply) {
 		c.unclear = true // the server has passed over what came during a transfer
@@ -230,6 +274,9 @@ func (s *Session) adopt(ctx context.Context, mode Mode) (*dataConn, error) {
 		}
 		return e.d, nil
 	}
+	if err == nil && e.apart {
+		return nil, nil // refused: it is asked again, and then in other ways
+	}
 	// Refused, though the server has taken it before: it is asked again when it has nothing else to do.
 	c.mu.Lock()
 	c.early = append([]*early{e}, c.early...)
@@ -239,6 +286,13 @@ func (s *Session) adopt(ctx context.Context, mode Mode) (*dataConn, error) {
 	s.plain = true
 	s.spare()
 	return nil, c.failure()
+}
+
+// stale says that a passive offer has lain unused for too long.
+func (s *Session) stale(e *early) bool {
+	s.ctl.mu.Lock()
+	defer s.ctl.mu.Unlock()
+	return e.reached && time.Since(e.since) > freshLimit
 }
 
 // awaitEarly waits for the answer to an offer that was asked for early.
@@ -265,7 +319,7 @@ func (s *Session) reach(e *early, r reply) {
 		close(e.d.opened)
 		return
 	}
-	go e.d.connect(e.life, to, s.o.Timeouts.DataDial)
+	go e.d.connect(e.life, to, e.limit)
 }
 
 var (

@@ -31,6 +31,7 @@ type control struct {
 	open  func() (*dataConn, error)
 	note  func(verb string, r reply)                // told the final replies to the library's commands
 	line  func(verb string, d *dataConn) []outgoing // what goes out behind a transfer command
+	plan  func(verb string) []outgoing              // what goes out behind a command of the sign-in
 	reach func(e *early, r reply)                   // dials what the server has offered early
 	upset func()                                    // told that the server answers out of order
 
@@ -57,18 +58,19 @@ type control struct {
 	settles bool      // every reply is for settle
 
 	// The rest belongs to the operation under way, and operations take turns.
-	op      context.Context
-	out     []byte // what the library wrote, up to its line end
-	in      []byte // what the library may read
-	pending []reply
-	instead string // goes out in place of the next RETR
-	from    int64  // the offset of that
-	ready   *early // has sent the next RETR already
-	unclear bool   // a transfer was taken back, and nobody counts how often the server answers that
-	aided   bool   // something was sent ahead, of this transfer or behind it
-	last    reply  // the last final reply, as the server sent it
-	begun   bool   // the transfer command had its preliminary reply
-	dataErr error  // why the data connection did not come about
+	op       context.Context
+	out      []byte // what the library wrote, up to its line end
+	in       []byte // what the library may read
+	pending  []reply
+	instead  string   // goes out in place of the next RETR
+	from     int64    // the offset of that
+	ready    *early   // has sent the next RETR already
+	foretold []*early // of the sign-in: has gone out, and the library has not asked for it yet
+	unclear  bool     // a transfer was taken back, and nobody counts how often the server answers that
+	aided    bool     // something was sent ahead, of this transfer or behind it
+	last     reply    // the last final reply, as the server sent it
+	begun    bool     // the transfer command had its preliminary reply
+	dataErr  error    // why the data connection did not come about
 }
 
 // maxUnasked is how many replies that nobody asked for a server may send.
@@ -154,7 +156,7 @@ func (c *control) sort(r reply) bool {
 			kept = true
 			if !r.preliminary() {
 				if e.mode == ModePassive {
-					e.reached, offered = true, e
+					e.reached, e.since, offered = true, time.Now(), e
 				}
 				e.answer <- a // it has room for the one final reply
 			}
@@ -291,10 +293,12 @@ func (c *control) write(lines []outgoing) error {
 		w := sent{seq: c.seq, verb: verbOf(o.line), early: o.e, offer: o.offer}
 		if o.e == nil {
 			c.latest, c.stash = c.seq, nil
+		} else if !o.offer {
+			o.e.seq = c.seq
 		}
 		if slices.Contains(transferVerbs, w.verb) {
 			if w.data = c.data; o.e != nil {
-				w.data, o.e.seq = o.e.d, c.seq
+				w.data = o.e.d
 			}
 		}
 		c.waiting = append(c.waiting, w)
@@ -419,16 +423,25 @@ func (c *control) Write(p []byte) (int, error) {
 		case verb == "PASV":
 			c.negotiate()
 			continue
+		case c.told(line):
+			continue
+		case verb == "USER", verb == "FEAT":
+			behind := c.plan(verb)
+			for _, o := range behind {
+				if !o.offer {
+					c.foretold = append(c.foretold, o.e)
+				}
+			}
+			_ = c.send(line, behind...)
+			continue
 		case verb == "RETR" && c.ready != nil:
 			line, c.instead = c.instead, ""
 			c.resume(line)
 			continue
 		case verb == "RETR" && c.instead != "":
 			line, c.instead = c.instead, ""
-			if verb = verbOf(line); verb == "RETR" {
-				_ = c.send(line, c.line(verb, c.data)...)
-				continue
-			}
+			_ = c.send(line, c.line(verbOf(line), c.data)...)
+			continue
 		case verb == "STOR", verb == "APPE":
 			_ = c.send(line, c.line(verb, c.data)...)
 			continue
@@ -444,15 +457,34 @@ func (c *control) Write(p []byte) (int, error) {
 // resume makes a command that was sent ahead the one under way, and sends more ahead behind it.
 func (c *control) resume(line string) {
 	e := c.ready
-	c.ready, c.begun, c.last = nil, false, reply{}
-	c.mu.Lock()
-	e.adopted = true
-	c.latest, c.stash, e.got = e.seq, e.got, nil
-	c.mu.Unlock()
+	c.ready = nil
+	c.takeUp(e)
 	e.d.begin(wire.Mask(line))
 	if more := c.line("RETR", e.d); len(more) > 0 {
 		_ = c.write(more)
 	}
+}
+
+// told takes up a line of the sign-in that has gone out already; false: it has not. What stood before it is not needed,
+// such as a password that the server did not ask for.
+func (c *control) told(line string) bool {
+	i := slices.IndexFunc(c.foretold, func(e *early) bool { return e.command == line })
+	if i < 0 {
+		return false
+	}
+	e := c.foretold[i]
+	c.foretold = c.foretold[i+1:]
+	c.takeUp(e)
+	return true
+}
+
+// takeUp makes e's command the one under way.
+func (c *control) takeUp(e *early) {
+	c.begun, c.last = false, reply{}
+	c.mu.Lock()
+	e.adopted = true
+	c.latest, c.stash, e.got = e.seq, e.got, nil
+	c.mu.Unlock()
 }
 
 // negotiate gives the library its data connection.

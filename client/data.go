@@ -53,10 +53,6 @@ type dataConn struct {
 // offer negotiates a data connection in the given mode. In passive mode it stands when offer returns; in active mode
 // the server is told where to connect, and the wait for it goes on behind the transfer command.
 func (s *Session) offer(ctx context.Context, mode Mode, quick bool) (*dataConn, error) {
-	limit := s.o.Timeouts.DataDial
-	if quick {
-		limit = min(limit, s.o.Timeouts.DataDialQuick)
-	}
 	if d, err := s.adopt(ctx, mode); d != nil || err != nil {
 		return d, err
 	}
@@ -72,7 +68,15 @@ func (s *Session) offer(ctx context.Context, mode Mode, quick bool) (*dataConn, 
 	if err != nil {
 		return nil, err
 	}
-	return d, d.dial(ctx, to, limit)
+	return d, d.dial(ctx, to, s.dialLimit(quick))
+}
+
+// dialLimit is how long a passive data connection may take; quick: the other mode may still be tried.
+func (s *Session) dialLimit(quick bool) time.Duration {
+	if quick {
+		return min(s.o.Timeouts.DataDial, s.o.Timeouts.DataDialQuick)
+	}
+	return s.o.Timeouts.DataDial
 }
 
 func (s *Session) newData(mode Mode) *dataConn {

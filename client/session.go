@@ -130,7 +130,14 @@ type Options struct {
 	NotAhead bool
 	// CannotAhead is called when the server turned out to need that.
 	CannotAhead func()
-	SessionID   string // names the session in the records; empty: made
+	// MovesFirst says that the session begins with a listing or another transfer. In passive mode its data connection is
+	// then negotiated together with the sign-in, with servers that are known to take it; one that is not used within some
+	// seconds is given up.
+	MovesFirst bool
+	// Again says that a session with the same options has signed in a short time ago: with servers that are known to take
+	// it, the whole sign-in goes out at once.
+	Again     bool
+	SessionID string // names the session in the records; empty: made
 	// Account is sent with ACCT when the server asks for one (332, RFC 959 section 4.1.1).
 	Account string
 	// Charset is the character set of the server's names, see [Charset]; empty: UTF-8, and bytes that are none as they are.
@@ -235,7 +242,7 @@ func (s *Session) connect(ctx context.Context) error {
 		final: max(s.o.Timeouts.Reply, s.o.Timeouts.Stall), local: ends, replies: make(chan answer, 64),
 		done: make(chan struct{}), op: ctx}
 	s.ctl = c
-	c.log, c.note, c.line, c.reach, c.upset = s.record, s.note, s.lineUp, s.reach, s.spare
+	c.log, c.note, c.line, c.plan, c.reach, c.upset = s.record, s.note, s.lineUp, s.signInAhead, s.reach, s.spare
 	c.encode, c.decode, c.account = s.encode, s.decode, s.o.Account
 	up := ends
 	up.Event, up.Host = connlog.ControlOpened, s.o.Host

@@ -25,6 +25,8 @@ type remote struct {
 
 	options client.Options
 	found   atomic.Value // the mode that one session has found out, so that the others need not try
+	clear   atomic.Bool  // one session has found out that the server has no TLS
+	again   atomic.Bool  // one session has signed in
 }
 
 func remoteFlags(c Console, fs *flag.FlagSet) *remote {
@@ -48,7 +50,7 @@ func (r *remote) aim(url string) error {
 	if err != nil {
 		return err
 	}
-	r.options = client.Options{Target: t, Mode: client.Mode(*r.mode), Insecure: *r.insecure, Recorder: rec, Verify: verify(r.c)}
+	r.options = client.Options{Target: t, Mode: client.Mode(*r.mode), Insecure: *r.insecure, Recorder: rec, Verify: verify(r.c), MovesFirst: true}
 	if r.options.Mode == client.ModeAuto {
 		r.options.Remember = func(m client.Mode) { r.found.Store(m) }
 	}
@@ -58,7 +60,18 @@ func (r *remote) aim(url string) error {
 func (r *remote) dial(ctx context.Context) (*client.Session, error) {
 	o := r.options
 	o.First, _ = r.found.Load().(client.Mode)
-	return client.Dial(ctx, o)
+	if r.clear.Load() {
+		o.TLS = client.TLSNone // a session before this one has asked
+	}
+	o.Again = r.again.Load()
+	s, err := client.Dial(ctx, o)
+	if err == nil {
+		r.again.Store(true)
+	}
+	if err == nil && o.TLS == client.TLSAuto && s.TLSState() == nil {
+		r.clear.Store(true)
+	}
+	return s, err
 }
 
 // forPeople says that standard output is not for programs.

@@ -128,11 +128,8 @@ func deliver(ctx context.Context, to *net.TCPConn, from <-chan parcel) {
 	}
 }
 
-func sleep(ctx context.Context, until time.Time) bool {
-	d := time.Until(until)
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
+// coarseSleep waits with the runtime's timers.
+func coarseSleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -46,6 +46,10 @@ func (m *mover) follow(t *task, more bool, line []*task) {
 	if !m.h.can(takesAhead) {
 		m.s.SpareServer()
 	}
+	if t.Direction == Download && (t.folder || !t.known) {
+		m.s.Follow(true) // after a listing comes another, or a file
+		return
+	}
 	if !t.small() {
 		m.s.Follow(false)
 		return

@@ -32,9 +32,12 @@ func (m *mover) do(t *task) (int64, error) {
 
 // beginDownload finds out what the item is, and opens the local folder that it goes to.
 func (m *mover) beginDownload(t *task) error {
-	e, err := m.stat(t.Remote)
-	if err != nil {
-		return err
+	e, entries := client.Entry{Type: client.Folder}, m.itself(t.Remote)
+	if entries == nil {
+		var err error
+		if e, err = m.stat(t.Remote); err != nil {
+			return err
+		}
 	}
 	place := t.Local
 	if e.Type != client.Folder {
@@ -48,7 +51,7 @@ func (m *mover) beginDownload(t *task) error {
 		return err
 	}
 	m.h.keep(root)
-	n := &task{Item: t.Item, known: true, root: root, size: -1, time: e.Time, day: ofTheDay(&e), link: e.Type == client.Link}
+	n := &task{Item: t.Item, known: true, root: root, size: -1, time: e.Time, day: ofTheDay(&e), link: e.Type == client.Link, entries: entries}
 	switch e.Type {
 	case client.Folder:
 		n.folder, n.rel, n.line = true, ".", lineage{}.with(e)
@@ -62,6 +65,24 @@ func (m *mover) beginDownload(t *task) error {
 	}
 	m.h.add(t, n)
 	return nil
+}
+
+// itself is what a folder holds whose path ends with "/"; nil: it holds nothing, or may be no folder. Some servers list a
+// file as a folder with itself in it, others list nothing of what does not exist.
+func (m *mover) itself(remote string) []client.Entry {
+	clean := strings.TrimRight(remote, "/")
+	if clean == remote || clean == "" {
+		return nil
+	}
+	entries, err := m.s.List(m.ctx, remote)
+	if err != nil {
+		return nil
+	}
+	m.h.proved()
+	if len(entries) == 1 && path.Base(entries[0].Name) == path.Base(clean) {
+		return nil
+	}
+	return entries
 }
 
 // stat finds out what a remote path is: from the listing of its folder, or, where that may not be read, by asking.
@@ -125,11 +146,15 @@ func (m *mover) scanRemote(t *task) error {
 			return fmt.Errorf("%s is a file here, so no folder can be made of that name", t.Local)
 		}
 	}
-	entries, err := m.s.List(m.ctx, t.Remote)
-	if err != nil {
-		return err
+	entries := t.entries
+	t.entries = nil
+	if entries == nil {
+		var err error
+		if entries, err = m.s.List(m.ctx, t.Remote); err != nil {
+			return err
+		}
+		m.h.proved()
 	}
-	m.h.proved()
 	folders := 0
 	for _, e := range entries {
 		if e.Type == client.Folder {

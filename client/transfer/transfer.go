@@ -247,7 +247,8 @@ type task struct {
 	stale     bool   // what went out is of an older version of the file
 	recovered bool   // an earlier run of the program had it in hand when it ended
 
-	looked, atOnce bool // see asksAtOnce
+	looked, atOnce bool           // see asksAtOnce
+	entries        []client.Entry // of a folder that was listed already
 
 	// In a queue:
 	id, rootID, batch uint64

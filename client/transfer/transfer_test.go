@@ -488,3 +488,59 @@ func TestAFileWithTheLongestNameComes(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A path that ends with "/" is a folder, most probably: it is listed once, not looked up in the folder above it first.
+func TestAFolderThatIsNamedAsOneIsListedOnce(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"box", "box/in", "empty", "matryoshka", "matryoshka/matryoshka"} {
+		if err := os.Mkdir(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(root, "box", "f"), "x")
+	write(t, filepath.Join(root, "box", "in", "g"), "y")
+	write(t, filepath.Join(root, "file"), "z")
+	write(t, filepath.Join(root, "matryoshka", "matryoshka", "f"), "x")
+	for _, f := range []string{"box/f", "box/in/g", "file", "matryoshka/matryoshka/f"} {
+		if err := os.Chtimes(filepath.Join(root, f), stamp, stamp); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := serve(t, root, nil)
+	for remote, tc := range map[string]struct {
+		lists int // 0: any number
+		want  map[string]string
+	}{
+		"/box/":          {2, map[string]string{"f": "x", "in/g": "y"}},
+		"/empty/":        {0, map[string]string{"./": ""}},
+		"/matryoshka/":   {0, map[string]string{"matryoshka/f": "x"}},
+		"/box/in/../in/": {1, map[string]string{"g": "y"}},
+		"/file/":         {0, map[string]string{".": "z"}},
+		"/none/":         {0, nil},
+	} {
+		var seen atomic.Int64
+		count := connlog.RecorderFunc(func(r connlog.Record) {
+			if r.Event == connlog.CommandSent && strings.HasPrefix(r.Command, "MLSD") {
+				seen.Add(1)
+			}
+		})
+		o := options(at, 1)
+		o.Dial = func(ctx context.Context) (*client.Session, error) {
+			return client.Dial(ctx, client.Options{Mode: client.ModePassive, Recorder: count,
+				Target: client.Target{Host: at.Addr().String(), Port: at.Port(), TLS: client.TLSNone}})
+		}
+		down := filepath.Join(t.TempDir(), "down")
+		r := transfer.Start(context.Background(), o, transfer.Item{Local: down, Remote: remote}).Wait()
+		if tc.want == nil {
+			if len(r.Failures) != 1 || !strings.Contains(r.Failures[0].Error(), `no "/none/"`) {
+				t.Errorf("%s: %+v", remote, r)
+			}
+			continue
+		}
+		ok(t, r)
+		same(t, read(t, down), tc.want)
+		if n := seen.Load(); tc.lists > 0 && n != int64(tc.lists) {
+			t.Errorf("%s: %d listings", remote, n)
+		}
+	}
+}

@@ -87,6 +87,16 @@ func smallFilesBothWays(t *testing.T, o client.Options, root, base string) {
 	}
 	ctx, stop := context.WithTimeout(context.Background(), 60*time.Second)
 	defer stop()
+	o.MovesFirst = true
+	first, err := client.Dial(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err := first.List(ctx, "/"+base); err != nil || len(l) != files-1 {
+		t.Errorf("%d entries: %v", len(l), err)
+	}
+	first.Close()
+	o.Again = true
 	s, err := client.Dial(ctx, o)
 	if err != nil {
 		t.Fatal(err)
