@@ -255,6 +255,9 @@ func (l *transferList) state(it transfer.QueueItem) kit.Cell {
 		if it.Folder || it.Named {
 			return kit.Cell{Text: "Looking what is in it"}
 		}
+		if it.Writing {
+			return progressCell(it.Moved, it.Size, "Writing to the disk")
+		}
 		return progressCell(it.Moved, it.Size, "")
 	case transfer.Paused:
 		return kit.Cell{Text: "Paused"}

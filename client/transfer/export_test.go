@@ -1,6 +1,9 @@
 package transfer
 
-import "time"
+import (
+	"os"
+	"time"
+)
 
 // Hurry shortens a queue's patience for tests.
 func (o *QueueOptions) Hurry() { o.retry, o.idle = 20*time.Millisecond, 200*time.Millisecond }
@@ -13,6 +16,9 @@ func (o *Options) Fold(most int) { o.folders = most }
 
 // Fold lets a server have only so many folders for one request.
 func (o *QueueOptions) Fold(most int) { o.folders = most }
+
+// Sync takes the place of writing a file out to the disk.
+func (o *QueueOptions) Sync(f func(*os.File) error) { o.sync = f }
 
 // Rest waits until nothing goes on by itself: idle sessions have ended, and batches that were taken out are gone.
 func (q *Queue) Rest() { q.wg.Wait() }

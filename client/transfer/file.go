@@ -166,6 +166,11 @@ func (m *mover) download(t *task) (int64, error) {
 		m.knowTime(t)
 	}
 	f, err := t.root.OpenFile(part, flags, 0o666)
+	if errors.Is(err, fs.ErrNotExist) { // the disk has lost the folder, or a person has deleted it
+		if err = t.root.MkdirAll(filepath.Dir(part), 0o777); err == nil {
+			f, err = t.root.OpenFile(part, flags, 0o666)
+		}
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -67,6 +67,7 @@ type QueueOptions struct {
 	// For tests. Zero: the defaults.
 	retry, idle time.Duration
 	folders     int
+	sync        func(*os.File) error
 }
 
 // Limits of a queue's patience.
@@ -95,7 +96,8 @@ type Batch struct {
 
 // Queue moves files and folders to and from several sites, and keeps what is to do on disk. After the program has ended,
 // however that came, the next [OpenQueue] of the same file goes on: what was moved is not moved again, what was under way
-// goes on where it stopped, and nothing is forgotten. A queue begins paused when the last run left something in it.
+// goes on where it stopped, and nothing is forgotten. That holds when the computer loses its power, too, as far as its disks
+// keep what they were told to keep: a download is written out to the disk before it is called done. A queue begins paused when the last run left something in it.
 //
 // What is in memory does not grow with the number of items.
 type Queue struct {
@@ -125,6 +127,13 @@ type Queue struct {
 	watched map[uint64]*watch
 	adds    int // batches that are on their way in
 	goodbye int // grows when idle sessions are to end
+
+	// Downloads that have their names and are not known to be on the disk.
+	unwritten []arrival
+	underWay  []arrival     // being written out
+	writing   bool          // a goroutine does it
+	writes    time.Time     // since when
+	taken     chan struct{} // closed and replaced when unwritten was taken
 }
 
 // openRoot is a local folder held open.
@@ -174,11 +183,14 @@ func OpenQueue(o QueueOptions) (*Queue, error) {
 	if o.idle == 0 {
 		o.idle = idleSession
 	}
+	if o.sync == nil {
+		o.sync = syncIfCan
+	}
 	st, err := openStore(o.File)
 	if err != nil {
 		return nil, fmt.Errorf("the transfer queue %s can't be opened: %w", o.File, err)
 	}
-	q := &Queue{o: o, st: st, paused: true, asking: make(chan struct{}, 1), down: NewLimit(0), up: NewLimit(0),
+	q := &Queue{o: o, st: st, paused: true, asking: make(chan struct{}, 1), taken: make(chan struct{}), down: NewLimit(0), up: NewLimit(0),
 		sites: map[uint32]Site{}, lanes: map[uint32]*lane{}, batches: map[uint64]*batchRecord{}, roots: map[uint64]*openRoot{}, removed: map[uint64]bool{}, watched: map[uint64]*watch{}}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	st.ready = func(err error) {
@@ -693,6 +705,16 @@ func (q *Queue) open(t *task) (*openRoot, error) {
 	return r, nil
 }
 
+// drops says that a local folder is not used any more by whom it was opened for.
+func (q *Queue) drops(id uint64, root *openRoot) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	root.refs--
+	if root.refs == 0 && q.roots[id] != root {
+		_ = root.Close()
+	}
+}
+
 // letGo closes the local folders that nothing is moved to or from: one that is held open can't be removed on Windows, nor
 // its disk be taken out. q.mu is held.
 func (q *Queue) letGo() {
@@ -743,6 +765,7 @@ func (w *laneWorker) run() {
 		}
 		err := w.work(t)
 		w.finish(t, err)
+		w.q.awaitDisk()
 	}
 }
 
@@ -1078,14 +1101,7 @@ func (w *laneWorker) work(t *task) error {
 			return err
 		}
 		t.root = root.Root
-		defer func() {
-			w.q.mu.Lock()
-			root.refs--
-			if root.refs == 0 && w.q.roots[t.rootID] != root {
-				_ = root.Close()
-			}
-			w.q.mu.Unlock()
-		}()
+		defer w.q.drops(t.rootID, root)
 	}
 	w.q.mu.Lock()
 	more := w.l.first(w) >= 0
@@ -1131,12 +1147,12 @@ func (w *laneWorker) finish(t *task, err error) {
 	switch {
 	case w.replaced:
 		return // its record was changed together with what was found
+	case err == nil && t.Direction == Download && t.known && !t.folder:
+		q.arrived(l, t)
+		return
 	case err == nil:
-		q.done++
-		q.moved(t.batch)
-		q.post(t, func(tx *bolt.Tx, r *record) error {
-			return q.st.finish(tx, r, Done, func(r *record) { t.keep(r); r.Moved, r.Size, r.Err, r.Begun = t.moved, t.moved, "", false })
-		})
+		q.finished(t)
+		return
 	case errors.As(err, &skip):
 		q.done++
 		q.missed(t.batch)
@@ -1159,6 +1175,16 @@ func (w *laneWorker) finish(t *task, err error) {
 			return q.st.finish(tx, r, Failed, func(r *record) { t.keep(r); r.Err = err.Error(); r.Recovered = r.Recovered || t.begun })
 		})
 	}
+	q.landed(t)
+}
+
+// finished is told of an item that is done; q.mu is held.
+func (q *Queue) finished(t *task) {
+	q.done++
+	q.moved(t.batch)
+	q.post(t, func(tx *bolt.Tx, r *record) error {
+		return q.st.finish(tx, r, Done, func(r *record) { t.keep(r); r.Moved, r.Size, r.Err, r.Begun = t.moved, t.moved, "", false })
+	})
 	q.landed(t)
 }
 

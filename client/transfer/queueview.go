@@ -22,6 +22,7 @@ type QueueItem struct {
 	Priority Priority
 	Size     int64 // bytes, -1: not known
 	Moved    int64 // bytes that are across
+	Writing  bool  // it is here, and its disk, which is slow, is being waited for
 	Err      string
 	Ended    time.Time
 	NextTry  time.Time // of one whose last try failed
@@ -98,6 +99,15 @@ func (q *Queue) Snapshot() QueueSnapshot {
 			s.Current = append(s.Current, it)
 		}
 		s.Sites = append(s.Sites, state)
+	}
+	slow := q.writing && now.Sub(q.writes) > slowDisk
+	for i, a := range slices.Concat(q.underWay, q.unwritten) {
+		under += a.t.moved
+		if slow && i < shownUnwritten {
+			it := a.t.item(a.site)
+			it.State, it.Moved, it.Writing = Active, a.t.moved, true
+			s.Current = append(s.Current, it)
+		}
 	}
 	slices.SortFunc(s.Current, func(a, b QueueItem) int {
 		if a.NextTry.IsZero() != b.NextTry.IsZero() {

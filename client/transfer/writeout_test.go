@@ -1,0 +1,175 @@
+package transfer_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"portside/client/transfer"
+	"portside/connlog"
+)
+
+// slowDisk lets files wait until it is opened.
+type slowDisk struct {
+	opened chan struct{}
+	mu     sync.Mutex
+	came   []string
+}
+
+func (d *slowDisk) sync(f *os.File) error {
+	d.mu.Lock()
+	d.came = append(d.came, filepath.Base(f.Name()))
+	d.mu.Unlock()
+	<-d.opened
+	return f.Sync()
+}
+
+func (d *slowDisk) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.came)
+}
+
+// retrs counts how often a file was asked for.
+func retrs(n *atomic.Int32) connlog.Recorder {
+	return connlog.RecorderFunc(func(r connlog.Record) {
+		if r.Event == connlog.DataClosed && strings.HasPrefix(r.Command, "RETR") {
+			n.Add(1)
+		}
+	})
+}
+
+func TestADownloadIsDoneWhenItIsOnTheDisk(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	for _, name := range []string{"a", "b", "c"} {
+		write(t, filepath.Join(root, name), name)
+	}
+	disk := &slowDisk{opened: make(chan struct{})}
+	var told atomic.Int32
+	o := transfer.QueueOptions{Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 1} }, Idle: func(int, int) { told.Add(1) }}
+	o.Sync(disk.sync)
+	q := openQueue(t, o)
+	var items []transfer.Item
+	for _, name := range []string{"a", "b", "c"} {
+		items = append(items, transfer.Item{Local: filepath.Join(dir, name), Remote: "/" + name})
+	}
+	add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil)), Ended: func(bool) { told.Add(1) }}, items...)
+	// The others don't wait for it.
+	until(t, q, func(s transfer.QueueSnapshot) bool {
+		for _, it := range items {
+			if _, err := os.Stat(it.Local); err != nil {
+				return false
+			}
+		}
+		return len(s.Current) == 3 && s.Current[0].Writing && s.Current[2].Writing
+	})
+	if s := q.Snapshot(); s.Items[transfer.Done] != 0 || s.Items[transfer.Active] != 3 || disk.count() == 0 || told.Load() != 0 {
+		t.Errorf("%+v, %d written out, %d times told", s, disk.count(), told.Load())
+	}
+	close(disk.opened)
+	drained(t, q)
+	noFailures(t, q)
+	until(t, q, func(s transfer.QueueSnapshot) bool {
+		return s.Items[transfer.Done] == 3 && disk.count() == 3 && told.Load() == 2 && len(s.Current) == 0
+	})
+}
+
+func TestWhatTheDiskRefusesFailsAndIsFetchedAnew(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(root, "f"), "content")
+	refuse := atomic.Bool{}
+	refuse.Store(true)
+	var asked atomic.Int32
+	o := transfer.QueueOptions{Dial: dialURL(retrs(&asked))}
+	o.Sync(func(*os.File) error {
+		if refuse.Load() {
+			return errors.New("input/output error")
+		}
+		return nil
+	})
+	q := openQueue(t, o)
+	place := filepath.Join(dir, "f")
+	add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil))}, transfer.Item{Local: place, Remote: "/f"})
+	drained(t, q)
+	failed := listed(t, q, transfer.Failed)
+	if len(failed) != 1 || !strings.Contains(failed[0].Err, "disk: input/output error") {
+		t.Fatalf("%+v", failed)
+	}
+	if _, err := os.Stat(place); err == nil {
+		t.Error("it has its name")
+	}
+	refuse.Store(false)
+	if err := q.Resume(failed[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, q)
+	noFailures(t, q)
+	if content(t, place) != "content" || asked.Load() != 2 {
+		t.Errorf("%d times asked for", asked.Load())
+	}
+}
+
+// What is not written out when the program ends is found whole the next time.
+func TestWhatWaitsForTheDiskAtTheEndIsNotFetchedAgain(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	var asked atomic.Int32
+	file, at := filepath.Join(t.TempDir(), "queue.db"), serve(t, root, nil)
+	disk := &slowDisk{opened: make(chan struct{})}
+	o := transfer.QueueOptions{File: file, Dial: dialURL(retrs(&asked)), Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 1} }}
+	o.Sync(disk.sync)
+	first := openQueue(t, o)
+	var items []transfer.Item
+	for _, name := range []string{"a", "b", "c"} {
+		write(t, filepath.Join(root, name), name)
+		items = append(items, transfer.Item{Local: filepath.Join(dir, name), Remote: "/" + name})
+	}
+	add(t, first, transfer.Batch{Site: siteAt(at)}, items...)
+	until(t, first, func(s transfer.QueueSnapshot) bool { return len(s.Current) == 3 && s.Current[2].Writing })
+	ended := make(chan error, 1)
+	go func() { ended <- first.Close() }()
+	select {
+	case <-ended:
+		t.Fatal("the program ended while a file was being written out")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(disk.opened)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if n := disk.count(); n == 3 {
+		t.Errorf("%d were written out", n)
+	}
+	q := openQueue(t, transfer.QueueOptions{File: file, Dial: dialURL(retrs(&asked))})
+	if err := q.ResumeAll(); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, q)
+	noFailures(t, q)
+	if n := len(listed(t, q, transfer.Done)); n != 3 || asked.Load() != 3 {
+		t.Errorf("%d are done, %d times asked for", n, asked.Load())
+	}
+}
+
+// A disk may forget a folder that was made, and a person may delete one.
+func TestAFolderThatIsGoneIsMadeAgain(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	for _, name := range []string{"sub/deep/a", "sub/deep/b"} {
+		writeIn(t, root, name, name)
+	}
+	writeIn(t, dir, "sub/deep/a", "old")
+	o := options(serve(t, root, nil), 1)
+	o.Overwrite = transfer.Ask
+	o.Ask = func(context.Context, transfer.Conflict) (transfer.Policy, error) {
+		return transfer.Overwrite, os.RemoveAll(filepath.Join(dir, "sub"))
+	}
+	ok(t, transfer.Start(context.Background(), o, transfer.Item{Local: dir, Remote: "/"}).Wait())
+	if a, b := content(t, filepath.Join(dir, "sub/deep/a")), content(t, filepath.Join(dir, "sub/deep/b")); a != "sub/deep/a" || b != "sub/deep/b" {
+		t.Errorf("%q %q", a, b)
+	}
+}
