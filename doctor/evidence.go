@@ -165,6 +165,9 @@ func (o Offer) Works() bool {
 	return o.Dial == Worked && (o.Move.Outcome == NotTried || o.Move.moved())
 }
 
+// forNothing says that the data connection was closed before a byte came, and that nobody ended the transfer.
+func (m Move) forNothing() bool { return m.Outcome == NoEnd && m.Bytes == 0 }
+
 func (m Move) moved() bool { return m.Outcome == Worked || m.Outcome == NoEnd }
 
 // Passive is passive mode as a whole.
@@ -216,6 +219,9 @@ func (a Active) refused() bool { return a.Command != "" && a.Answer.failed() }
 
 // works says that the server's connection came by itself and carried what it was for.
 func (a Active) works() bool { return a.Accepted && !a.Through && a.Move.moved() }
+
+// elsewhere says that the server took the command, and that a connection came from another address than its own.
+func (a Active) elsewhere() bool { return a.nothing() && len(a.Strangers) > 0 }
 
 // nothing says that the server took the command and its connection never came.
 func (a Active) nothing() bool { return a.Command != "" && !a.refused() && !a.Accepted }

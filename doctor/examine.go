@@ -213,17 +213,28 @@ func (x *examination) names(ctx context.Context) bool {
 	return true
 }
 
-// control opens the control connection: to the address that the system prefers, and to one of the other family when that
-// does not answer at once (RFC 8305), so that a broken family is seen.
-func (x *examination) control(ctx context.Context) *controlConn {
-	port := x.e.Target.ControlPort()
-	tries := []netip.AddrPort{netip.AddrPortFrom(x.e.Addrs[0], port)}
-	for _, a := range x.e.Addrs[1:] {
-		if a.Is4() != x.e.Addrs[0].Is4() {
-			tries = append(tries, netip.AddrPortFrom(a, port))
-			break
-		}
+// maxAddrs bounds how many addresses of a name are dialled.
+const maxAddrs = 4
+
+// toDial returns the addresses of the name in the order in which they are dialled: the one that the system prefers, one
+// of the other family, the others.
+func (x *examination) toDial() []netip.AddrPort {
+	addrs := slices.Clone(x.e.Addrs)
+	if i := slices.IndexFunc(addrs, func(a netip.Addr) bool { return a.Is4() != addrs[0].Is4() }); i > 1 {
+		other := addrs[i]
+		addrs = slices.Insert(slices.Delete(addrs, i, i+1), 1, other)
 	}
+	var out []netip.AddrPort
+	for _, a := range addrs[:min(len(addrs), maxAddrs)] {
+		out = append(out, netip.AddrPortFrom(a, x.e.Target.ControlPort()))
+	}
+	return out
+}
+
+// control opens the control connection: to the address that the system prefers, and to the name's others when that does
+// not answer at once (RFC 8305), so that a broken family is seen, and one host of several that is down.
+func (x *examination) control(ctx context.Context) *controlConn {
+	tries := x.toDial()
 	type result struct {
 		i   int
 		s   *controlConn
@@ -270,11 +281,12 @@ func (x *examination) control(ctx context.Context) *controlConn {
 			}
 		case <-timer.C:
 			switch {
+			case slices.ContainsFunc(won, func(s *controlConn) bool { return s != nil }):
+				cancel()
 			case begun < len(tries):
 				dial(begun)
 				begun++
-			case slices.ContainsFunc(won, func(s *controlConn) bool { return s != nil }):
-				cancel()
+				timer.Reset(time.Second)
 			}
 		}
 	}

@@ -403,6 +403,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		if e.ListsAuth && e.AuthAnswer.failed() || e.TLSError != "" && e.AuthAnswer.Code == 234 {
 			return []Fix{
 				e.advice(ServerSettings, "Check the server's certificate and private key, and its log for why TLS can't begin."),
+				e.advice(ClientComputer, "Try another network: if TLS works there, a box on your side cuts it."),
 				e.advice(ClientComputer, "Or choose plain FTP (ftp://), when it does not matter that the password and the files can be read on the way."),
 			}
 		}
@@ -499,6 +500,13 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 				e.advice(ClientComputer, "Meanwhile let your program use PASV in place of EPSV."),
 			}
 		}
+		if e.Passive.Advertised.Works() {
+			return []Fix{
+				e.advice(ServerNetwork, "Let the passive ports through at {public}, too, to the server that named them."),
+				e.advice(ServerSettings, "Or let the server refuse EPSV, so that programs go where PASV sends them."),
+				e.advice(ClientComputer, "Meanwhile let your program use PASV and dial the address that it names."),
+			}
+		}
 		return []Fix{
 			e.advice(ServerNetwork, "Let the load balancer send all ports of one client to the same server, or update the firewall that does not know EPSV."),
 			e.advice(ClientComputer, "Meanwhile let your program use PASV in place of EPSV."),
@@ -525,6 +533,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			e.advice(ClientNetwork, "Or use fixed active ports (50210–50219), forward them on your router to {client}, and let your program announce your public address.").does(ForwardActivePorts),
 		}
 	case ServerEgressActive:
+		if e.active().elsewhere() {
+			return []Fix{
+				e.advice(ClientComputer, "Use passive mode: then you open the data channels.").does(UsePassive),
+				e.advice(ServerNetwork, "Let the server's data channels leave by {public}, the address of its control channel: source NAT in the router or load balancer."),
+			}
+		}
 		return []Fix{
 			e.advice(ClientComputer, "Use passive mode: then you open the data channels.").does(UsePassive),
 			e.advice(ServerNetwork, "Or let the server open outbound TCP connections, from port 20 or any, to ports above 1023.").does(LetServerOut),
@@ -546,6 +560,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 				e.advice(ClientNetwork, "Or use fixed active ports (50210–50219), forward them on your router to {client}, and let your program announce your public address.").does(ForwardActivePorts),
 			}
 		}
+		if f.Side == ServerComputer {
+			return settingFirst(known, []Fix{
+				e.choice(ServerComputer, "Let the passive range in on the server's computer: its firewall's FTP helper can't do it under TLS.", openRange, e.firewallChoice()).does(OpenRange),
+				setting,
+			})
+		}
 		return settingFirst(known, []Fix{
 			e.choice(ServerNetwork, "Forward the passive range on the router before the server: its FTP helper can't do it under TLS.", forwardRange).does(ForwardRange),
 			setting,
@@ -553,7 +573,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		})
 	case ALGTamper:
 		around := "Meanwhile use FTP over TLS: a box on the way can't read it."
-		if e.ListsAuth && !e.TLSUp && e.AuthAnswer.Code != 0 || e.TLSStalled {
+		if e.ListsAuth && !e.TLSUp && (e.AuthAnswer.Code != 0 || e.TLSError != "") || e.TLSStalled {
 			around = "Meanwhile use implicit TLS (port 990), which has no command that could be changed, or SFTP."
 		}
 		return []Fix{
@@ -577,6 +597,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 	case DataCut:
 		if f.Side == ServerSettings && e.Transfer.Answer.Code/100 == 2 {
 			return []Fix{e.advice(ServerSettings, "Update or restart the server: it has to close the data channel at the end of each listing and download.")}
+		}
+		if f.Side == ServerNetwork {
+			return []Fix{
+				e.advice(ServerNetwork, "Look at what stands before the server: a load balancer, proxy or firewall has to pass the passive ports on to the same server as the control channel."),
+				e.advice(ClientNetwork, "Let all connections to {public} leave by one line: pin FTP to one WAN, or give the NAT one address."),
+			}
 		}
 		if f.Side == ServerSettings {
 			return []Fix{
@@ -647,7 +673,11 @@ func (e *Evidence) arrows(r Report) []Arrow {
 		return nil
 	}
 	up := e.Control == Worked && !e.foreign()
-	add(Arrow{Kind: connlog.Control, Initiator: connlog.Client, Works: up, Label: "control → " + itoa(int(e.Target.ControlPort()))}, places[r.Side])
+	at := places[r.Side]
+	if e.Control == Worked && at == AtServerFirewall {
+		at = AtServer // which let it in
+	}
+	add(Arrow{Kind: connlog.Control, Initiator: connlog.Client, Works: up, Label: "control → " + itoa(int(e.Target.ControlPort()))}, at)
 	judged := e.mode()
 	if e.Passive.tried() {
 		_, blocked := e.Passive.ports()

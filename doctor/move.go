@@ -237,7 +237,11 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 			case ended:
 			case final != nil && now.Sub(finalAt) > 3*time.Second && now.Sub(last) > 3*time.Second,
 				opened && now.Sub(last) > stall:
-				failed(Stalled, out.Answer.String(), "no byte moved any more")
+				how := Stalled
+				if !opened {
+					how = Silence
+				}
+				failed(how, out.Answer.String(), "no byte moved any more")
 				return out, opened, from
 			case now.Sub(start) > l.Transfer:
 				out.Stopped = true

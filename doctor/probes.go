@@ -325,7 +325,7 @@ func (x *examination) join() {
 }
 
 func offerFact(o Offer) Fact {
-	f := Fact{OK: o.Works(), Outcome: o.Dial, To: o.Dialled, Command: o.Command, Duration: o.Took}
+	f := Fact{OK: o.Works() && !o.Move.forNothing(), Outcome: o.Dial, To: o.Dialled, Command: o.Command, Duration: o.Took}
 	switch {
 	case o.Port == 0:
 		f.Outcome, f.Detail = Rejected, o.Answer.String()
@@ -393,7 +393,9 @@ func (x *examination) activeOnce(ctx context.Context, s *controlConn, verb, comm
 			f.Outcome, f.Detail = Rejected, a.Answer.String()
 		case a.nothing():
 			f.Outcome, f.Detail = Silence, ""
-			if a.Move.Answer.Code != 0 {
+			if a.elsewhere() {
+				f.Outcome, f.Detail = Rejected, "it came from "+a.Strangers[0].String()
+			} else if a.Move.Answer.failed() {
 				f.Outcome, f.Detail = Rejected, a.Move.Answer.String()
 			} else if quick {
 				f.Note, f.Detail = true, "not waited for longer"

@@ -14,9 +14,11 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,6 +46,8 @@ type fake struct {
 	size     int
 	noEnd    bool          // RETR never ends with 226, and nothing is answered afterwards
 	noDial   bool          // PORT is taken and nobody dials
+	dialFrom string        // PORT is dialled from this address
+	balancer bool          // data connections are closed at once, and LIST is begun and not ended
 	drops    bool          // data connections are closed at once, and waited for again
 	slow     time.Duration // before LIST sends anything
 
@@ -239,7 +243,11 @@ func (f *fake) serve(c net.Conn) {
 				continue
 			}
 			data = func() net.Conn {
-				d, err := net.DialTimeout("tcp", at.String(), time.Second)
+				dialer := net.Dialer{Timeout: time.Second}
+				if f.dialFrom != "" {
+					dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(f.dialFrom)}
+				}
+				d, err := dialer.Dial("tcp", at.String())
 				if err != nil {
 					return nil
 				}
@@ -264,6 +272,11 @@ func (f *fake) serve(c net.Conn) {
 				continue
 			}
 			say("150 Here it comes")
+			if f.balancer {
+				d.Close()
+				io.Copy(io.Discard, in)
+				return
+			}
 			time.Sleep(f.slow)
 			switch {
 			case verb == "LIST" && f.listing == "":
@@ -480,6 +493,8 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 		{name: "address refused", fake: &fake{says: map[string]string{"EPRT": "500 Illegal EPRT command.", "PORT": "500 Illegal PORT command."}}, options: Options{Mode: client.ModeActive}, want: ClientNATActive},
 		{name: "PORT changed", fake: &fake{says: map[string]string{"PORT": "500 Illegal PORT command."}}, options: Options{Mode: client.ModeActive}, want: ALGTamper},
 		{name: "nobody dials", fake: &fake{noDial: true}, options: Options{Mode: client.ModeActive}, want: ServerEgressActive},
+		{name: "dialled from another address", fake: &fake{dialFrom: "127.0.0.2"}, options: Options{Mode: client.ModeActive}, want: ServerEgressActive},
+		{name: "a balancer without a server behind it", fake: &fake{balancer: true}, want: DataCut},
 		{name: "empty listing", fake: &fake{listing: "empty"}, want: ListingEmpty},
 		{name: "Latin-1 names", fake: &fake{listing: "-rw-r--r-- 1 ftp ftp 5 Jan  1 00:00 Caf\xe9.txt\r\n"}, want: Charset},
 		{name: "slow greeting", fake: &fake{after: 300 * time.Millisecond}, want: OK}, // late, but not by seconds
@@ -592,6 +607,33 @@ func TestTheOtherFamilyIsTriedWhenTheFirstIsSilent(t *testing.T) {
 			t.Errorf("%d control connections at once", f.most)
 		}
 	})
+	for name, down := range map[string]func(context.Context) error{
+		"one host of several is down":       func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"one host of several has no server": func(context.Context) error { return syscall.ECONNREFUSED },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := (&fake{}).start(t)
+			dead := []netip.Addr{netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8")}
+			network := Network{
+				Trace:   noTrace,
+				Resolve: func(context.Context, string) ([]netip.Addr, error) { return append(dead, f.addr.Addr()), nil },
+				Dial: func(ctx context.Context, to netip.AddrPort, mss int) (net.Conn, error) {
+					if slices.Contains(dead, to.Addr()) {
+						return nil, down(ctx)
+					}
+					return f.dial(ctx, to, mss)
+				},
+			}
+			target := f.target()
+			target.Host = "many.example"
+			limits := quick
+			limits.Connect = 5 * time.Second
+			r := (&Examiner{Limits: limits, Network: network}).Examine(t.Context(), target)
+			if r.Verdict != OK || r.Evidence.OtherDead != dead[0] || !strings.Contains(r.Sentence, dead[0].String()) {
+				t.Errorf("%s: %s", r.Verdict, r.Sentence)
+			}
+		})
+	}
 }
 
 func TestTheNameServiceIsAskedOnceAndItsAnswerTold(t *testing.T) {

@@ -214,6 +214,9 @@ var Rules = []Rule{
 	{ServerPassiveExhausted, Likely, ServerSettings, "neither EPSV nor PASV gives a port", func(e *Evidence) bool {
 		return e.passive() && e.noOffer()
 	}, false},
+	{ServerEgressActive, Likely, ServerNetwork, "the server takes PORT, and a connection comes from another address than its own", func(e *Evidence) bool {
+		return e.wantsActive() && e.active().elsewhere()
+	}, false},
 	{TLSSessionReuse, Proved, ServerSettings, "the data connection stands, and the server refuses it with words about reuse or resumption", func(e *Evidence) bool {
 		return e.refusedData(func(m Move) bool { return e.TLSUp && saysReuse.MatchString(m.Answer.Text) })
 	}, false},
@@ -265,6 +268,9 @@ var Rules = []Rule{
 	{ControlIdleTimeout, Proved, ServerSettings, "the server ends the session with 421 during the transfer, or after it", func(e *Evidence) bool {
 		return e.Transfer.Outcome == NoEnd && e.LostText.Code == 421
 	}, false},
+	{DataCut, Possible, ServerNetwork, "the data connection is closed before a byte came, and the server neither ends the transfer nor answers", func(e *Evidence) bool {
+		return e.Transfer.forNothing() && e.Noop != Worked
+	}, false},
 	{ControlIdleTimeout, Proved, ThePath, "every byte came in 4 s or more, the reply that ends the transfer did not, and the control connection is dead", func(e *Evidence) bool {
 		return e.Transfer.Outcome == NoEnd && e.Noop != Worked && e.Transfer.Took.Seconds() >= 4
 	}, false},
@@ -302,9 +308,14 @@ var Rules = []Rule{
 	}, false},
 
 	// Passive ports that can't be reached.
-	{ALGBlindTLS, Proved, ServerNetwork, "no data connection comes about under TLS, and in clear it does", func(e *Evidence) bool {
-		return e.passive() && e.TLSUp && e.Passive.none() && e.Comparison.Tried && (e.Comparison.EPSV.Works() || e.Comparison.PASV.Works())
+	{EPSVBroken, Proved, ServerNetwork, "no offer works at the control connection's address, and PASV works at the other address that it names", func(e *Evidence) bool {
+		return e.passive() && e.Passive.dead() && e.Passive.Advertised.Works()
 	}, false},
+	{ALGBlindTLS, Likely, ServerComputer, "no data connection comes about under TLS, and in clear it does; under TLS packets pass every router and are lost at the server", func(e *Evidence) bool {
+		stop, _ := e.stop()
+		return e.blindTLS() && stop != 0 && stop >= e.Hops.distance()
+	}, false},
+	{ALGBlindTLS, Proved, ServerNetwork, "no data connection comes about under TLS, and in clear it does", func(e *Evidence) bool { return e.blindTLS() }, false},
 	{EPSVBroken, Proved, ServerNetwork, "every offer of EPSV fails and every offer of PASV works, twice or more", func(e *Evidence) bool {
 		return e.passive() && e.epsvBroken(2)
 	}, false},
@@ -320,6 +331,9 @@ var Rules = []Rule{
 	}, false},
 	{EPSVBroken, Likely, ServerNetwork, "the offer of EPSV fails and the one of PASV works", func(e *Evidence) bool {
 		return e.passive() && e.epsvBroken(1)
+	}, false},
+	{ServerForwardPassive, Likely, ServerNetwork, "packets to an offered port are lost at the first router, behind which the server is, though it is reached at a public address", func(e *Evidence) bool {
+		return e.passive() && e.Passive.dead() && e.ownRouter()
 	}, false},
 	{ClientFirewallOutbound, Likely, ClientComputer, "packets to an offered port don't reach the first router, those to the control port do", func(e *Evidence) bool {
 		stop, exact := e.stop()
@@ -515,6 +529,18 @@ func (e *Evidence) altered() bool {
 		}
 	}
 	return false
+}
+
+// blindTLS says that passive mode works in clear and not under TLS.
+func (e *Evidence) blindTLS() bool {
+	return e.passive() && e.TLSUp && e.Passive.none() && e.Comparison.Tried && (e.Comparison.EPSV.Works() || e.Comparison.PASV.Works())
+}
+
+// ownRouter says that the server is right behind the router of this computer's own network, which sends the control port
+// of its public address on to it, and that packets to an offered port come no further than that router.
+func (e *Evidence) ownRouter() bool {
+	stop, exact := e.stop()
+	return stop == 1 && exact && e.Hops.distance() == 2 && e.natted()
 }
 
 func (c Comparison) offered() bool { return c.EPSV.Port != 0 || c.PASV.Port != 0 }

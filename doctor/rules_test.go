@@ -244,6 +244,7 @@ var cases = []struct {
 	{"passive mode off", with(sound(), func(e *Evidence) {
 		e.Passive = Passive{EPSV: refusedOffer("EPSV", 550, "Permission denied."), PASV: refusedOffer("PASV", 550, "Permission denied.")}
 	}), ServerPassiveExhausted, Likely, ServerSettings, ""},
+	{"the server dials from another address", activeEvidence(Active{Move: Move{Outcome: Silence, Answer: Answer{226, "Done"}}, Strangers: []netip.Addr{netip.MustParseAddr("203.0.113.9")}}), ServerEgressActive, Likely, ServerNetwork, ""},
 	{"reuse required", with(tlsUp(sound()), func(e *Evidence) {
 		e.Passive.EPSV.Move = Move{Outcome: Rejected, Begun: true, Answer: Answer{522, "SSL connection failed; session reuse required"}}
 	}), TLSSessionReuse, Proved, ServerSettings, ""},
@@ -299,6 +300,7 @@ var cases = []struct {
 	{"idle, said by the server", with(moving(Move{Outcome: NoEnd, Bytes: 900_000, Took: 15 * time.Second}), func(e *Evidence) {
 		e.Noop, e.LostText = Worked, Answer{421, "Timeout."}
 	}), ControlIdleTimeout, Proved, ServerSettings, ""},
+	{"closed by a balancer", with(moving(Move{Outcome: NoEnd, Begun: true, Took: time.Millisecond}), func(e *Evidence) { e.Noop = Silence }), DataCut, Possible, ServerNetwork, ""},
 	{"forgotten", with(moving(Move{Outcome: NoEnd, Bytes: 900_000, Took: 15 * time.Second}), func(e *Evidence) { e.Noop = Silence }), ControlIdleTimeout, Proved, ThePath, ""},
 	{"silent after a moment's transfer", with(moving(Move{Outcome: NoEnd, Bytes: 47, Took: time.Millisecond}), func(e *Evidence) { e.Noop = Silence }), ControlIdleTimeout, Possible, ServerSettings, ""},
 	{"no 226", with(moving(Move{Outcome: NoEnd, Bytes: 900_000, Took: 15 * time.Second}), func(e *Evidence) { e.Noop = Worked }), ControlIdleTimeout, Possible, ThePath, ""},
@@ -311,6 +313,11 @@ var cases = []struct {
 	{"stopped once", with(moving(Move{Outcome: Broken, Begun: true, Bytes: 487_000}), func(e *Evidence) { e.Again = listed(6_000_000) }), DataCut, Possible, ThePath, ""},
 	{"too short", moving(listed(5000)), DataCut, Likely, ThePath, ""},
 
+	{"only at the address that PASV names", with(dead("hhxo", "hh..."), func(e *Evidence) {
+		e.Passive.Advertised = took("PASV", 21137)
+		e.Passive.Advertised.Advertised = netip.MustParseAddrPort("203.0.113.9:21137")
+	}), EPSVBroken, Proved, ServerNetwork, ""},
+	{"blind under TLS, at the server", with(tlsUp(dead("hhho", "hhhp")), func(e *Evidence) { e.Comparison = Comparison{Tried: true, EPSV: took("EPSV", 21140)} }), ALGBlindTLS, Likely, ServerComputer, ""},
 	{"blind under TLS", with(tlsUp(dead("hhxo", "hh...")), func(e *Evidence) { e.Comparison = Comparison{Tried: true, EPSV: took("EPSV", 21140)} }), ALGBlindTLS, Proved, ServerNetwork, ""},
 	{"PASV's reply to EPSV", with(sound(), func(e *Evidence) {
 		e.Passive.EPSV = refusedOffer("EPSV", 227, "Entering Passive Mode (203,0,113,5,82,142)")
@@ -325,6 +332,7 @@ var cases = []struct {
 	}), EPSVBroken, Proved, ServerNetwork, ""},
 	{"half the range", with(sound(), func(e *Evidence) { e.Passive.More = []Offer{failed("EPSV", 21150, Silence), took("EPSV", 21151)} }), ServerForwardPassive, Proved, ServerNetwork, ""},
 	{"EPSV once", with(sound(), func(e *Evidence) { e.Passive.EPSV = failed("EPSV", 21134, Silence) }), EPSVBroken, Likely, ServerNetwork, ""},
+	{"the own router, with the server behind it", with(dead("ho", "..."), func(e *Evidence) { e.Local = hereNATted }), ServerForwardPassive, Likely, ServerNetwork, ""},
 	{"not even the first hop", dead("hhxo", "....."), ClientFirewallOutbound, Likely, ClientComputer, ""},
 	{"not the second hop", dead("hhxo", "h...."), ClientFirewallOutbound, Likely, ClientNetwork, ""},
 	{"the first router forbids it, and says so once", with(dead("hhxo", "h...."), func(e *Evidence) {

@@ -377,6 +377,8 @@ func (e *Evidence) sentence(rule Rule) string {
 	case ServerForwardPassive:
 		open, _ := e.Passive.ports()
 		switch {
+		case e.ownRouter():
+			return fmt.Sprintf("Your own router sends port %s of %s on to the server, which is right behind it, and not the passive %s.", port, peer.Addr(), dead)
 		case len(open) > 0:
 			return fmt.Sprintf("Only a part of the passive ports gets through: %s can be reached, %s can't. The range in the router or firewall is not the server's.", portList(open), portList(blocked))
 		case e.ownerBeforeServer():
@@ -418,10 +420,16 @@ func (e *Evidence) sentence(rule Rule) string {
 		case rule.Side == ServerSettings:
 			return fmt.Sprintf("Passive mode works with PASV and not with EPSV: the server does not answer EPSV properly (%s). Programs that begin with EPSV wait or lose the session.", cmp.Or(answer.String(), answer.Text))
 		}
+		if e.Passive.Advertised.Works() {
+			return fmt.Sprintf("Data channels come about only at %s, which the answer to PASV names. At %s, where the control channel goes and where EPSV leads, %s can't be reached.", advertised, peer.Addr(), dead)
+		}
 		return fmt.Sprintf("Passive mode works with PASV and not with EPSV: %s that EPSV named can't be reached. A load balancer or an old firewall does not follow EPSV.", dead)
 	case IPv6Unsupported:
 		return fmt.Sprintf("You are connected by IPv6, and the server can't do data channels over IPv6: %q.", cmp.Or(failing(e.Passive.EPSV.Answer), failing(e.EPRT.Answer)))
 	case ALGBlindTLS:
+		if rule.Side == ServerComputer {
+			return "The same session works in clear and not under TLS: the firewall of the server's computer opens the data channels by reading FTP's commands, and TLS hides those."
+		}
 		return "The same session works in clear and not under TLS: a router on the way opens the data channels by reading FTP's commands, and TLS hides those."
 	case ALGTamper:
 		switch {
@@ -459,7 +467,10 @@ func (e *Evidence) sentence(rule Rule) string {
 		}
 		return fmt.Sprintf("You are behind a router (NAT): the server is asked to dial %s, a private address that it can't reach, and its connection never comes.", active.Announced.Addr())
 	case ServerEgressActive:
-		if active.Move.Answer.Code != 0 {
+		if active.elsewhere() {
+			return fmt.Sprintf("The server's data channel seems to come from %s, and the control channel goes to %s: this side turns away whoever is not the server. The server's side leaves by another address, as with a load balancer or a second line.", active.Strangers[0], peer.Addr())
+		}
+		if active.Move.Answer.failed() {
 			return fmt.Sprintf("The server took the order to dial %s, and its connection was refused or never came here (%q): its side does not let it out, or a firewall between does not let it in.", active.Announced, active.Move.Answer)
 		}
 		return fmt.Sprintf("The server took the order to dial %s, and nothing of it arrives here: the server's side does not let the connection out, or a firewall between does not let it in.", active.Announced)
@@ -485,6 +496,8 @@ func (e *Evidence) sentence(rule Rule) string {
 				m = e.Transfer
 			}
 			return fmt.Sprintf("The data channel stands, and the server breaks the transfer off after %s: %q.", connlog.Bytes(m.Bytes), m.Answer)
+		case rule.Side == ServerNetwork:
+			return "The data channel comes up and is closed at once, and the server goes on waiting for it: a load balancer or proxy before the server takes it and does not pass it on, or to the server it seems to come from another address than yours."
 		case e.Transfer.Outcome == NotTried && e.SignedIn && errors.Is(e.Lost, errSilent):
 			return "The server takes the user and then does not answer any more: it hangs, or the network loses packets."
 		case e.Transfer.Outcome == NotTried:
@@ -547,7 +560,11 @@ func (e *Evidence) fine() string {
 		out += fmt.Sprintf(" It is slow, though: %s took %s.", connlog.Bytes(m.Bytes), connlog.Took(m.Took))
 	}
 	if e.OtherDead.IsValid() {
-		out += fmt.Sprintf(" Its other address, %s, does not answer; some programs wait for it first.", e.OtherDead)
+		does := "does not answer; some programs wait for it first"
+		if e.OtherHow == Refused {
+			does = "refuses the port; some programs try no other"
+		}
+		out += fmt.Sprintf(" Its other address, %s, %s.", e.OtherDead, does)
 	}
 	return out
 }
