@@ -533,7 +533,10 @@ func (x *examination) protection(s *controlConn) bool {
 	}
 	_, _ = s.ask("PBSZ 0")
 	a, err := s.ask("PROT " + level)
-	if err == nil && a.Code/100 == 2 {
+	switch {
+	case err != nil:
+		x.e.Lost, x.e.LostText = err, s.goodbye
+	case a.Code/100 == 2:
 		s.protect = level == "P"
 		return true
 	}

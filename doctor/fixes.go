@@ -106,7 +106,7 @@ func (e *Evidence) filler() *strings.Replacer {
 	}
 	return strings.NewReplacer(
 		"{lo}", itoa(lo), "{hi}", itoa(hi), "{port}", itoa(int(e.Target.ControlPort())), "{public}", public, "{inside}", inside,
-		"{host}", e.Target.Host, "{user}", e.Target.User, "{active}", activePort, "{client}", e.Local.Addr().String(),
+		"{host}", e.Target.Host, "{user}", e.Target.User, "{path}", connlog.Printable(e.Target.Path), "{active}", activePort, "{client}", e.Local.Addr().String(),
 	)
 }
 
@@ -466,6 +466,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			e.choice(ServerComputer, "Let the passive range in on the server's computer, too.", openRange, e.firewallChoice()).does(OpenRange),
 		})
 	case ServerPassiveIP, OKWithFault:
+		if f.Verdict == OKWithFault && !e.wrongAddress() {
+			return []Fix{
+				e.advice(ServerSettings, "Let the server know "+e.onlyListed().Command+", or take it from the list that FEAT gives."),
+				e.choice(ThePath, "If the server knows it, switch off what changes FTP's commands on the way.", helperOff),
+			}
+		}
 		if e.noOffer() {
 			return []Fix{
 				e.choice(ServerSettings, "Set the server's passive range to ports that exist, from 1024 to 65535.", setRange, server).does(SetRange),
@@ -624,10 +630,13 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 	case MTUBlackhole:
 		return []Fix{e.choice(ThePath, "Let the packets be small enough for the smallest link on the way.", clampMSS)}
 	case ListingEmpty:
-		if e.firstMove().Answer.Code == 425 {
+		if e.firstMove().Answer.Code == 425 || e.PathFail.Code == 425 {
 			return []Fix{
 				e.advice(ServerComputer, "See the server's log for why it can't open data channels: its own firewall, a virus scanner, no free sockets."),
 			}
+		}
+		if e.PathFail.failed() {
+			return []Fix{e.advice(ServerSettings, "Check that {path} is there, and that the user {user} may read it; the server's log says more.")}
 		}
 		return []Fix{e.advice(ServerSettings, "Check the user's home folder, its rights, and the server's rules for hidden files.")}
 	case RESTUnsupported:

@@ -495,6 +495,9 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 		{name: "nobody dials", fake: &fake{noDial: true}, options: Options{Mode: client.ModeActive}, want: ServerEgressActive},
 		{name: "dialled from another address", fake: &fake{dialFrom: "127.0.0.2"}, options: Options{Mode: client.ModeActive}, want: ServerEgressActive},
 		{name: "a balancer without a server behind it", fake: &fake{balancer: true}, want: DataCut},
+		{name: "EPSV listed and not known", fake: &fake{says: map[string]string{"EPSV": "500 What?"}}, want: OKWithFault},
+		{name: "session ends at PROT", fake: &fake{tls: conf, says: map[string]string{"PROT": "-"}}, tls: client.TLSExplicit, want: LoginRefused},
+		{name: "session ends at RETR", fake: &fake{says: map[string]string{"RETR": "-"}}, options: Options{Action: ActionGet}, path: "a", want: DataCut},
 		{name: "empty listing", fake: &fake{listing: "empty"}, want: ListingEmpty},
 		{name: "Latin-1 names", fake: &fake{listing: "-rw-r--r-- 1 ftp ftp 5 Jan  1 00:00 Caf\xe9.txt\r\n"}, want: Charset},
 		{name: "slow greeting", fake: &fake{after: 300 * time.Millisecond}, want: OK}, // late, but not by seconds

@@ -71,6 +71,7 @@ var (
 	saysReuse     = regexp.MustCompile(`(?i)reus|resum`)
 	saysProtect   = regexp.MustCompile(`(?i)encrypt|prot\b|protect|ssl|tls|secure`)
 	saysOtherPeer = regexp.MustCompile(`(?i)bad ip|differ|foreign|same (ip|address|host)|ip address|peer|hijack|not permitted|does not match|mismatch|security|unauthori`)
+	saysNothing   = regexp.MustCompile(`(?i)no (such )?files?\b|\bempty\b|no entries`)
 	saysIllegal   = regexp.MustCompile(`(?i)illegal|address|security|won't open|will not open|not allowed to connect|bounce|private|routab|only to|your (own )?(ip|host)|invalid (port|host|ip)|bad port`)
 	saysNotActive = regexp.MustCompile(`(?i)permission denied|disabled|not (allowed|permitted|enabled|supported)|denied|passive only|active (mode )?(is )?not|use pasv|only passive|administrator`)
 	saysAltered   = regexp.MustCompile(`\b(X{3,4}|P@SW|XPSV|XPRT)\b`)
@@ -240,8 +241,7 @@ var Rules = []Rule{
 		return e.refusedData(func(m Move) bool { return m.Answer.Code == 425 || m.Answer.Code == 421 }) || e.closedData()
 	}, false},
 	{DataCut, Likely, ServerSettings, "the server ends the session when a transfer is asked for", func(e *Evidence) bool {
-		m := e.firstMove()
-		return m.Outcome == Broken && m.Alone && m.Bytes == 0
+		return e.endedBy().Command != ""
 	}, false},
 	{DataCut, Possible, ThePath, "the data connection stands, the server begins the transfer and says that it was cut", func(e *Evidence) bool {
 		return e.refusedData(func(m Move) bool { return m.Begun && m.Answer.Code == 426 })
@@ -450,6 +450,9 @@ var Rules = []Rule{
 	{ServerSlowGreeting, Proved, ServerSettings, "the greeting takes 4 s or more", func(e *Evidence) bool {
 		return e.Greeting.Code/100 == 2 && e.GreetIn.Seconds() >= 4
 	}, true},
+	{OKWithFault, Likely, ServerSettings, "one of EPSV and PASV works, and the other, which FEAT lists, is not known", func(e *Evidence) bool {
+		return e.passive() && e.onlyListed().Command != ""
+	}, true},
 	{ListingEmpty, Likely, ServerSettings, "the server refuses the path", func(e *Evidence) bool { return e.PathFail.failed() }, true},
 	{ListingEmpty, Proved, ServerSettings, "the listing ends well with zero bytes", func(e *Evidence) bool {
 		m := e.firstMove()
@@ -524,7 +527,8 @@ func (e *Evidence) altered() bool {
 		if e.Comparison.Tried && o.Command == "EPSV" && e.Comparison.EPSV.Refused() {
 			continue // it is the same under TLS, where nothing can change it
 		}
-		if saysAltered.MatchString(o.Answer.Text) || listed && o.Answer.unknown() && !e.TLSUp {
+		untouched := e.Passive.moved() && (o.Command != "EPSV" || e.Comparison.EPSV.Port == 0) // the other command was let through
+		if saysAltered.MatchString(o.Answer.Text) || listed && o.Answer.unknown() && !e.TLSUp && !untouched {
 			return true
 		}
 	}
@@ -541,6 +545,16 @@ func (e *Evidence) blindTLS() bool {
 func (e *Evidence) ownRouter() bool {
 	stop, exact := e.stop()
 	return stop == 1 && exact && e.Hops.distance() == 2 && e.natted()
+}
+
+// onlyListed returns the command of passive mode that FEAT lists and the server does not know, while the other one works.
+func (e *Evidence) onlyListed() Offer {
+	for _, o := range []Offer{e.Passive.EPSV, e.Passive.PASV} {
+		if listed, _ := e.lists(o.Command); listed && o.Refused() && o.Answer.unknown() && e.Passive.moved() {
+			return o
+		}
+	}
+	return Offer{}
 }
 
 func (c Comparison) offered() bool { return c.EPSV.Port != 0 || c.PASV.Port != 0 }
@@ -619,6 +633,16 @@ func protectionCode(code int) bool {
 func (e *Evidence) closedData() bool {
 	m := e.firstMove()
 	return e.mode() == client.ModePassive && m.Outcome == Broken && !m.Begun && !m.Alone && m.Answer.Code == 0 && m.Handshake == ""
+}
+
+// endedBy returns the transfer at whose command the server ended the session.
+func (e *Evidence) endedBy() Move {
+	for _, m := range []Move{e.firstMove(), e.Transfer} {
+		if (m.Outcome == Broken || m.Outcome == Stalled) && m.Alone && m.Bytes == 0 {
+			return m
+		}
+	}
+	return Move{}
 }
 
 // cut says that a transfer came to a stop.

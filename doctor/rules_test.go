@@ -396,6 +396,9 @@ var cases = []struct {
 
 	{"no REST", with(moving(Move{}), func(e *Evidence) { e.Action, e.Rest = ActionResume, Answer{502, "Unknown command."} }), RESTUnsupported, Proved, ServerSettings, ""},
 	{"REST not obeyed", with(moving(listed(6_000_000)), func(e *Evidence) { e.Action, e.Rest, e.Ignored = ActionResume, Answer{350, ""}, true }), RESTUnsupported, Proved, ServerSettings, ""},
+	{"EPSV listed and not known", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV, e.Features = refusedOffer("EPSV", 500, "What?"), map[string]string{"EPSV": "", "PASV": ""}
+	}), OKWithFault, Likely, ServerSettings, ""},
 	{"slow greeting", with(sound(), func(e *Evidence) { e.GreetIn = 25 * time.Second }), ServerSlowGreeting, Proved, ServerSettings, ""},
 	{"no such path", with(sound(), func(e *Evidence) { e.Target.Path, e.PathFail = "nosuch", Answer{550, "No such file."} }), ListingEmpty, Likely, ServerSettings, ""},
 	{"empty", with(sound(), func(e *Evidence) { e.Passive.EPSV.Move.Bytes = 0 }), ListingEmpty, Proved, ServerSettings, ""},

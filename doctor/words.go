@@ -400,6 +400,10 @@ func (e *Evidence) sentence(rule Rule) string {
 	case ServerPassiveHairpin:
 		return fmt.Sprintf("You reach the server inside its own network at %s, but it tells you to open the data channel to its public address %s, which does not lead back inside.", peer.Addr(), advertised)
 	case OKWithFault:
+		if o := e.onlyListed(); o.Command != "" && !e.wrongAddress() {
+			other := map[string]string{"EPSV": "PASV", "PASV": "EPSV"}[o.Command]
+			return fmt.Sprintf("It works here with %s. %s stands in the server's list of what it can do, and the server does not know it (%q): programs that go by the list fail. The list is wrong, or a box on the way changes the command.", other, o.Command, o.Answer)
+		}
 		return fmt.Sprintf("It works here, because EPSV names no address. Clients that use PASV are sent to %s, which can't be reached from here.", advertised)
 	case ServerPassiveExhausted:
 		answer := cmp.Or(failing(e.Passive.EPSV.Answer), failing(e.Passive.PASV.Answer))
@@ -489,8 +493,8 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("All %s came, but the control channel was dead afterwards: a router or firewall on the way forgets connections that are idle for less than %s.", connlog.Bytes(e.Transfer.Bytes), connlog.Took(e.Transfer.Took))
 	case DataCut:
 		switch m := e.firstMove(); {
-		case m.Outcome == Broken && m.Alone && m.Bytes == 0:
-			return fmt.Sprintf("The server takes the data channel and ends the whole session as soon as it is told %s: it crashes there, or a box on the way ends the session.", cmp.Or(m.Command, "to send"))
+		case e.endedBy().Command != "":
+			return fmt.Sprintf("The server takes the data channel and ends the whole session as soon as it is told %s: it crashes there, or a box on the way ends the session.", e.endedBy().Command)
 		case m.Begun && m.Answer.failed() && m.Outcome == Rejected, e.Transfer.Answer.ownFault():
 			if e.Transfer.Answer.ownFault() {
 				m = e.Transfer
@@ -522,12 +526,19 @@ func (e *Evidence) sentence(rule Rule) string {
 		return "Full-size packets are lost on the way and small ones pass: a link with a smaller packet size (VPN, PPPoE), and the message that would say so is filtered."
 	case ListingEmpty:
 		if e.PathFail.failed() {
+			if e.PathFail.Code == 425 {
+				return fmt.Sprintf("Data channels work for listings, and the server can't open the one for %s: %q.", e.Target.Path, e.PathFail)
+			}
 			return fmt.Sprintf("The channels work, but the server refuses %s: %q.", e.Target.Path, e.PathFail)
 		}
 		if m := e.firstMove(); m.Answer.Code == 425 && e.refusedAlike() {
 			return fmt.Sprintf("The server refuses data channels, whoever opens them: %q.", m.Answer)
 		} else if m.Answer.failed() {
-			return fmt.Sprintf("The channels work, but the server refuses the listing: %q.", m.Answer)
+			empty := ""
+			if saysNothing.MatchString(m.Answer.Text) {
+				empty = " Some servers say so of an empty folder."
+			}
+			return fmt.Sprintf("The channels work, but the server refuses the listing: %q.%s", m.Answer, empty)
 		}
 		return fmt.Sprintf("The listing comes through with zero bytes: the folder is empty for the user %s, or the server hides what is in it.", e.Target.User)
 	case RESTUnsupported:
@@ -577,8 +588,11 @@ func failing(a Answer) string {
 	return a.String()
 }
 
-// readable says that most of a text is what people write.
+// readable says that most of a text is what people write, and nothing of it had to be escaped.
 func readable(s string) bool {
+	if strings.Contains(s, `\x`) {
+		return false
+	}
 	n := 0
 	for _, r := range s {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == ' ' {
