@@ -270,23 +270,31 @@ func (r *remote) watch(rec connlog.Record) {
 	}
 }
 
+// trusts says that the person has trusted a certificate for this server, always or in this run.
+func (r *remote) trusts(key string, p client.CertificateProblem) bool {
+	always := r.app.Settings().Sites[key].Certificate == p.SHA256
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return always || r.once[key+" "+p.SHA256]
+}
+
 // verify asks the person about a certificate that the system doesn't trust, unless it was trusted before. Several sessions
 // may ask: the panes', the queue's, a search's.
 func (r *remote) verify(key string) func(context.Context, client.CertificateProblem) error {
 	return func(ctx context.Context, p client.CertificateProblem) error {
+		if r.trusts(key, p) {
+			return nil // without a turn: another server's question may be open for hours
+		}
 		at, err := r.askAt(ctx)
 		if err != nil {
 			return err
 		}
 		defer func() { <-at.asking }()
-		site := r.app.Settings().Sites[key]
-		known := site.Certificate
-		r.mu.Lock()
-		trusted := known == p.SHA256 || r.once[key+" "+p.SHA256]
-		r.mu.Unlock()
-		if trusted {
+		if r.trusts(key, p) {
 			return nil
 		}
+		site := r.app.Settings().Sites[key]
+		known := site.Certificate
 		answer := make(chan Trust, 1)
 		q := &CertificateQuestion{Problem: p, Known: known, Before: site.x509(), Since: site.TrustedSince, Answer: func(t Trust) {
 			select {

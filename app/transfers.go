@@ -94,13 +94,13 @@ type transfers struct {
 	ended   *TransfersEnded
 	tell    func(TransfersEnded)
 
-	asking   sync.Mutex // one question at a time
+	asking   chan struct{} // holds a value while something is asked: one question at a time
 	question *OverwriteQuestion
 	password *PasswordQuestion
 }
 
 func newTransfers(a *App) *transfers {
-	return &transfers{app: a, known: map[string]client.Options{}, look: make(chan struct{}, 1), want: transferPage{state: transfer.Waiting}}
+	return &transfers{app: a, known: map[string]client.Options{}, look: make(chan struct{}, 1), asking: make(chan struct{}, 1), want: transferPage{state: transfer.Waiting}}
 }
 
 // OverwriteQuestion asks what to do about a file that is there already. Answer must be called once.
@@ -133,14 +133,26 @@ func (a *App) PasswordQuestion() *PasswordQuestion {
 	return a.queue.password
 }
 
+// turn waits until nothing else is asked. The caller gives it back.
+func (q *transfers) turn(ctx context.Context) error {
+	select {
+	case q.asking <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // ask is what the queue asks with.
 func (q *transfers) ask(ctx context.Context, c transfer.Conflict) (transfer.Answer, error) {
 	type reply struct {
 		transfer.Answer
 		err error
 	}
-	q.asking.Lock()
-	defer q.asking.Unlock()
+	if err := q.turn(ctx); err != nil {
+		return transfer.Answer{}, err
+	}
+	defer func() { <-q.asking }()
 	answers := make(chan reply, 1)
 	give := func(r reply) {
 		select {
@@ -198,12 +210,23 @@ func (q *transfers) dial(ctx context.Context, site transfer.Site) (*client.Sessi
 // knownAs tells sites apart: two of the book may lead to one server in different ways.
 func knownAs(site transfer.Site) string { return site.URL + " " + site.Ref }
 
-func (q *transfers) options(ctx context.Context, site transfer.Site) (client.Options, error) {
-	q.asking.Lock() // so that several workers ask once
-	defer q.asking.Unlock()
+// signedIn is how a site was signed in to in this run.
+func (q *transfers) signedIn(site transfer.Site) (o client.Options, ok bool) {
 	q.mu.Lock()
-	o, ok := q.known[knownAs(site)]
-	q.mu.Unlock()
+	defer q.mu.Unlock()
+	o, ok = q.known[knownAs(site)]
+	return o, ok
+}
+
+func (q *transfers) options(ctx context.Context, site transfer.Site) (client.Options, error) {
+	if o, ok := q.signedIn(site); ok {
+		return o, nil // without a turn: another site's question may be open for hours
+	}
+	if err := q.turn(ctx); err != nil {
+		return client.Options{}, err
+	}
+	defer func() { <-q.asking }()
+	o, ok := q.signedIn(site) // several workers ask once
 	if ok {
 		return o, nil
 	}

@@ -1,9 +1,13 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
+	"portside/client"
 	"portside/client/sites"
 	"portside/client/transfer"
 )
@@ -103,6 +107,44 @@ func TestTheEndOfTransfersIsSaidAsItWas(t *testing.T) {
 	} {
 		if got := e.Sentence(); got != want {
 			t.Errorf("%+v: %q, want %q", e, got, want)
+		}
+	}
+}
+
+// A question that nobody answers holds up what it is about, and no other server: their passwords and certificates are known.
+func TestAQuestionHoldsUpNoOtherSite(t *testing.T) {
+	a := start(t)
+	known := transfer.Site{URL: "ftp://u@known/"}
+	a.queue.known[knownAs(known)] = client.Options{Target: client.Target{Host: "known", Password: "pw"}}
+	a.ChangeSettings(func(s *Settings) { s.Sites["known:21"] = Site{Certificate: "TRUSTED"} })
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 3)
+	go func() {
+		_, err := a.queue.ask(ctx, transfer.Conflict{})
+		ended <- err
+	}()
+	go func() {
+		ended <- a.remote().verify("new:21")(ctx, client.CertificateProblem{Host: "new", SHA256: "NEW"})
+	}()
+	until(t, "it asks", func() bool { return a.OverwriteQuestion() != nil && a.Remote().Question != nil })
+
+	soon, done := context.WithTimeout(t.Context(), 10*time.Second)
+	defer done()
+	if o, err := a.queue.options(soon, known); err != nil || o.Password != "pw" {
+		t.Errorf("a site with a known password: %v", err)
+	}
+	if err := a.remote().verify("known:21")(soon, client.CertificateProblem{Host: "known", SHA256: "TRUSTED"}); err != nil {
+		t.Errorf("a site with a trusted certificate: %v", err)
+	}
+	// One that has to ask waits for its turn, and can be cancelled.
+	go func() {
+		_, err := a.queue.options(ctx, transfer.Site{URL: "ftp://u@other/"})
+		ended <- err
+	}()
+	cancel()
+	for range 3 {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
 		}
 	}
 }
