@@ -30,27 +30,26 @@ func describe(server string, d app.CertificateText, more ...[2]string) fyne.Canv
 	return kit.VBox(2, rows...)
 }
 
-// trusted is the certificate that was trusted before, and since which day, "" when that is not known.
-func trusted(q *app.CertificateQuestion) (before app.CertificateText, since string) {
-	before = app.DescribeCertificate(q.Before)
+// oldAndNew shows the certificate that was trusted beside the one that the server shows now, with borders of the colours.
+func oldAndNew(q *app.CertificateQuestion, oldColor, newColor fyne.ThemeColorName) fyne.CanvasObject {
+	before, now := app.DescribeCertificate(q.Before), q.Describe()
 	before.SHA256 = q.Known
+	since := "" // not known
 	if !q.Since.IsZero() {
 		since = q.Since.Local().Format(time.DateOnly)
 	}
-	return before, since
-}
-
-// changedCertificate is the loud stop: a server that was trusted shows another certificate.
-func (c *connect) changedCertificate(q *app.CertificateQuestion) *kit.Dialog {
-	before, since := trusted(q)
-	now := q.Describe()
-	problem := now.Problem
-	now.Problem = ""
 	card := func(title string, color fyne.ThemeColorName, content fyne.CanvasObject) fyne.CanvasObject {
 		k := kit.NewCard(title, content)
 		k.SetBorder(color)
 		return k
 	}
+	return container.NewGridWithColumns(2,
+		card("Trusted until now", oldColor, describe("", before, [2]string{"Trusted", since})),
+		card("Shown now", newColor, describe("", now, [2]string{"Problem", now.Problem})))
+}
+
+// changedCertificate is the loud stop: a server that was trusted shows another certificate.
+func (c *connect) changedCertificate(q *app.CertificateQuestion) *kit.Dialog {
 	d := &kit.Dialog{Title: "Stop: this server's certificate has changed", Width: 780, Post: c.w.post}
 	const trust = "Trust the new one"
 	sure := kit.NewCheck("The server's owner has told me this new fingerprint", func(on bool) { d.SetEnabled(trust, on) })
@@ -58,9 +57,7 @@ func (c *connect) changedCertificate(q *app.CertificateQuestion) *kit.Dialog {
 		kit.NewFlowText(
 			kit.Span{Text: connlog.Printable(q.Problem.Host) + " may be another computer that answers in its place. ", Bold: true, Color: kit.ColorBad},
 			kit.Span{Text: "You trusted one certificate for it, and it shows another. If its owner has renewed it, ask for the new fingerprint and compare. Nothing was sent so far."}),
-		container.NewGridWithColumns(2,
-			card("Trusted until now", kit.ColorGood, describe("", before, [2]string{"Trusted", since})),
-			card("Shown now", kit.ColorBad, describe("", now, [2]string{"Problem", problem}))),
+		oldAndNew(q, kit.ColorGood, kit.ColorBad),
 		sure)
 	d.Buttons = []kit.DialogButton{
 		{Text: trust, Left: true, Style: kit.Danger, Run: func() bool { q.Answer(app.TrustAlways); return true }},
@@ -73,7 +70,6 @@ func (c *connect) changedCertificate(q *app.CertificateQuestion) *kit.Dialog {
 
 // vouchedCertificate asks about a certificate that an authority vouches for in the place of one that the person has trusted.
 func (c *connect) vouchedCertificate(q *app.CertificateQuestion) *kit.Dialog {
-	before, since := trusted(q)
 	answer := func(t app.Trust) func() bool {
 		return func() bool { q.Answer(t); return true }
 	}
@@ -81,9 +77,7 @@ func (c *connect) vouchedCertificate(q *app.CertificateQuestion) *kit.Dialog {
 	d.Content = kit.VBox(10,
 		kit.NewFlowText(kit.Span{Text: connlog.Printable(q.Problem.Host) + " shows another certificate than the one that you trusted. An authority that this computer trusts vouches for the new one: " +
 			"most likely its owner got a proper certificate. If in doubt, ask. Nothing was sent so far."}),
-		container.NewGridWithColumns(2,
-			kit.NewCard("Trusted until now", describe("", before, [2]string{"Trusted", since})),
-			kit.NewCard("Shown now", describe("", q.Describe()))))
+		oldAndNew(q, "", ""))
 	d.Buttons = []kit.DialogButton{
 		{Text: "Trust the authority from now on", Left: true, Run: answer(app.TrustAlways)},
 		{Text: "Trust once", Run: answer(app.TrustOnce)},

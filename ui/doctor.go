@@ -235,13 +235,9 @@ func (d *doctorScreen) refresh() {
 	if e.Running {
 		d.showProgress(e.Facts)
 	}
-	if tried := e.Report != nil || e.Running && len(e.Facts) > 0; tried {
-		d.idle.Hide()
-		d.body.Show()
-	} else {
-		d.body.Hide()
-		d.idle.Show()
-	}
+	tried := e.Report != nil || e.Running && len(e.Facts) > 0
+	kit.SetVisible(d.idle, !tried)
+	kit.SetVisible(d.body, tried)
 }
 
 // showProgress shows how far the channels came until now.
@@ -356,39 +352,49 @@ func figureOfEnds(facts []doctor.Fact) figure {
 func figureOfFacts(facts []doctor.Fact) (f figure, done float32) {
 	f = figureOfEnds(facts)
 	f.walls = []wall{{at: doctor.AtClientFirewall, name: "Your firewall"}, {at: doctor.AtServerFirewall, name: "Server's firewall"}}
-	kinds := map[doctor.Probe]string{
-		doctor.ProbeControl: "control", doctor.ProbeEPSV: "passive", doctor.ProbePASV: "passive", doctor.ProbeAdvertised: "passive",
-		doctor.ProbeActive: "active",
-	}
-	var last [3]*doctor.Fact
-	var tried []arrow // not decided; drawn last
-	for i, fact := range facts {
-		if n := slices.Index([]string{"control", "passive", "active"}, kinds[fact.Probe]); n >= 0 && (n > 0 || last[0] == nil || !last[0].OK) {
-			last[n] = &facts[i]
-		}
-	}
-	for n, fact := range last {
+	var opening []arrow // drawn last
+	for _, c := range []struct {
+		name   string
+		by     connlog.Side
+		probes []doctor.Probe
+	}{
+		{"control", connlog.Client, []doctor.Probe{doctor.ProbeControl}},
+		{"data, passive", connlog.Client, []doctor.Probe{doctor.ProbeEPSV, doctor.ProbePASV, doctor.ProbeAdvertised}},
+		{"data, active", connlog.Server, []doctor.Probe{doctor.ProbeActive}},
+	} {
+		fact := decisive(facts, c.probes)
 		if fact == nil {
 			continue
 		}
-		kind := []string{"control", "data, passive", "data, active"}[n]
-		a := arrow{by: connlog.Client, labels: []string{kind}}
-		if n == 2 {
-			a.by = connlog.Server
-		}
-		switch {
-		case fact.Running:
-			tried = append(tried, a)
+		a := arrow{by: c.by, labels: []string{c.name}}
+		if fact.Running {
+			opening = append(opening, a)
 			continue
-		case !fact.OK:
+		}
+		if !fact.OK {
 			a.stopped, a.at = true, doctor.OnTheWay
-			a.labels = []string{kind + " · " + string(fact.Outcome), kind}
+			a.labels = []string{c.name + " · " + string(fact.Outcome), c.name}
 		}
 		f.arrows = append(f.arrows, a)
 	}
-	done = float32(len(f.arrows)) + 0.5*float32(len(tried))
-	f.arrows = append(f.arrows, tried...)
+	done = float32(len(f.arrows)) + 0.5*float32(len(opening))
+	f.arrows = append(f.arrows, opening...)
 	return f, done
+}
+
+// decisive is the last fact of some probes; of the control channel, which may be tried at several addresses, the first that
+// works.
+func decisive(facts []doctor.Fact, probes []doctor.Probe) (last *doctor.Fact) {
+	for i, fact := range facts {
+		if !slices.Contains(probes, fact.Probe) {
+			continue
+		}
+		last = &facts[i]
+		if fact.OK && fact.Probe == doctor.ProbeControl {
+			break
+		}
+	}
+	return last
 }
 
 // figureOfReport is the picture of an examination: both ends, both firewalls, routers where something stopped, and

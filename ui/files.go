@@ -438,7 +438,7 @@ func (c *connect) properties() {
 		if e.Type == client.File {
 			size := connlog.Bytes(e.Size)
 			if e.Size >= 1024 {
-				size += fmt.Sprintf(" (%s bytes)", thousands(int(e.Size)))
+				size += fmt.Sprintf(" (%s bytes)", thousands(e.Size))
 			}
 			add("Size", size, false)
 		}

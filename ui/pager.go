@@ -56,11 +56,7 @@ func (p *pager) show(from, n, total, page int) bool {
 		return false
 	}
 	p.where.SetText(text)
-	if text == "" {
-		p.object.Hide()
-	} else {
-		p.object.Show()
-	}
+	kit.SetVisible(p.object, text != "")
 	return true
 }
 
@@ -81,8 +77,8 @@ func (p *pager) ask() {
 }
 
 // thousands writes a number in groups of three digits.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
+func thousands[N int | int64](n N) string {
+	s := strconv.FormatInt(int64(n), 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}

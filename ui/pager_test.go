@@ -66,4 +66,9 @@ func TestGoingToANumberInTheQueueChoosesThatItem(t *testing.T) {
 		t.Errorf("%s is chosen", got)
 	}
 	uitest.Shot(t, w, "pager")
+	// An item that is gone by the time that its page comes: the last one, at once.
+	l.goal = 5000
+	if l.refresh(); l.goal != -1 || l.table.Cursor() != 199 {
+		t.Errorf("%d is waited for, at row %d", l.goal, l.table.Cursor())
+	}
 }

@@ -112,7 +112,8 @@ func newSettings(w *Window) *settings {
 
 	left := kit.VBox(12, looks, transfers, active, servers)
 	columns := container.NewGridWithColumns(2, kit.Pad(0, 6, 0, 0, left), kit.Pad(0, 0, 0, 6, keys))
-	s.object = container.NewVScroll(kit.Pad(12, 12, 12, 12, columns))
+	page := container.NewVScroll(kit.Pad(12, 12, 12, 12, columns))
+	s.sites.Page, s.object = page, page
 	return s
 }
 

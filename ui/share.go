@@ -553,22 +553,14 @@ func (s *share) chooseIP() {
 	}
 }
 
-func setVisible(o fyne.CanvasObject, on bool) {
-	if on {
-		o.Show()
-	} else {
-		o.Hide()
-	}
-}
-
 // showIP says in words what clients are told.
 func (s *share) showIP() {
 	set := s.w.app.Settings().Share
 	set.IPMode, set.IPValue = ipModes[s.ipMode.Selected], strings.TrimSpace(s.ip.Text)
 	local, _ := s.w.app.PassiveAddresses()
 	auto := set.IPMode == localserver.PassiveAuto
-	setVisible(s.ipBox, !auto)
-	setVisible(s.networks, !auto) // else everyone is told the same way
+	kit.SetVisible(s.ipBox, !auto)
+	kit.SetVisible(s.networks, !auto) // else everyone is told the same way
 	example := "Public IP address"
 	if set.IPMode == localserver.PassiveHost {
 		example = "home.example.org"
@@ -676,7 +668,7 @@ func (s *share) showAddresses(st app.Share) {
 	s.proof.SetSpans(kit.Span{Text: "The TLS certificate's SHA-256, to compare on the other device: ", Color: kit.ColorMuted},
 		kit.Span{Text: grouped(st.Fingerprint), Mono: true},
 		kit.Span{Text: " "}, kit.Span{Text: "Copy", OnTap: func() { kit.Copy(s.addresses, st.Fingerprint) }})
-	setVisible(s.proof, st.Fingerprint != "")
+	kit.SetVisible(s.proof, st.Fingerprint != "")
 	if len(st.Addresses) == 0 {
 		s.code.Hide()
 		s.addresses.Add(kit.NewMutedParagraph(noAddresses))

@@ -51,7 +51,7 @@ func (a *asker) password(q *app.Question) {
 	password, account := kit.NewPasswordEntry(), kit.NewPasswordEntry()
 	keep := kit.NewCheck("Keep it for this site", nil)
 	keep.Tip = "In this system's keyring, or in a file that a master password encrypts"
-	rows := []fyne.CanvasObject{formRow("User", kit.NewLabel(shorten(connlog.Printable(q.User), 40))), formRow("Password", password)}
+	rows := []fyne.CanvasObject{nameRow("User", q.User), formRow("Password", password)}
 	if q.Account {
 		rows = append(rows, formRow("Account", account))
 	}
@@ -59,14 +59,23 @@ func (a *asker) password(q *app.Question) {
 	if q.Problem != "" {
 		rows = append([]fyne.CanvasObject{kit.NewFlowText(kit.Span{Text: q.Problem, Color: kit.ColorWarn})}, rows...)
 	}
-	a.open(q, &kit.Dialog{Title: "Sign in to " + shorten(connlog.Printable(q.Site), 36), Width: 400, Focus: password, Content: kit.VBox(8, rows...),
+	a.open(q, signInDialog("Sign in to "+shorten(connlog.Printable(q.Site), 36), password, func() {
+		q.Answer(app.Reply{OK: true, Password: password.Text, Account: account.Text, Keep: keep.Checked})
+	}, rows...))
+}
+
+// nameRow shows a name that may be long.
+func nameRow(label, name string) fyne.CanvasObject {
+	return formRow(label, kit.NewLabel(shorten(connlog.Printable(name), 40)))
+}
+
+// signInDialog asks for a password; its field is among the rows.
+func signInDialog(title string, password *kit.Entry, answer func(), rows ...fyne.CanvasObject) *kit.Dialog {
+	return &kit.Dialog{Title: title, Width: 400, Focus: password, Content: kit.VBox(8, rows...),
 		Buttons: []kit.DialogButton{
 			{Text: "Cancel", Cancel: true},
-			{Text: "Sign in", Style: kit.Primary, Default: true, Run: func() bool {
-				q.Answer(app.Reply{OK: true, Password: password.Text, Account: account.Text, Keep: keep.Checked})
-				return true
-			}},
-		}})
+			{Text: "Sign in", Style: kit.Primary, Default: true, Run: func() bool { answer(); return true }},
+		}}
 }
 
 func (a *asker) master(q *app.Question) {

@@ -255,16 +255,9 @@ func (f *siteFields) fromURL(text string) {
 // follow shows the fields that the choices want, and warns of what goes in clear.
 func (f *siteFields) follow() {
 	login, mode := siteLogins[max(0, f.login.Selected)], siteTLS[max(0, f.tls.Selected)]
-	show := func(o fyne.CanvasObject, on bool) {
-		if on {
-			o.Show()
-		} else {
-			o.Hide()
-		}
-	}
-	show(f.userRow, login != sites.LoginAnonymous)
-	show(f.passRow, login == sites.LoginNormal || login == sites.LoginAccount)
-	show(f.accRow, login == sites.LoginAccount)
+	kit.SetVisible(f.userRow, login != sites.LoginAnonymous)
+	kit.SetVisible(f.passRow, login == sites.LoginNormal || login == sites.LoginAccount)
+	kit.SetVisible(f.accRow, login == sites.LoginAccount)
 	f.port.SetPlaceHolder(strconv.Itoa(int((client.Target{TLS: mode}).ControlPort())))
 	switch {
 	case mode == client.TLSNone && login == sites.LoginAnonymous:

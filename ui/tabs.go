@@ -82,11 +82,7 @@ func (c *connect) showTabs() {
 	for i, t := range all {
 		s.buttons[i].describe(t, t.ID == current)
 	}
-	if len(all) > 1 {
-		s.outer.Show()
-	} else {
-		s.outer.Hide()
-	}
+	kit.SetVisible(s.outer, len(all) > 1)
 	c.object.Refresh()
 }
 

@@ -139,6 +139,7 @@ func (l *transferList) refresh() {
 		l.empty()
 	}
 	l.drawn.redraw(l.table)
+	l.goal = min(l.goal, l.now.Listed(transferStates[tab])-1) // the list may have become shorter
 	if row := l.goal - l.now.From; l.goal >= 0 && row >= 0 && row < len(l.items) {
 		l.goal = -1
 		l.table.SetCursor(row)
@@ -191,11 +192,7 @@ func (l *transferList) say() {
 	}
 	l.said = text
 	l.line.SetSpans(spans...)
-	if text == "" && !l.pager.object.Visible() {
-		l.box.Hide()
-	} else {
-		l.box.Show()
-	}
+	kit.SetVisible(l.box, text != "" || l.pager.object.Visible())
 	l.object.Refresh()
 }
 
@@ -528,13 +525,8 @@ func (l *transferList) askPassword(q *app.PasswordQuestion) {
 		return
 	}
 	password := kit.NewPasswordEntry()
-	c.wantedBox = &kit.Dialog{Title: "Password for the transfers", Post: l.w.post, Focus: password,
-		Content: kit.Field(fmt.Sprintf("%s at %s", connlog.Printable(q.Target.User), connlog.Printable(q.Target.Host)), password),
-		Buttons: []kit.DialogButton{
-			{Text: "Cancel", Cancel: true},
-			{Text: "Sign in", Style: kit.Primary, Default: true, Run: func() bool { q.Answer(password.Text); return true }},
-		},
-		OnClosed: q.Cancel, // after an answer it does nothing
-	}
+	c.wantedBox = signInDialog("Password for the transfers", password, func() { q.Answer(password.Text) },
+		nameRow("Server", q.Target.Host), nameRow("User", q.Target.User), formRow("Password", password))
+	c.wantedBox.Post, c.wantedBox.OnClosed = l.w.post, q.Cancel // after an answer it does nothing
 	c.wantedBox.Show(l.w)
 }

@@ -22,6 +22,15 @@ func Grow(o fyne.CanvasObject) fyne.CanvasObject {
 	return container.New(growLayout{}, o)
 }
 
+// SetVisible shows or hides an object.
+func SetVisible(o fyne.CanvasObject, on bool) {
+	if on {
+		o.Show()
+	} else {
+		o.Hide()
+	}
+}
+
 // Space is an empty Grow: it pushes the rest to the other end.
 func Space() fyne.CanvasObject { return Grow(canvas.NewRectangle(colorTransparent)) }
 

@@ -100,6 +100,8 @@ type Table struct {
 	HideHeader bool
 	// Label is the table's name for screen readers.
 	Label string
+	// Page is what the wheel moves while the table has nothing to scroll: the page that it stands on. Nil: nothing.
+	Page fyne.Scrollable
 
 	columns  []Column
 	empty    Empty

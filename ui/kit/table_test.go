@@ -409,3 +409,24 @@ func BenchmarkTableScroll(b *testing.B) {
 		t.scrollTo(float32(i%100_000) * 60)
 	}
 }
+
+// page takes what the wheel does.
+type page struct{ moved float32 }
+
+func (p *page) Scrolled(ev *fyne.ScrollEvent) { p.moved += ev.Scrolled.DY }
+
+func TestTheWheelMovesThePageWhereTheTableHasNothingToScroll(t *testing.T) {
+	u, p := newTableUnder(t, "a", "b"), &page{}
+	u.Page = p
+	wheel := func() { u.body.Scrolled(&fyne.ScrollEvent{Scrolled: fyne.NewDelta(0, -25)}) }
+	if wheel(); p.moved != -25 {
+		t.Errorf("the page moved by %v", p.moved)
+	}
+	for i := range 50 {
+		u.names = append(u.names, fmt.Sprint("more", i))
+	}
+	u.Refresh()
+	if wheel(); p.moved != -25 || u.offset == 0 {
+		t.Errorf("with rows below, the page moved by %v, the table by %v", p.moved, u.offset)
+	}
+}

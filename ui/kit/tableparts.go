@@ -74,6 +74,10 @@ var (
 )
 
 func (b *tableBody) Scrolled(ev *fyne.ScrollEvent) {
+	if b.t.Page != nil && b.t.maxOffset() == 0 {
+		b.t.Page.Scrolled(ev)
+		return
+	}
 	b.t.scrollTo(b.t.offset - ev.Scrolled.DY*RowHeight*3/25) // a notch is 25 units: three rows
 	b.setHover(b.t.rowAt(ev.Position.Y))
 }
