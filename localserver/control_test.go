@@ -349,12 +349,38 @@ func TestRow8ConnectionsThatStandAreShutOutToo(t *testing.T) {
 	}
 }
 
+func TestRow8OnesOwnPasswordForgetsNoGuessesOfOthers(t *testing.T) {
+	r := start(t, func(c *Config) {
+		c.Accounts = append(c.Accounts, Account{Name: "mallory", Password: testPassword()})
+		c.Limits.WrongPasswordDelay, c.Limits.ShutOutAfter = time.Millisecond, 4
+	})
+	try := func(name, password string, code int) {
+		t.Helper()
+		c := r.connect()
+		c.cmd(331, "USER %s", name)
+		c.cmd(code, "PASS %s", password)
+		c.c.Close()
+	}
+	for range 2 { // mistyped, and then right: as often as one likes
+		for range 3 {
+			try("mallory", "wrong", 530)
+		}
+		try("mallory", "pw", 230)
+	}
+	for range 3 {
+		try("u", "guess", 530)
+		try("mallory", "pw", 230)
+	}
+	try("nobody", "guess", 530)
+	r.dial().expect(421)
+}
+
 func TestRow8FloodOfAddressesForgetsOneAtATime(t *testing.T) {
 	g, l, now := newGuard(), DefaultLimits(), time.Now()
 	l.ShutOutAfter = 1
 	address := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
 	for i := range maxWrong + 1 {
-		g.wrongPassword(address(i), l, now)
+		g.wrongPassword(address(i), "u", l, now)
 	}
 	if len(g.wrong) != maxWrong {
 		t.Errorf("%d addresses are shut out, want %d", len(g.wrong), maxWrong)
@@ -362,12 +388,12 @@ func TestRow8FloodOfAddressesForgetsOneAtATime(t *testing.T) {
 	g = newGuard()
 	l.ShutOutAfter = 2
 	for i := range maxWrong {
-		g.wrongPassword(address(i), l, now)
+		g.wrongPassword(address(i), "u", l, now)
 		if i != 5 {
-			g.wrongPassword(address(i), l, now)
+			g.wrongPassword(address(i), "u", l, now)
 		}
 	}
-	g.wrongPassword(address(maxWrong), l, now)
+	g.wrongPassword(address(maxWrong), "u", l, now)
 	if _, there := g.wrong[address(5)]; there || len(g.wrong) != maxWrong {
 		t.Errorf("another went than the one that was not shut out; %d are left", len(g.wrong))
 	}

@@ -15,7 +15,8 @@ type guard struct {
 }
 
 type wrongCount struct {
-	n     int
+	n     int            // for all names
+	of    map[string]int // of them, by account; those for names that nobody has stay until all are old
 	until time.Time // shut out until then
 	last  time.Time
 }
@@ -76,9 +77,9 @@ func (g *guard) leave(addr netip.Addr) {
 	}
 }
 
-// wrongPassword counts one and returns how long the answer must wait. The delay doubles with each wrong password of
-// the address, whatever connection it comes over, up to eight seconds.
-func (g *guard) wrongPassword(addr netip.Addr, l Limits, now time.Time) (delay time.Duration) {
+// wrongPassword counts one for an account ("": a name that nobody has) and returns how long the answer must wait. The delay
+// doubles with each wrong password of the address, whatever name it is for and connection it comes over, up to eight seconds.
+func (g *guard) wrongPassword(addr netip.Addr, account string, l Limits, now time.Time) (delay time.Duration) {
 	k := guardKey(addr)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -93,10 +94,13 @@ func (g *guard) wrongPassword(addr netip.Addr, l Limits, now time.Time) (delay t
 			}
 			delete(g.wrong, goes)
 		}
-		w = &wrongCount{}
+		w = &wrongCount{of: map[string]int{}}
 		g.wrong[k] = w
 	}
 	w.n++
+	if account != "" {
+		w.of[account]++
+	}
 	w.last = now
 	if l.ShutOutAfter > 0 && w.n >= l.ShutOutAfter {
 		w.until = now.Add(l.ShutOutFor)
@@ -104,9 +108,19 @@ func (g *guard) wrongPassword(addr netip.Addr, l Limits, now time.Time) (delay t
 	return min(l.WrongPasswordDelay<<min(w.n-1, 8), 8*time.Second)
 }
 
-// rightPassword forgets the wrong ones.
-func (g *guard) rightPassword(addr netip.Addr) {
+// rightPassword forgets the wrong ones for this account, not those for others: who has an account could guess theirs for
+// ever, with a right password of the own one in between.
+func (g *guard) rightPassword(addr netip.Addr, account string) {
+	k := guardKey(addr)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.wrong, guardKey(addr))
+	w := g.wrong[k]
+	if w == nil {
+		return
+	}
+	w.n -= w.of[account]
+	delete(w.of, account)
+	if w.n == 0 {
+		delete(g.wrong, k)
+	}
 }

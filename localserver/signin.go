@@ -84,7 +84,11 @@ func (s *session) cmdPASS(c wire.Command) {
 		}
 	}
 	if !ok {
-		delay := s.srv.guard.wrongPassword(s.peer.Addr(), l, time.Now())
+		known := ""
+		if a != nil {
+			known = a.key()
+		}
+		delay := s.srv.guard.wrongPassword(s.peer.Addr(), known, l, time.Now())
 		select {
 		case <-time.After(delay):
 		case <-s.ctx.Done():
@@ -103,7 +107,7 @@ func (s *session) cmdPASS(c wire.Command) {
 		return
 	}
 	if !a.anonymous() {
-		s.srv.guard.rightPassword(s.peer.Addr())
+		s.srv.guard.rightPassword(s.peer.Addr(), a.key())
 	}
 	if s.tls == nil && a.RequireTLS || !s.signIn(a) {
 		// The accounts were changed between USER and this moment.
