@@ -267,6 +267,8 @@ func (c Channel) explainData() [][]Span {
 		switch {
 		case !c.Opened.IsZero():
 			out = append(out, spans(Plain, "It was closed again before anything went through it. That is normal: clients that copy many files open the next data channel before they know that they need it."))
+		case c.Err != "":
+			out = append(out, spans(Plain, "You took the offer back: %s. All ports of your passive range were offered, and nobody had come to this one yet. **A larger range** helps.", quoted(c.Err)))
 		case c.missed():
 			out = append(out, spans(Plain, "The offer was taken back after %s, and nobody had come. Clients often ask for a port and then change their mind. But **if this client can't list a folder, then its dial did not arrive here.**", Took(c.Ended.Sub(c.Started))), c.whyNobodyComes())
 		default:

@@ -423,7 +423,7 @@ func (s *session) applyData(c *Channel, n Numbered) {
 		s.fail(c, n, n.Reason)
 	case OfferExpired:
 		if n.Reason == ReasonNotTaken {
-			c.State, c.Reason, c.Ended = Withdrawn, n.Reason, n.Time
+			c.State, c.Reason, c.Err, c.Ended = Withdrawn, n.Reason, n.Err, n.Time
 		} else {
 			s.fail(c, n, ReasonTimeout)
 		}

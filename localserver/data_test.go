@@ -259,6 +259,122 @@ func TestRow21FullRangeNamesItsHoldersAndGivesNoOtherPort(t *testing.T) {
 	c.cmd(227, "PASV")
 }
 
+// loginFrom signs in from another address of the loopback.
+func (r *rig) loginFrom(last byte) *raw {
+	r.t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, last)}}
+	conn, err := d.Dial("tcp", r.srv.Addr().String())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { conn.Close() })
+	c := &raw{t: r.t, c: conn, in: bufio.NewReader(conn)}
+	c.expect(220)
+	c.cmd(331, "USER u")
+	c.cmd(230, "PASS pw")
+	c.cmd(200, "TYPE I")
+	return c
+}
+
+func TestRow21AnAddressWithAllPortsKeepsNobodyOut(t *testing.T) {
+	r := withRange(t, 4, nil)
+	r.write("f", "content")
+	var many []*raw
+	for range 4 { // the whole range, while nobody else wants it
+		c := r.loginFrom(1)
+		c.epsvPort()
+		many = append(many, c)
+	}
+	fifth := r.loginFrom(1)
+	fifth.cmd(425, "EPSV")
+	many[0].send("RETR f\r\n") // a transfer that waits is no reason to keep others out
+	until(t, "the transfer waits", func() bool { return slices.ContainsFunc(r.srv.Sessions(), func(s SessionInfo) bool { return s.Command == "RETR" }) })
+	a, b, c := r.loginFrom(2), r.loginFrom(2), r.loginFrom(2)
+	a.epsvPort()
+	if text := many[0].expect(425); !strings.Contains(text, "taken back") {
+		t.Errorf("a transfer that waited: %q", text)
+	}
+	b.epsvPort()
+	if x := r.rec.wait(t, connlog.OfferExpired, 1); !strings.Contains(connlog.Sentence(x), "was taken back: an address without a port needed it") {
+		t.Errorf("the log says %q", connlog.Sentence(x))
+	}
+	if text := many[1].cmd(425, "RETR f"); !strings.Contains(text, "taken back") {
+		t.Errorf("%q", text)
+	}
+	c.cmd(425, "EPSV") // both have two: it is not taken to and fro
+	if held := r.srv.PortsInUse(); len(held) != 4 {
+		t.Errorf("held: %v", held)
+	}
+	if n := r.rec.count(connlog.OfferExpired); n != 1 {
+		t.Errorf("%d records of offers that were taken back", n)
+	}
+	c = r.loginFrom(3)
+	c.epsvPort() // one of the two of either
+	c.cmd(226, "ABOR")
+	for _, left := range []*raw{fifth, c, a, b} {
+		left.cmd(226, "ABOR")
+		if got := left.fetch("RETR f"); got != "content" {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+func TestRow21ARunningTransferIsNotTakenBack(t *testing.T) {
+	r := withRange(t, 2, nil)
+	r.write("big", strings.Repeat("x", 20<<20))
+	a, b := r.loginFrom(1), r.loginFrom(1)
+	d := a.epsv()
+	a.cmd(150, "RETR big")
+	a2 := r.loginFrom(1)
+	b.epsvPort()
+	a2.epsvPort() // beside the transfer
+	other := r.loginFrom(2)
+	other.fetch("LIST")
+	if n, _ := io.Copy(io.Discard, d); n != 20<<20 {
+		t.Errorf("%d bytes", n)
+	}
+	a.expect(226)
+}
+
+// Offers that are made, taken, given up and taken back at the same time lose no port.
+func TestRow21OffersTakenBackLoseNoPort(t *testing.T) {
+	p := newPortPool(PassiveConfig{UseRange: true, Min: freeRange(t, 3), Max: 0xffff})
+	p.free, p.state = p.free[:3], p.state[:3]
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			owner := netip.AddrFrom4([4]byte{127, 0, 0, byte(i / 3)})
+			for k := range 200 {
+				ln, l, err := p.listen(netip.MustParseAddr("127.0.0.1"), owner)
+				if err != nil {
+					continue
+				}
+				var end sync.Once
+				closed := make(chan struct{})
+				stop := func(come bool) {
+					end.Do(func() {
+						ln.Close()
+						if come {
+							l.taken()
+							l.ended()
+						} else {
+							l.withdrawn()
+						}
+						close(closed)
+					})
+					<-closed
+				}
+				l.standing(owner, func() { stop(false) })
+				stop(k%2 == 0)
+			}
+		})
+	}
+	all.Wait()
+	if len(p.free)+len(p.aside) != 3 || len(p.used) != 0 || len(p.offers) != 0 {
+		t.Errorf("%d free, %d aside, %d used, offers %v", len(p.free), len(p.aside), len(p.used), p.offers)
+	}
+}
+
 func TestRow21PortIsFreeForAnOfferWhenItsClientHasCome(t *testing.T) {
 	r := withRange(t, 1, nil)
 	r.write("big", strings.Repeat("x", 20<<20))
@@ -297,7 +413,7 @@ func TestRow21OfferCostsTheSameInALargeRange(t *testing.T) {
 	large, small := newPortPool(PassiveConfig{UseRange: true, Min: 1024, Max: 65535}), newPortPool(PassiveConfig{UseRange: true, Min: 22000, Max: 22063})
 	offer := func(p *portPool) time.Duration {
 		begin := time.Now()
-		ln, l, err := p.listen(netip.MustParseAddr("127.0.0.1"))
+		ln, l, err := p.listen(netip.MustParseAddr("127.0.0.1"), netip.Addr{})
 		if err != nil {
 			t.Fatal(err)
 		}

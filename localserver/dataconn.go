@@ -21,15 +21,16 @@ import (
 
 // Why a transfer was cut short.
 var (
-	errAborted  = errors.New("the client sent ABOR")
-	errQuit     = errors.New("the client sent QUIT")
-	errStalled  = errors.New("no byte moved for the stall time")
-	errNotTaken = errors.New("nobody opened the data connection in time")
-	errExpired  = errors.New("the passive offer has expired")
-	errNewer    = errors.New("a newer PASV, EPSV, PORT or EPRT replaced it")
-	errUnused   = errors.New("the transfer was refused before it was used")
-	errSignOut  = errors.New("another sign-in began")
-	errEnd      = errors.New("the session ended")
+	errAborted   = errors.New("the client sent ABOR")
+	errQuit      = errors.New("the client sent QUIT")
+	errStalled   = errors.New("no byte moved for the stall time")
+	errNotTaken  = errors.New("nobody opened the data connection in time")
+	errExpired   = errors.New("the passive offer has expired")
+	errNewer     = errors.New("a newer PASV, EPSV, PORT or EPRT replaced it")
+	errTakenBack = errors.New("an address without a port needed it, and this client's had the most")
+	errUnused    = errors.New("the transfer was refused before it was used")
+	errSignOut   = errors.New("another sign-in began")
+	errEnd       = errors.New("the session ended")
 )
 
 // dataConn is one data connection from its offer (PASV, EPSV) or request (PORT, EPRT) to its end. The two modes
@@ -51,6 +52,7 @@ type dataConn struct {
 
 	mu      sync.Mutex
 	claimed bool // a transfer waits for it
+	said    bool // a record says that nobody came
 	gone    error
 	conn    *net.TCPConn
 	err     error
@@ -75,7 +77,8 @@ func (d *dataConn) record(r connlog.Record) {
 
 // offerPassive opens a listener on the address that the client came to.
 func (s *session) offerPassive(command string) (*dataConn, error) {
-	ln, l, err := s.srv.pool().listen(s.local.Addr())
+	owner := guardKey(s.peer.Addr())
+	ln, l, err := s.srv.pool().listen(s.local.Addr(), owner)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +86,7 @@ func (s *session) offerPassive(command string) (*dataConn, error) {
 		ln: ln, lease: l, done: make(chan struct{}), begun: time.Now()}
 	ln.SetDeadline(time.Now().Add(s.srv.limits().OfferTimeout))
 	d.told = netip.AddrPortFrom(s.local.Addr(), l.port)
+	l.standing(owner, d.takeBack)
 	return d, nil
 }
 
@@ -103,17 +107,16 @@ func (d *dataConn) accept() {
 			d.lease.withdrawn()
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			d.err = d.gone
-			if d.gone == nil {
-				d.err = err
-				if errors.Is(err, os.ErrDeadlineExceeded) {
-					d.err = errExpired
-					if d.claimed {
-						d.err = errNotTaken
-					} else {
-						d.record(connlog.Record{Event: connlog.OfferExpired, Command: d.command})
-					}
-				}
+			d.err = cmp.Or(d.gone, err)
+			switch expired := d.gone == nil && errors.Is(err, os.ErrDeadlineExceeded); {
+			case expired && d.claimed:
+				d.err = errNotTaken
+			case expired:
+				d.err, d.said = errExpired, true
+				d.record(connlog.Record{Event: connlog.OfferExpired, Command: d.command})
+			case errors.Is(d.gone, errTakenBack) && !d.claimed:
+				d.said = true
+				d.record(connlog.Record{Event: connlog.OfferExpired, Command: d.command, Reason: connlog.ReasonNotTaken, By: connlog.Server, Err: d.gone.Error()})
 			}
 			return
 		}
@@ -227,6 +230,17 @@ func (d *dataConn) open(ctx context.Context, cmd string) (*net.TCPConn, error) {
 // awaitUntil sets the deadline of a passive offer.
 func (d *dataConn) awaitUntil(t time.Time) { d.ln.SetDeadline(t) }
 
+// takeBack takes an offer back for another address. It returns when the listener is closed; a client that has come stays.
+func (d *dataConn) takeBack() {
+	d.mu.Lock()
+	if d.conn == nil && d.gone == nil {
+		d.gone = errTakenBack
+	}
+	d.mu.Unlock()
+	d.ln.Close()
+	<-d.done
+}
+
 // withdraw takes back an offer or request that no transfer has used, and waits until nothing of it is left.
 func (d *dataConn) withdraw(why error) {
 	d.mu.Lock()
@@ -236,8 +250,8 @@ func (d *dataConn) withdraw(why error) {
 		d.ln.Close()
 		<-d.done
 	}
-	if d.conn == nil && errors.Is(d.err, errExpired) {
-		return // said already
+	if d.said {
+		return
 	}
 	d.close(why, true)
 }
@@ -294,7 +308,7 @@ func classify(err error) (connlog.Reason, connlog.Side) {
 		return connlog.ReasonStopping, connlog.Server
 	case errors.Is(err, errStalled):
 		return connlog.ReasonStalled, connlog.Server
-	case errors.Is(err, errTLSPolicy), errors.Is(err, errNotResumed):
+	case errors.Is(err, errTLSPolicy), errors.Is(err, errNotResumed), errors.Is(err, errTakenBack):
 		return connlog.ReasonPolicy, connlog.Server
 	case errors.Is(err, errHandshake):
 		return connlog.ReasonTLS, ""

@@ -17,7 +17,7 @@ type guard struct {
 type wrongCount struct {
 	n     int            // for all names
 	of    map[string]int // of them, by account; those for names that nobody has stay until all are old
-	until time.Time // shut out until then
+	until time.Time      // shut out until then
 	last  time.Time
 }
 

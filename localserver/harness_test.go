@@ -278,7 +278,8 @@ func (c *raw) epsvPort() uint16 {
 func (c *raw) dialPort(port uint16) net.Conn {
 	c.t.Helper()
 	host := c.c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
-	d, err := net.Dial("tcp", netip.AddrPortFrom(host, port).String())
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: c.c.LocalAddr().(*net.TCPAddr).IP}} // as the control connection
+	d, err := dialer.Dial("tcp", netip.AddrPortFrom(host, port).String())
 	if err != nil {
 		c.t.Fatal(err)
 	}

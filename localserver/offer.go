@@ -195,7 +195,7 @@ func (s *session) openData(c wire.Command, virtual string, dir Direction, text s
 	conn, err := d.open(ctx, wire.Mask(c.String()))
 	if err != nil {
 		s.takeData()
-		if !errors.Is(err, errExpired) {
+		if !d.said {
 			d.close(err, false)
 		}
 		s.replyNoData(d, err)
@@ -238,6 +238,8 @@ func (s *session) replyNoData(d *dataConn, err error) {
 	switch {
 	case errors.Is(err, errAborted), errors.Is(err, errQuit):
 		s.reply(426, "Transfer aborted before the data connection stood.")
+	case errors.Is(err, errTakenBack):
+		s.reply(425, "Your passive offer was taken back: another address needed a port. Send PASV or EPSV again.")
 	case errors.Is(err, errExpired):
 		s.reply(425, "The passive offer has expired: send PASV or EPSV again.")
 	case errors.Is(err, errNotTaken):

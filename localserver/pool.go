@@ -1,6 +1,7 @@
 package localserver
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -18,20 +19,35 @@ var errNoPort = errors.New("no free port in the passive range")
 // When none is free, a port that is only in use can be offered again: the data connection that runs on it is another
 // four-tuple, and Go's SO_REUSEADDR lets the kernel bind it where the system allows that. Two offers never share one.
 // Ports that another program holds are set aside for a while. Taking and giving back cost O(1).
+//
+// When all ports are offered, an address gets one of those of the address that has the most, as long as that one is left
+// with as many at least: so one address may have the whole range while nobody else wants it, and keeps nobody out. The
+// offer that has waited longest goes: whoever means to come comes soon. (vsftpd, ProFTPD and FileZilla Server know no such
+// rule: there whoever has as many sessions as ports keeps all others out.)
 type portPool struct {
-	min   uint16
-	mu    sync.Mutex
-	state []portState
-	free  portSet
-	used  portSet
-	aside []asidePort // oldest first
+	min    uint16
+	mu     sync.Mutex
+	state  []portState
+	free   portSet
+	used   portSet
+	aside  []asidePort               // oldest first
+	offers map[netip.Addr]*list.List // of standingOffer, oldest first, by whose they are
 }
 
 type portState struct {
-	offered bool
-	aside   bool
-	running int32 // data connections that still run on it
-	at      int32 // index in free or used
+	offered  bool
+	aside    bool
+	promised bool  // taken back from one, and about to be offered to another
+	running  int32 // data connections that still run on it
+	at       int32 // index in free or used
+	standing *list.Element
+}
+
+// standingOffer is an offer that can be taken back.
+type standingOffer struct {
+	port     uint16
+	owner    netip.Addr
+	takeBack func() // returns when its listener is closed
 }
 
 type asidePort struct {
@@ -48,7 +64,7 @@ func newPortPool(c PassiveConfig) *portPool {
 		return nil
 	}
 	n := int(c.Max) - int(c.Min) + 1
-	p := &portPool{min: c.Min, state: make([]portState, n), free: make(portSet, 0, n)}
+	p := &portPool{min: c.Min, state: make([]portState, n), free: make(portSet, 0, n), offers: map[netip.Addr]*list.List{}}
 	for i := range n {
 		p.add(&p.free, c.Min+uint16(i))
 	}
@@ -74,8 +90,9 @@ type lease struct {
 	port uint16
 }
 
-// listen opens a listener on addr at a port of the pool, or at one that the system picks when p is nil.
-func (p *portPool) listen(addr netip.Addr) (*net.TCPListener, lease, error) {
+// listen opens a listener on addr at a port of the pool, or at one that the system picks when p is nil. owner is whose the
+// offer will be.
+func (p *portPool) listen(addr, owner netip.Addr) (*net.TCPListener, lease, error) {
 	if p == nil {
 		ln, err := listenData(netip.AddrPortFrom(addr, 0))
 		if err != nil {
@@ -93,15 +110,12 @@ func (p *portPool) listen(addr netip.Addr) (*net.TCPListener, lease, error) {
 		p.settle(port)
 	}
 	for {
-		set := &p.free
-		if len(*set) == 0 {
-			set = &p.used
+		port, ok := p.pick()
+		if !ok {
+			if port, ok = p.takeBack(owner); !ok {
+				return nil, lease{}, errNoPort
+			}
 		}
-		if len(*set) == 0 {
-			return nil, lease{}, errNoPort
-		}
-		port := (*set)[rand.IntN(len(*set))]
-		p.remove(set, port)
 		st := &p.state[port-p.min]
 		ln, err := listenData(netip.AddrPortFrom(addr, port))
 		if err == nil {
@@ -117,15 +131,86 @@ func (p *portPool) listen(addr netip.Addr) (*net.TCPListener, lease, error) {
 	}
 }
 
+// pick takes a port that is free, else one that is only in use, out of its set. The caller holds mu.
+func (p *portPool) pick() (port uint16, ok bool) {
+	set := &p.free
+	if len(*set) == 0 {
+		set = &p.used
+	}
+	if len(*set) == 0 {
+		return 0, false
+	}
+	port = (*set)[rand.IntN(len(*set))]
+	p.remove(set, port)
+	return port, true
+}
+
+// takeBack frees a port for owner, if another has its fair share even without it. The caller holds mu, which is let go of
+// meanwhile.
+func (p *portPool) takeBack(owner netip.Addr) (port uint16, ok bool) {
+	has, most := 0, (*list.List)(nil)
+	if own := p.offers[owner]; own != nil {
+		has = own.Len()
+	}
+	for _, all := range p.offers {
+		if most == nil || all.Len() > most.Len() {
+			most = all
+		}
+	}
+	if most == nil || most.Len() <= has+1 {
+		return 0, false
+	}
+	o := most.Front().Value.(standingOffer)
+	p.gone(o.port)
+	st := &p.state[o.port-p.min]
+	st.promised = true
+	p.mu.Unlock()
+	o.takeBack()
+	p.mu.Lock()
+	st.promised = false
+	return o.port, true
+}
+
+// gone says that nobody can come to an offer any more. The caller holds mu.
+func (p *portPool) gone(port uint16) {
+	st := &p.state[port-p.min]
+	if st.standing == nil {
+		return
+	}
+	owner := st.standing.Value.(standingOffer).owner
+	all := p.offers[owner]
+	all.Remove(st.standing)
+	st.standing = nil
+	if all.Len() == 0 {
+		delete(p.offers, owner)
+	}
+}
+
 // settle puts a port into the set where it belongs. The caller holds mu, and the port is in no set.
 func (p *portPool) settle(port uint16) {
 	switch st := &p.state[port-p.min]; {
-	case st.offered || st.aside:
+	case st.offered || st.aside || st.promised:
 	case st.running > 0:
 		p.add(&p.used, port)
 	default:
 		p.add(&p.free, port)
 	}
+}
+
+// standing says whose the offer is, and how it can be taken back.
+func (l lease) standing(owner netip.Addr, takeBack func()) {
+	if l.pool == nil {
+		return
+	}
+	p := l.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.offers[owner]
+	if all == nil {
+		all = list.New()
+		p.offers[owner] = all
+	}
+	p.state[l.port-p.min].standing = all.PushBack(standingOffer{l.port, owner, takeBack})
 }
 
 // taken says that the offer's listener is closed because its client came: the data connection runs now.
@@ -135,6 +220,7 @@ func (l lease) taken() {
 	}
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
+	l.pool.gone(l.port)
 	st := &l.pool.state[l.port-l.pool.min]
 	st.offered = false
 	st.running++
@@ -148,6 +234,7 @@ func (l lease) withdrawn() {
 	}
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
+	l.pool.gone(l.port)
 	l.pool.state[l.port-l.pool.min].offered = false
 	l.pool.settle(l.port)
 }
@@ -161,7 +248,7 @@ func (l lease) ended() {
 	defer l.pool.mu.Unlock()
 	st := &l.pool.state[l.port-l.pool.min]
 	st.running--
-	if st.running == 0 && !st.offered && !st.aside {
+	if st.running == 0 && !st.offered && !st.aside && !st.promised {
 		l.pool.remove(&l.pool.used, l.port)
 		l.pool.settle(l.port)
 	}

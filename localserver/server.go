@@ -185,7 +185,7 @@ func (s *Server) tryRange(with *settings) error {
 	if pool == nil {
 		return nil
 	}
-	ln, l, err := pool.listen(s.addr.Addr())
+	ln, l, err := pool.listen(s.addr.Addr(), netip.Addr{})
 	if errors.Is(err, errNoPort) {
 		return fmt.Errorf("all passive ports from %d to %d are in use: choose another range", c.Min, c.Max)
 	}
