@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -726,6 +727,76 @@ func TestRow14UploadWithoutCloseNotifyIsKeptAndNoted(t *testing.T) {
 	if x := r.rec.wait(t, connlog.DataClosed, 2); x.Err != "" {
 		t.Errorf("recorded %+v", x)
 	}
+}
+
+// recordConn hands over one TLS record a read, as OpenSSL takes them: what comes behind the handshake stays unread.
+type recordConn struct {
+	net.Conn
+	left int
+}
+
+func (c *recordConn) Read(b []byte) (int, error) {
+	if c.left == 0 {
+		var header [5]byte
+		if n, err := io.ReadFull(c.Conn, header[:]); err != nil {
+			return n, err
+		}
+		c.left = int(binary.BigEndian.Uint16(header[3:]))
+		return copy(b, header[:]), nil
+	}
+	n, err := c.Conn.Read(b[:min(len(b), c.left)])
+	c.left -= n
+	return n, err
+}
+
+// A client that only writes leaves the session ticket unread. Its close must not become a reset, which loses what is under
+// way; one that reads at the end gets the ticket.
+func TestRow14UploadIsWholeWhoseClientDoesNotReadTheTicket(t *testing.T) {
+	r := startTLS(t, nil)
+	c := r.connect()
+	c.loginTLS()
+	content := strings.Repeat("x", 4<<20)
+	for _, end := range []struct {
+		name   string
+		notify bool
+		read   bool
+	}{{"a", true, false}, {"b", false, false}, {"c", true, true}} {
+		d := c.epsv()
+		c.cmd(150, "STOR %s", end.name)
+		cfg := c.cfg.Clone()
+		tickets := &ticketCounter{ClientSessionCache: c.cfg.ClientSessionCache}
+		cfg.ClientSessionCache = tickets
+		td := tls.Client(&recordConn{Conn: d}, cfg)
+		if _, err := io.WriteString(td, content); err != nil {
+			t.Fatal(err)
+		}
+		if end.notify {
+			td.CloseWrite()
+		}
+		if end.read {
+			if rest, err := io.ReadAll(td); err != nil || len(rest) > 0 {
+				t.Errorf("%s: the end of our side: %q, %v", end.name, rest, err)
+			}
+			if tickets.n != 1 {
+				t.Errorf("%s: %d tickets came", end.name, tickets.n)
+			}
+		}
+		d.Close()
+		c.expect(226)
+		if got := r.content(end.name); got != content {
+			t.Errorf("%s: %d bytes were kept", end.name, len(got))
+		}
+	}
+}
+
+type ticketCounter struct {
+	tls.ClientSessionCache
+	n int
+}
+
+func (c *ticketCounter) Put(key string, s *tls.ClientSessionState) {
+	c.n++
+	c.ClientSessionCache.Put(key, s)
 }
 
 func TestRow14UploadCutInsideATLSRecordIsBroken(t *testing.T) {

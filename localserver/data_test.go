@@ -288,7 +288,9 @@ func TestRow21AnAddressWithAllPortsKeepsNobodyOut(t *testing.T) {
 	fifth := r.loginFrom(1)
 	fifth.cmd(425, "EPSV")
 	many[0].send("RETR f\r\n") // a transfer that waits is no reason to keep others out
-	until(t, "the transfer waits", func() bool { return slices.ContainsFunc(r.srv.Sessions(), func(s SessionInfo) bool { return s.Command == "RETR" }) })
+	until(t, "the transfer waits", func() bool {
+		return slices.ContainsFunc(r.srv.Sessions(), func(s SessionInfo) bool { return s.Command == "RETR" })
+	})
 	a, b, c := r.loginFrom(2), r.loginFrom(2), r.loginFrom(2)
 	a.epsvPort()
 	if text := many[0].expect(425); !strings.Contains(text, "taken back") {

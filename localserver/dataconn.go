@@ -2,9 +2,11 @@ package localserver
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -365,8 +367,19 @@ func (d *dataConn) pipe(tcp *net.TCPConn, l Limits) *pipe {
 }
 
 // handshake puts TLS on the connection. It comes after the 150 reply: clients wait for that first.
-func (p *pipe) handshake(ctx context.Context, config *tls.Config, resume ResumePolicy) error {
+//
+// The session ticket of TLS 1.3 comes behind the handshake. A client that uploads has no need to read, and one that closes
+// with the ticket unread resets the connection: what is still in its send buffer is lost. So an upload's ticket goes out
+// with our close_notify. (ProFTPD and Pure-FTPd send none there; with vsftpd such uploads break.)
+func (p *pipe) handshake(ctx context.Context, config *tls.Config, resume ResumePolicy, dir Direction) error {
 	p.wire = newBufferedConn(&stallConn{p.tcp, p.stall})
+	if dir == Receiving {
+		config = config.Clone()
+		config.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+			p.wire.hold = cs.Version >= tls.VersionTLS13
+			return config.EncryptTicket(cs, ss)
+		}
+	}
 	p.tls = tls.Server(p.wire, config)
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -606,7 +619,9 @@ func (c *stallConn) Write(b []byte) (written int, err error) {
 type bufferedConn struct {
 	*stallConn
 	bulk  bool
-	ended bool // TCP's end came; TLS asks for no more bytes after close_notify
+	ended bool   // TCP's end came; TLS asks for no more bytes after close_notify
+	hold  bool   // the last record of the next write waits for the one after it
+	held  []byte // such a record
 	out   *[largeBuffer]byte
 	n     int
 	in    *bufio.Reader
@@ -627,6 +642,23 @@ func (c *bufferedConn) Read(b []byte) (int, error) {
 }
 
 func (c *bufferedConn) Write(b []byte) (int, error) {
+	if c.hold {
+		c.hold = false
+		last := lastRecord(b)
+		c.held = bytes.Clone(b[last:])
+		if n, err := c.stallConn.Write(b[:last]); err != nil {
+			return n, err
+		}
+		return len(b), nil
+	}
+	if c.held != nil {
+		all := append(c.held, b...)
+		c.held = nil
+		if _, err := c.Write(all); err != nil {
+			return 0, err
+		}
+		return len(b), nil
+	}
 	if !c.bulk {
 		return c.stallConn.Write(b)
 	}
@@ -643,6 +675,21 @@ func (c *bufferedConn) Write(b []byte) (int, error) {
 	}
 	c.n += copy(c.out[c.n:], b)
 	return len(b), nil
+}
+
+// lastRecord returns where the last of whole TLS records begins (RFC 8446 section 5.1).
+func lastRecord(b []byte) int {
+	const header = 5
+	for at := 0; ; {
+		if len(b)-at < header {
+			return at
+		}
+		next := at + header + int(binary.BigEndian.Uint16(b[at+3:]))
+		if next >= len(b) {
+			return at
+		}
+		at = next
+	}
 }
 
 // Flush sends what Write has collected.

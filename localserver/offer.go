@@ -215,7 +215,7 @@ func (s *session) openData(c wire.Command, virtual string, dir Direction, text s
 	})
 	s.reply(150, text)
 	if s.protected && s.tls != nil {
-		if err := p.handshake(ctx, s.tls, s.srv.config.TLS.Resume); err != nil {
+		if err := p.handshake(ctx, s.tls, s.srv.config.TLS.Resume, dir); err != nil {
 			err = p.end(ctx, err)
 			switch {
 			case errors.Is(err, errNotResumed):
