@@ -159,7 +159,7 @@ func TestAnOfferThatMakesNoSenseIsRefused(t *testing.T) {
 		p := newPeer(t)
 		p.on["EPSV"] = func(c *peerConn, _ string) { c.say("%s", reply) }
 		p.on["PASV"] = func(c *peerConn, _ string) { c.say("227 (127,0,0,1,0,0)") }
-		s, b := dial(t, Options{Target: p.target(), Mode: ModePassive, Timeouts: short})
+		s, b := dial(t, Options{Target: p.target(), Mode: ModePassive})
 		if got, err := get(t, s); err == nil {
 			t.Errorf("%q gave %q", reply, got)
 		}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -16,7 +17,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,12 +134,7 @@ func vsftpd(t *testing.T, host string, tlsPEM string, more string) (addr netip.A
 	if err := os.Chmod(filepath.Join(root, "up"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		t.Skip("no address ", host, ": ", err)
-	}
-	addr = addrPort(ln.Addr())
-	ln.Close()
+	addr = freeAddr(t, host)
 	family := fmt.Sprintf("listen=YES\nlisten_ipv6=NO\nlisten_address=%s\n", host)
 	if addr.Addr().Is6() {
 		family = fmt.Sprintf("listen=NO\nlisten_ipv6=YES\nlisten_address6=%s\n", host)
@@ -188,7 +186,7 @@ rsa_private_key_file=%s
 			t.Logf("vsftpd: %s", out.String())
 		}
 	})
-	for range 200 {
+	for range 1000 {
 		conn, err := net.Dial("tcp", addr.String())
 		if err == nil {
 			conn.Close()
@@ -198,6 +196,25 @@ rsa_private_key_file=%s
 	}
 	t.Fatalf("vsftpd does not listen: %s", out.String())
 	return
+}
+
+// freeAddr is an address of host with a port that no system gives out by itself: one of those may belong to a connection by
+// the time that a server listens there.
+func freeAddr(t *testing.T, host string) netip.AddrPort {
+	t.Helper()
+	var err error
+	for port := 10_000 + os.Getpid()%5000; port < 20_000; port++ {
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
+			defer ln.Close()
+			return addrPort(ln.Addr())
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	t.Skip("no address ", host, ": ", err)
+	return netip.AddrPort{}
 }
 
 func to(addr netip.AddrPort) Target {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"net/url"
@@ -337,12 +338,16 @@ func (s *Server) remove() { os.RemoveAll(s.dir) }
 
 func (s *Server) key() string { return filepath.Join(s.dir, "key.pem") }
 
-// freePort is a port of host that nobody has at the moment.
-func freePort(host string) (uint16, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w: %w", host, ErrMissing, err)
+// freePort is a port of host that nobody has at the moment, and none that the system gives out by itself: one of those may
+// belong to a connection by the time that the server listens.
+func freePort(host string) (port uint16, err error) {
+	for range 100 {
+		port = 10_000 + uint16(rand.IntN(10_000))
+		l, listens := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
+		if err = listens; err == nil {
+			l.Close()
+			return port, nil
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort().Port(), nil
+	return 0, fmt.Errorf("%s: %w: %w", host, ErrMissing, err)
 }
