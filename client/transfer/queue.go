@@ -1038,21 +1038,22 @@ func (q *Queue) release(l *lane) {
 	}
 	l.ready, l.later = nil, nil
 	for _, t := range back {
-		q.post(t, func(tx *bolt.Tx, r *record) error {
+		q.post(t, func(tx *bolt.Tx, t *task, r *record) error {
 			return q.st.update(tx, r, func(r *record) { t.keep(r); r.State = Waiting; r.Recovered = r.Recovered || t.begun })
 		})
 	}
 }
 
-// post changes a task's record soon; a record that is gone is left alone.
-func (q *Queue) post(t *task, f func(tx *bolt.Tx, r *record) error) {
-	id := t.id
+// post changes a task's record soon; a record that is gone is left alone. f gets the task as it is now: it may be under way
+// again by then. The caller has the task in hand, or nobody has.
+func (q *Queue) post(t *task, f func(tx *bolt.Tx, t *task, r *record) error) {
+	now := *t
 	q.st.post(func(tx *bolt.Tx) error {
-		r, err := getRecord(tx, id)
+		r, err := getRecord(tx, now.id)
 		if err != nil || r == nil {
 			return err
 		}
-		return f(tx, r)
+		return f(tx, &now, r)
 	})
 }
 
@@ -1062,16 +1063,16 @@ func (q *Queue) putBack(l *lane, t *task, cause error) {
 	switch {
 	case q.ctx.Err() != nil:
 		// It stays as it is: the next run takes it up.
-		q.post(t, func(tx *bolt.Tx, r *record) error { return q.st.update(tx, r, t.keep) })
+		q.post(t, func(tx *bolt.Tx, t *task, r *record) error { return q.st.update(tx, r, t.keep) })
 		return
 	case errors.Is(cause, errRemove):
 		q.missed(t.batch)
-		q.post(t, func(tx *bolt.Tx, r *record) error { return q.st.remove(tx, r) })
+		q.post(t, func(tx *bolt.Tx, _ *task, r *record) error { return q.st.remove(tx, r) })
 		return
 	case errors.Is(cause, errPause):
 		state = Paused
 	}
-	q.post(t, func(tx *bolt.Tx, r *record) error {
+	q.post(t, func(tx *bolt.Tx, t *task, r *record) error {
 		return q.st.update(tx, r, func(r *record) { t.keep(r); r.State = state; r.Recovered = r.Recovered || t.begun })
 	})
 }
@@ -1156,7 +1157,7 @@ func (w *laneWorker) finish(t *task, err error) {
 	case errors.As(err, &skip):
 		q.done++
 		q.missed(t.batch)
-		q.post(t, func(tx *bolt.Tx, r *record) error {
+		q.post(t, func(tx *bolt.Tx, _ *task, r *record) error {
 			return q.st.finish(tx, r, Done, func(r *record) { r.Err = skip.why })
 		})
 	case w.passing(err) && t.tries+1 < queueTries:
@@ -1165,13 +1166,13 @@ func (w *laneWorker) finish(t *task, err error) {
 		delay := min(q.o.retry<<(t.tries-1), longestRetry)
 		l.later = append(l.later, delayed{time.Now().Add(delay), t})
 		slices.SortFunc(l.later, func(a, b delayed) int { return a.at.Compare(b.at) })
-		q.post(t, func(tx *bolt.Tx, r *record) error { return q.st.update(tx, r, t.keep) })
+		q.post(t, func(tx *bolt.Tx, t *task, r *record) error { return q.st.update(tx, r, t.keep) })
 		l.rouse()
 		return
 	default:
 		q.failed++
 		q.missed(t.batch)
-		q.post(t, func(tx *bolt.Tx, r *record) error {
+		q.post(t, func(tx *bolt.Tx, t *task, r *record) error {
 			return q.st.finish(tx, r, Failed, func(r *record) { t.keep(r); r.Err = err.Error(); r.Recovered = r.Recovered || t.begun })
 		})
 	}
@@ -1182,7 +1183,7 @@ func (w *laneWorker) finish(t *task, err error) {
 func (q *Queue) finished(t *task) {
 	q.done++
 	q.moved(t.batch)
-	q.post(t, func(tx *bolt.Tx, r *record) error {
+	q.post(t, func(tx *bolt.Tx, t *task, r *record) error {
 		return q.st.finish(tx, r, Done, func(r *record) { t.keep(r); r.Moved, r.Size, r.Err, r.Begun = t.moved, t.moved, "", false })
 	})
 	q.landed(t)

@@ -53,3 +53,34 @@ func TestTheQueueKeepsNamesAsTheyAre(t *testing.T) {
 		return nil
 	})
 }
+
+// A task that was put aside may be under way again before its record is written.
+func TestATaskIsKeptAsItWasWhenItWasPutAside(t *testing.T) {
+	q, err := OpenQueue(QueueOptions{File: filepath.Join(t.TempDir(), "q")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	r := &record{Kind: file, State: Failed, Rel: "a", Size: -1}
+	if err := q.st.do(func(tx *bolt.Tx) error { return q.st.insert(tx, r) }); err != nil {
+		t.Fatal(err)
+	}
+	one := newTask(r, &rootRecord{})
+	one.size = 5
+	busy := make(chan struct{})
+	q.st.post(func(*bolt.Tx) error { <-busy; return nil })
+	q.mu.Lock()
+	q.post(one, func(tx *bolt.Tx, t *task, r *record) error { return q.st.update(tx, r, t.keep) })
+	q.mu.Unlock()
+	one.size, one.as = 7, "another name"
+	close(busy)
+	err = q.st.do(func(tx *bolt.Tx) error {
+		if r, err = getRecord(tx, r.id); err == nil && (r.Size != 5 || r.As != "") {
+			t.Errorf("size %d, name %q", r.Size, r.As)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -82,8 +82,8 @@ func (q *Queue) writeOut() {
 		for i, a := range now {
 			switch {
 			case closing: // the next run finds it whole, and writes it out
-				q.post(a.t, func(tx *bolt.Tx, r *record) error {
-					return q.st.update(tx, r, func(r *record) { a.t.keep(r); r.Size = a.t.moved })
+				q.post(a.t, func(tx *bolt.Tx, t *task, r *record) error {
+					return q.st.update(tx, r, func(r *record) { t.keep(r); r.Size = t.moved })
 				})
 			case errs[i] != nil:
 				q.lost(a.t, errs[i])
@@ -100,7 +100,7 @@ func (q *Queue) writeOut() {
 func (q *Queue) lost(t *task, err error) {
 	q.failed++
 	q.missed(t.batch)
-	q.post(t, func(tx *bolt.Tx, r *record) error {
+	q.post(t, func(tx *bolt.Tx, t *task, r *record) error {
 		return q.st.finish(tx, r, Failed, func(r *record) {
 			t.keep(r)
 			r.Begun, r.Recovered, r.Err = false, false, fmt.Sprintf("it can't be written to the disk: %v", err)
