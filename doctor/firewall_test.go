@@ -228,3 +228,30 @@ func FuzzFirewallListings(f *testing.F) {
 		}
 	})
 }
+
+// Two firewalls may be on at once, or one may have left its rules behind: the line to type is for the one that decides.
+func TestTheFirewallThatDecidesIsNamed(t *testing.T) {
+	own := &fwChain{family: "inet", table: "firewalld", name: "filter_INPUT", hook: "input"}
+	iptables := &fwChain{family: "ip", table: "filter", name: "INPUT", hook: "input", iptables: true}
+	other := &fwChain{family: "inet", table: "mine", name: "in", hook: "input"}
+	for _, c := range []struct {
+		f    firewall
+		base *fwChain
+		want string
+	}{
+		{firewall{name: "firewalld", table: "firewalld"}, nil, "firewalld"},
+		{firewall{name: "firewalld", table: "firewalld"}, own, "firewalld"},
+		{firewall{name: "firewalld", table: "firewalld"}, iptables, "iptables"},
+		{firewall{name: "firewalld", table: "firewalld", ufwToo: true}, iptables, "ufw"},
+		{firewall{name: "firewalld", table: "firewalld"}, other, "nftables"},
+		{firewall{name: "firewalld"}, iptables, "firewalld"},
+		{firewall{name: "ufw", ufwToo: true}, iptables, "ufw"},
+		{firewall{name: "ufw", ufwToo: true}, other, "nftables"},
+		{firewall{name: "nftables"}, iptables, "iptables"},
+		{firewall{name: "nftables"}, other, "nftables"},
+	} {
+		if got := c.f.called(c.base); got != c.want {
+			t.Errorf("%s, decided in %v: %s, want %s", c.f.name, c.base, got, c.want)
+		}
+	}
+}

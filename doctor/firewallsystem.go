@@ -33,6 +33,8 @@ type firewall struct {
 	see, why string
 	zone     string // firewalld's, of the interface in question
 	program  string // for systems that let programs in, not ports
+	ufwToo   bool   // ufw is on, also where another firewall gives the name
+	table    string // nftables' table that firewalld writes; "" when it writes iptables' rules
 }
 
 // allow returns the command that lets TCP ports in. base is the chain that refuses them, nil when it is not known.
@@ -75,10 +77,20 @@ func (f firewall) allow(lo, hi int, base *fwChain) string {
 	return ""
 }
 
-// called names the firewall that base belongs to.
+// called names the firewall that base belongs to: several may be at work at once.
 func (f firewall) called(base *fwChain) string {
-	if f.name == "nftables" && base != nil && base.iptables {
+	if base == nil {
+		return f.name
+	}
+	switch {
+	case base.table == f.name, f.name == "firewalld" && f.table == "", f.name == "ufw" && base.iptables: // its own list, or the kernel's
+		return f.name
+	case base.iptables && f.ufwToo:
+		return "ufw"
+	case base.iptables:
 		return "iptables"
+	case f.name == "firewalld" || f.name == "ufw":
+		return "nftables"
 	}
 	return f.name
 }
@@ -129,6 +141,7 @@ func readLinuxFirewall(ctx context.Context, env SelfEnv, iface string) firewall 
 		f.name, f.see = "ufw", "sudo ufw status verbose"
 	}
 
+	f.ufwToo = ufwOn
 	kernel, tools, err := readKernelRules(ctx, env)
 	if f.name == "" {
 		f.name, f.see = "iptables", "sudo iptables-save"
@@ -143,6 +156,9 @@ func readLinuxFirewall(ctx context.Context, env SelfEnv, iface string) firewall 
 		for _, c := range kernel.chains {
 			if c.hook != "" && (c.drop || len(c.rules) > 0) {
 				f.state = fwOn
+			}
+			if c.table == "firewalld" {
+				f.table = c.table
 			}
 		}
 	case f.name == "ufw" && ufwErr == nil:

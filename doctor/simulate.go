@@ -360,8 +360,8 @@ func (r Run) candidates() []Change {
 		default:
 			out[at].Text += " " + c.Text
 			out[at].Line = cmp.Or(out[at].Line, c.Line)
-			if out[at].Short != remedies[SetRange].short {
-				out[at].Short = c.Short
+			if (f.Remedy == OpenRange || f.Remedy == ForwardRange) && out[at].Short != remedies[SetRange].short {
+				out[at].Short = "Let " + simRange + " through"
 			}
 		}
 		side = append(side, f.Remedy)

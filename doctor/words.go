@@ -172,7 +172,7 @@ func addrText(a netip.AddrPort) string {
 // Ports is a range of TCP ports for people: "21134–21136", "21134".
 func portsText(ports []uint16) string {
 	if len(ports) == 0 {
-		return "its passive ports"
+		return "passive ports"
 	}
 	lo, hi := slices.Min(ports), slices.Max(ports)
 	if lo == hi {
