@@ -19,6 +19,8 @@ import (
 // until its last packet is acknowledged before it says 226, as vsftpd does. STOR is never sent ahead: one that is taken
 // back has emptied a file.
 //
+// The time of an upload is set without waiting for the answer, which comes before that of the next upload.
+//
 // The sign-in ends with commands that need no answer first either: they go out behind FEAT, and the first offer with them;
 // the next sessions send the password with the name as well, once it is known to be right.
 //
@@ -46,6 +48,8 @@ type early struct {
 	got     []answer    // to command, until it is adopted
 	adopted bool
 	dead    bool // taken back: its replies are passed over
+	// answered, which may be nil, is told the final reply to a command that is dead from the start: nobody waits for it.
+	answered func(reply)
 
 	// Of passive mode:
 	life    context.Context

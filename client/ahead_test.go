@@ -385,3 +385,70 @@ func TestUploadsGoAheadWithKnownServersOnly(t *testing.T) {
 		p.mu.Unlock()
 	}
 }
+
+// An upload's time is set without a round trip of its own, where the next upload comes behind it.
+func TestTimesOfUploadsAreSetOnTheWay(t *testing.T) {
+	for _, tc := range []struct {
+		name, greeting string
+		ahead, refuses bool
+	}{
+		{"vsftpd", "220 (vsFTPd 3.0.5)", true, false},
+		{"refuses", "220 (vsFTPd 3.0.5)", true, true},
+		{"unknown server", "220 A server", false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := newPeer(t)
+			p.greeting = tc.greeting
+			p.on["FEAT"] = func(c *peerConn, _ string) { c.say("211-Features\r\n MFMT\r\n211 End") }
+			p.on["MFMT"] = func(c *peerConn, arg string) {
+				if tc.ahead && strings.HasSuffix(arg, "up0") {
+					_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+					if _, err := c.br.Peek(1); err != nil { // the next command comes without an answer to this one
+						t.Error(err)
+					}
+					_ = c.SetReadDeadline(time.Time{})
+				}
+				if tc.refuses {
+					c.say("550 Not yours")
+					return
+				}
+				c.say("213 Modify=%s", arg)
+			}
+			s, b := dial(t, Options{Target: p.target(), Mode: ModePassive})
+			at := time.Date(2021, 3, 4, 5, 6, 7, 0, time.UTC)
+			asked := 0
+			for i := range 3 {
+				s.Follow(i < 2)
+				name := fmt.Sprint("up", i)
+				if _, err := s.Put(context.Background(), name, 0, strings.NewReader(name)); err != nil {
+					t.Fatal(err)
+				}
+				if !s.CanSetModTime() {
+					continue
+				}
+				asked++
+				if err := s.SetModTime(context.Background(), name, at); err != nil {
+					t.Error(err)
+				}
+			}
+			if tc.refuses {
+				if asked == 3 {
+					t.Error("a server that refuses was asked each time")
+				}
+				return
+			}
+			var lines []string
+			for _, l := range p.lines() {
+				if strings.HasPrefix(l, "MFMT") {
+					lines = append(lines, l)
+				}
+			}
+			if want := []string{"MFMT 20210304050607 up0", "MFMT 20210304050607 up1", "MFMT 20210304050607 up2"}; !slices.Equal(lines, want) {
+				t.Errorf("%q", lines)
+			}
+			if len(b.find(connlog.DataClosed)) != 3 || s.NotAhead() {
+				t.Errorf("%+v", b.find(connlog.DataClosed))
+			}
+		})
+	}
+}

@@ -152,6 +152,9 @@ func (c *control) sort(r reply) bool {
 		switch {
 		case e.dead:
 			kept = true
+			if e.answered != nil && !r.preliminary() {
+				e.answered(r)
+			}
 		case a.to.offer:
 			kept = true
 			if !r.preliminary() {

@@ -562,12 +562,30 @@ func (s *Session) ModTime(ctx context.Context, path string) (t time.Time, err er
 func (s *Session) CanSetModTime() bool {
 	_, mfmt := s.features["MFMT"]
 	_, mdtm := s.features["MDTM"]
-	return mfmt || mdtm && strings.Contains(strings.ToLower(s.greeting), "vsftpd")
+	return (mfmt || mdtm && strings.Contains(strings.ToLower(s.greeting), "vsftpd")) && !s.untimed.Load()
 }
 
-// SetModTime sets when a file was last changed, to the second.
+// SetModTime sets when a file was last changed, to the second. When more transfers were announced ([Session.Follow]), and
+// the server is known to carry out one command after the other, it does not wait for the answer: then a refusal is no
+// error, but [Session.CanSetModTime] says no from then on.
 func (s *Session) SetModTime(ctx context.Context, path string, t time.Time) error {
-	return s.do(ctx, "set the time of", path, func() error { return s.lib.SetTime(path, t.Add(s.mdtmOffset())) })
+	t = t.Add(s.mdtmOffset())
+	next := s.next.Load()
+	if next == nil || !next.more || s.spared.Load() || !greets(s.greeting, orderly) {
+		return s.do(ctx, "set the time of", path, func() error { return s.lib.SetTime(path, t) })
+	}
+	verb := "MDTM"
+	if _, has := s.features["MFMT"]; has {
+		verb = "MFMT"
+	}
+	line := verb + " " + t.UTC().Format("20060102150405") + " " + path
+	return s.do(ctx, "set the time of", path, func() error {
+		return s.ctl.write([]outgoing{{line: line, e: &early{command: line, dead: true, answered: func(r reply) {
+			if r.code >= 400 {
+				s.untimed.Store(true)
+			}
+		}}}})
+	})
 }
 
 // Features is what FEAT named: the command in capitals, and what stood after it.

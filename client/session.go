@@ -166,6 +166,7 @@ type Session struct {
 	choice    atomic.Pointer[modeChoice]
 	next      atomic.Pointer[following]
 	spared    atomic.Bool       // nothing is sent ahead
+	untimed   atomic.Bool       // the server refuses to set times
 	charset   encoding.Encoding // nil: UTF-8
 	clock     clock
 
