@@ -295,7 +295,9 @@ func (m *mover) exact() bool {
 	return mlst || mlsd
 }
 
-// unchanged checks that what came is one version of the file: by its size, and after a longer transfer by its time.
+// unchanged checks that what came is one version of the file: by its size, and after a longer transfer by its time. A file
+// that is rewritten in place, in the same length, while it comes within a second, is not noticed: times are in seconds, and
+// to ask for each would cost small files a round trip.
 func (m *mover) unchanged(t *task, size int64, ask bool) error {
 	if t.size >= 0 && size != t.size {
 		// The listing may be old: the file was being written.
@@ -312,17 +314,37 @@ func (m *mover) unchanged(t *task, size int64, ask bool) error {
 		}
 		return nil
 	}
-	if !ask || t.time.IsZero() || !m.exact() && !t.timed {
+	if !ask || t.time.IsZero() {
 		return nil
 	}
-	if at, err := m.s.ModTime(m.ctx, t.Remote); err == nil && !at.Equal(t.time.Truncate(time.Second)) {
-		t.time = at
+	exact := m.exact() || t.timed
+	if _, known := m.s.TimeOffset(); !exact && !known {
+		return nil
+	}
+	at, err := m.s.ModTime(m.ctx, t.Remote)
+	if err == nil && (exact && !at.Equal(t.time.Truncate(time.Second)) || !exact && !t.mayBeOf(at)) {
+		t.time, t.day, t.timed = at, false, t.timed || !exact
 		if now, err := m.s.Size(m.ctx, t.Remote); err == nil {
 			t.size = now
 		}
 		return again{errChanged}
 	}
 	return nil
+}
+
+// mayBeOf says that a time of LIST may be that of a version that was changed at a time. A whole hour off may be summer time.
+func (t *task) mayBeOf(at time.Time) bool {
+	precision := time.Minute
+	if t.day {
+		precision = 24 * time.Hour
+	}
+	late := at.Sub(t.time)
+	for _, summer := range []time.Duration{0, time.Hour, -time.Hour} {
+		if late >= summer && late < summer+precision {
+			return true
+		}
+	}
+	return false
 }
 
 // fill writes the file's rest from offset on.

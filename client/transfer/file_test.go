@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -326,5 +327,52 @@ func TestHashesAreComparedWhereTheServerHasThem(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A small file of which a listing gives the minute only, and that takes a while, is asked for its time afterwards.
+func TestASmallFileThatIsChangedWhileItComesSlowlyComesAgain(t *testing.T) {
+	const listed = "-rw-r--r-- 1 u g 4 Feb 03  2020 old\r\n-rw-r--r-- 1 u g 4 %s new\r\n"
+	minute := time.Now().UTC().Add(-48 * time.Hour).Truncate(time.Minute)
+	stamp := func(at time.Time) string { return "213 " + at.Format("20060102150405") }
+	now := time.Now().UTC().Truncate(time.Second)
+	slowly := odd{body: func(w io.Writer) {
+		io.WriteString(w, "ev")
+		time.Sleep(1100 * time.Millisecond)
+		io.WriteString(w, "il")
+	}, times: 1}
+	for name, c := range map[string]struct {
+		file  string
+		mdtm  []string // the first one tells the zone
+		again bool
+	}{
+		"changed since":             {"new", []string{stamp(minute), stamp(now), stamp(now)}, true},
+		"an old one, changed since": {"old", []string{stamp(minute), stamp(now), stamp(now)}, true},
+		"as it was":                 {"new", []string{stamp(minute), stamp(minute.Add(59 * time.Second))}, false},
+		"an old one, as it was":     {"old", []string{stamp(minute), "213 20200203123456"}, false},
+		"as it was, in summer time": {"new", []string{stamp(minute), stamp(minute.Add(time.Hour))}, false},
+		"the zone can't be told":    {"new", []string{"550 No", stamp(now)}, false},
+		"the server tells no times": {"new", []string{stamp(minute), "550 No"}, false},
+		"changed again and again":   {"new", []string{stamp(minute), stamp(now), stamp(now.Add(time.Second)), stamp(now.Add(time.Second))}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := &hostile{unix: true, feat: " MDTM\r\n", listings: map[string]string{"": fmt.Sprintf(listed, minute.Format("Jan 02 15:04"))},
+				odd: map[string]odd{"/" + c.file: slowly}, answers: map[string][]string{"MDTM": c.mdtm}}
+			dir := t.TempDir()
+			r := transfer.Start(context.Background(), options(h.serve(t), 1), transfer.Item{Local: filepath.Join(dir, "f"), Remote: "/" + c.file}).Wait()
+			ok(t, r)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			asked := 0
+			for _, line := range h.lines {
+				if strings.HasPrefix(line, "RETR") {
+					asked++
+				}
+			}
+			if (asked > 1) != c.again || content(t, filepath.Join(dir, "f")) != "evil" {
+				t.Errorf("it came %d times: %q", asked, h.lines)
+			}
+		})
 	}
 }

@@ -28,6 +28,7 @@ type hostile struct {
 	listings map[string]string // by folder
 	endless  string            // of every other folder
 	feat     string
+	unix     bool           // it has LIST, and no MLSD
 	short    map[string]int // how often a file comes without its end, by name
 	odd      map[string]odd // how a file comes, by path
 	whim     *whimsical
@@ -133,7 +134,11 @@ func (h *hostile) session(conn net.Conn) {
 		case "USER", "PASS":
 			say("230 In")
 		case "FEAT":
-			say("211-Features\r\n MLST type*;size*;modify*;\r\n" + h.feat + " SIZE\r\n211 End")
+			mlst := " MLST type*;size*;modify*;\r\n"
+			if h.unix {
+				mlst = ""
+			}
+			say("211-Features\r\n" + mlst + h.feat + " SIZE\r\n211 End")
 		case "TYPE", "OPTS", "NOOP":
 			say("200 OK")
 		case "PWD":
@@ -149,7 +154,8 @@ func (h *hostile) session(conn net.Conn) {
 			}
 			_ = data.(*net.TCPListener).SetDeadline(time.Now().Add(3 * time.Second)) // after two answers to one command nobody may come
 			say("229 " + wire.Format229(data.Addr().(*net.TCPAddr).AddrPort().Port()))
-		case "MLSD":
+		case "MLSD", "LIST":
+			arg = strings.TrimPrefix(strings.TrimPrefix(arg, "-a"), " ")
 			listing, ok := h.listings[strings.Trim(arg, "/")]
 			if !ok {
 				listing = h.endless
