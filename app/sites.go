@@ -2,11 +2,14 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -125,6 +128,23 @@ func (a *App) site(id string) *sites.Node {
 	defer a.book.mu.Unlock()
 	n, _ := a.book.book.Find(id)
 	return n
+}
+
+// FindSites looks for the sites of other programs on this computer, as a task, and hands them to done from it.
+func (a *App) FindSites(done func([]sites.Source)) {
+	a.run(func(context.Context) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			done(nil)
+			return
+		}
+		config, err := os.UserConfigDir()
+		if err != nil {
+			config = filepath.Join(home, ".config")
+		}
+		data := cmp.Or(os.Getenv("XDG_DATA_HOME"), filepath.Join(home, ".local", "share"))
+		done(sites.Find(sites.Places{Home: home, Config: config, Data: data}))
+	})
 }
 
 // ReadSites reads the sites of a file of another program, or of a folder of Cyberduck's bookmarks, as a task. done is called

@@ -630,32 +630,83 @@ func (m *siteManager) cancel() bool {
 	return false
 }
 
-// imports reads the sites of other programs, those of each into a folder of their own.
+// imports reads the sites of other programs, those of each into a folder of their own: those that lie where the programs keep
+// them are offered.
 func (m *siteManager) imports() {
+	m.w.app.FindSites(func(found []sites.Source) {
+		m.w.post(func() {
+			switch {
+			case !m.dialog.Open():
+			case len(found) == 0:
+				m.importFiles()
+			default:
+				m.offer(found)
+			}
+		})
+	})
+}
+
+// offer asks which of the sites that were found are to be imported.
+func (m *siteManager) offer(found []sites.Source) {
+	rows := kit.VBox(8, kit.NewMutedParagraph("Found on this computer:"))
+	checks := make([]*kit.Check, len(found))
+	for i, s := range found {
+		checks[i] = kit.NewCheck(string(s.From), nil)
+		checks[i].ShowChecked(true)
+		path := kit.NewMutedLabel(shorten(connlog.Printable(s.Path), 60))
+		rows.Add(kit.HBox(kit.Gap, kit.FixedWidth(110, checks[i]), kit.Grow(path)))
+	}
+	d := &kit.Dialog{Title: "Import sites", Width: 560, Post: m.w.post, Focus: checks[0], Content: rows}
+	d.Buttons = []kit.DialogButton{
+		{Text: "Another file…", Left: true, Run: func() bool { d.Close(); m.importFiles(); return false }},
+		{Text: "Cancel", Cancel: true},
+		{Text: "Import", Style: kit.Primary, Default: true, Run: func() bool {
+			var paths []string
+			for i, c := range checks {
+				if c.Checked {
+					paths = append(paths, found[i].Path)
+				}
+			}
+			d.Close()
+			m.read(paths)
+			return false
+		}},
+	}
+	d.Show(m.w)
+}
+
+// importFiles asks for the files.
+func (m *siteManager) importFiles() {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		home = "."
 	}
 	files := m.files
 	files.Hidden = true // most programs keep their sites where nobody sees them
-	files.Files(m.w, "Import sites", "Import", home, func(paths []string) {
-		m.say("Reading…", kit.ColorMuted)
-		var all []*sites.Imported
-		left := len(paths)
-		for _, p := range paths {
-			m.w.app.ReadSites(p, func(in *sites.Imported, err error) {
-				m.w.post(func() {
-					if err != nil {
-						in = &sites.Imported{Problems: []string{filepath.Base(p) + ": " + err.Error()}}
-					}
-					all = append(all, in)
-					if left--; left == 0 && m.dialog.Open() {
-						m.imported(all)
-					}
-				})
+	files.Files(m.w, "Import sites", "Import", home, m.read)
+}
+
+// read imports files.
+func (m *siteManager) read(paths []string) {
+	if len(paths) == 0 {
+		return
+	}
+	m.say("Reading…", kit.ColorMuted)
+	var all []*sites.Imported
+	left := len(paths)
+	for _, p := range paths {
+		m.w.app.ReadSites(p, func(in *sites.Imported, err error) {
+			m.w.post(func() {
+				if err != nil {
+					in = &sites.Imported{Problems: []string{filepath.Base(p) + ": " + err.Error()}}
+				}
+				all = append(all, in)
+				if left--; left == 0 && m.dialog.Open() {
+					m.imported(all)
+				}
 			})
-		}
-	})
+		})
+	}
 }
 
 func (m *siteManager) imported(all []*sites.Imported) {

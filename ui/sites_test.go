@@ -8,7 +8,6 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"math/big"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -321,36 +320,35 @@ func TestAnImportListsWhatItCouldNotRead(t *testing.T) {
 	m := openSites(w, "")
 	uitest.Settle(w)
 	uitest.Shot(t, w, "sites-empty")
-	path := filepath.Join(t.TempDir(), "bookmarks")
-	if err := os.WriteFile(path, []byte("good\tftp://g.example/pub\nbad\thttp://b.example/\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CONFIG_HOME", "")
+	t.Setenv("XDG_DATA_HOME", "")
+	// Nothing is found: a file is asked for.
 	m.imports()
-	if top := w.Canvas().Overlays().Top(); top == nil {
-		t.Fatal("no file is asked for")
-	}
-	netrc := filepath.Join(filepath.Dir(path), ".netrc")
-	if err := os.WriteFile(netrc, []byte("machine n.example login bob password secret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var all []*sites.Imported
-	for _, p := range []string{path, netrc} {
-		core.ReadSites(p, func(i *sites.Imported, err error) {
-			if err != nil {
-				t.Error(err)
-			}
-			queue.Post(func() { all = append(all, i) })
-		})
-		queue.Await(t, "the file is read", func() bool { return len(all) > 0 && all[len(all)-1] != nil && (p == path || len(all) == 2) })
-	}
-	m.imported(all)
+	queue.Await(t, "a file is asked for", func() bool { return len(find[*kit.Check](w)) == 1 && find[*kit.Check](w)[0].Text == "Show hidden" })
+	uitest.Key(w, fyne.KeyEscape)
+	put(t, filepath.Join(home, ".lftp", "bookmarks"), "good\tftp://g.example/pub\nbad\thttp://b.example/\n")
+	put(t, filepath.Join(home, ".netrc"), "machine n.example login bob password secret\n")
+	put(t, filepath.Join(home, ".gftp", "bookmarks"), "[x]\nhostname=x.example\n")
+	m.imports()
+	queue.Await(t, "what was found is offered", func() bool { return len(find[*kit.Check](w)) == 3 })
+	uitest.Settle(w)
+	uitest.Shot(t, w, "sites-found")
+	find[*kit.Check](w)[1].SetChecked(false) // gFTP
+	pressButton(t, w, "Import")
+	queue.Await(t, "the sites", func() bool { return strings.Contains(dialogText(w), "2 sites were read") })
 	uitest.Settle(w)
 	uitest.Shot(t, w, "sites-import")
-	if m.lines() != "From lftp .good From .netrc .bob@n.example" {
-		t.Errorf("read: %s", m.lines())
+	if got := m.lines(); !strings.Contains(got, "From lftp .good") || !strings.Contains(got, "From .netrc .bob@n.example") || strings.Contains(got, "gFTP") {
+		t.Errorf("read: %s", got)
 	}
+	if !strings.Contains(dialogText(w), "bad") {
+		t.Errorf("it says %q", dialogText(w))
+	}
+	read := m.lines()
 	m.keep()
-	if bookText(core) != "From lftp .good From .netrc .bob@n.example" {
+	if bookText(core) != read {
 		t.Errorf("kept: %s", bookText(core))
 	}
 }

@@ -195,7 +195,6 @@ func newChooserDialog(w fyne.Window, post Post, title, button, start string) *ch
 		}
 	}
 	ch.table.OnBackspace = ch.up
-	ch.table.SetEmpty(Empty{Text: "No folders here.", Hint: "Choose this folder, or make a new one in it."})
 	return ch
 }
 
@@ -321,6 +320,14 @@ func (ch *chooserDialog) filter() {
 			ch.entries = append(ch.entries, e)
 		}
 	}
+	empty := Empty{Text: "No folders here.", Hint: "Choose this folder, or make a new one in it."}
+	if ch.opens() {
+		empty = Empty{Text: "No files here."}
+		if len(ch.all) > 0 {
+			empty.Hint = "Those whose name begins with a dot are hidden: tick Show hidden."
+		}
+	}
+	ch.table.SetEmpty(empty)
 	ch.table.Refresh()
 }
 

@@ -19,7 +19,6 @@ func (c Chooser) Files(w fyne.Window, title, button, start string, run func(path
 	ch := newChooserDialog(w, c.Post, title, button, start)
 	ch.files, ch.hidden.Checked = true, c.Hidden
 	ch.table.Single, ch.table.Label = false, "Files"
-	ch.table.SetEmpty(Empty{Text: "No files here.", Hint: "Files whose name begins with a dot are hidden: tick Show hidden."})
 	ch.accept = func() bool {
 		typed, ok := ch.typedDir()
 		if !ok {
