@@ -219,6 +219,8 @@ func TestNothingIsLostOrDoneTwiceWhenTheProgramIsKilled(t *testing.T) {
 			kills++
 			_ = c.Process.Kill()
 			<-ended
+			// A busy server may not have given an upload its name yet when it is asked for it, and gets it once more.
+			waitFor(t, func() bool { return len(server.Sessions()) == 0 }, func() string { return "the server keeps sessions" })
 			continue
 		}
 		if err != nil {
