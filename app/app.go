@@ -174,20 +174,27 @@ func (s Settings) clone() Settings {
 // ChangeSettings lets change edit the settings, and has them written when they are others. It does not wait for that. When
 // they can't be written they hold for this run, and a [Notice] says why.
 func (a *App) ChangeSettings(change func(*Settings)) {
+	if a.changeSettings(change) {
+		a.saved.save() // not under mu, which the write needs
+	}
+}
+
+// changeSettings says whether there is something to write.
+func (a *App) changeSettings(change func(*Settings)) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	next := a.settings.clone()
 	change(&next)
 	next.mend()
 	if a.saved.good() && reflect.DeepEqual(next, a.settings) {
-		return // a field that was left as it was costs no write
+		return false // a field that was left as it was costs no write
 	}
 	if !a.closed && !next.Share.sameAccounts(a.settings.Share) {
 		a.tasks.Go(a.share.followAccounts) // the running server's, too
 	}
 	a.settings = next
 	a.changed()
-	a.saved.save()
+	return true
 }
 
 // saveSettings writes the settings as they are now.

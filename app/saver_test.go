@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // disk is a saver's file whose writes take as long as the test wants.
@@ -135,4 +136,28 @@ func TestSettingsThatCanNotBeWrittenAreANotice(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.ChangeSettings(func(s *Settings) { s.Theme = ThemeDark }) // the same again, and now it can be written
+}
+
+// A window may still put down its size when the application has ended.
+func TestAChangeAfterTheEndIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	a := New(dir)
+	if err := a.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.ChangeSettings(func(s *Settings) { s.Share.User = "late" })
+	}()
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it hangs")
+	}
+	b := New(dir)
+	defer b.Close(context.Background())
+	if got := b.Settings().Share.User; got != "late" {
+		t.Errorf("%q", got)
+	}
 }
