@@ -41,8 +41,12 @@ func (a *App) Examine(t client.Target, mode client.Mode, consent bool) {
 	e := &a.examination
 	o := doctor.Options{
 		Mode: mode, ConsentPlain: consent, Recorder: a.Log,
-		// A certificate that the person trusts for this server is not what keeps it from working.
-		Insecure: a.Settings().Sites[siteKey(t)].Certificate != "",
+		// A certificate that the person trusts for this server, for good or this once, is not what keeps it from working.
+		Trusted: func(fingerprint string) bool {
+			return slices.ContainsFunc(a.remotes(), func(r *remote) bool {
+				return r.trusts(siteKey(t), client.CertificateProblem{SHA256: fingerprint})
+			})
+		},
 	}
 	e.mu.Lock()
 	if e.cancel != nil {

@@ -15,6 +15,7 @@ import (
 	"portside/client"
 	"portside/client/secrets"
 	"portside/client/sites"
+	"portside/doctor"
 	"portside/localserver"
 )
 
@@ -355,6 +356,14 @@ func TestCertificatesAreListedWithTheirDetailsAndForgotten(t *testing.T) {
 	trust(TrustAlways)
 	listed(t, a, "/in")
 	all := a.Certificates()
+	examine := func() doctor.Verdict {
+		a.Examine(a.Remote().Target, client.ModeAuto, false)
+		until(t, "it is examined", func() bool { return a.Examination().Report != nil && !a.Examination().Running })
+		return a.Examination().Report.Verdict
+	}
+	if v := examine(); v == doctor.TLSCertificate {
+		t.Error("an examination stops at a certificate that is trusted")
+	}
 	if len(all) != 1 || all[0].X509 == nil || all[0].Since.IsZero() || DescribeCertificate(all[0].X509).Subject == "" {
 		t.Fatalf("%+v", all)
 	}
@@ -364,6 +373,9 @@ func TestCertificatesAreListedWithTheirDetailsAndForgotten(t *testing.T) {
 		one.Certificate = "AA:BB"
 		set.Sites[all[0].Server] = one
 	})
+	if v := examine(); v != doctor.TLSCertificate {
+		t.Errorf("an examination takes another certificate than the trusted one: %s", v)
+	}
 	a.Disconnect()
 	if q := trust(TrustNo); q.Known != "AA:BB" || q.Before == nil || q.Since.IsZero() {
 		t.Errorf("%+v", q)

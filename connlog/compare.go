@@ -144,7 +144,11 @@ func together(c, s *Channel) []Span {
 		moved = fmt.Sprintf(" The client says it came from %s, the server saw %s: a router with NAT is in between.", addrText(c.From), addrText(s.From))
 	}
 	if c.Kind == Data && c.Mode == Passive && c.To.IsValid() && s.To.IsValid() && c.To.Addr() != s.To.Addr() {
-		moved += fmt.Sprintf(" The server named %s, the client dialled %s.", addrText(s.To), addrText(c.To))
+		if strings.EqualFold(s.Offer, "PASV") {
+			moved += fmt.Sprintf(" The server named %s, the client dialled %s.", addrText(s.To), addrText(c.To))
+		} else { // which names a port only
+			moved += fmt.Sprintf(" The server waited at %s, the client dialled %s: a router with NAT is in between.", addrText(s.To), addrText(c.To))
+		}
 	}
 	switch {
 	case opened(c) && opened(s):

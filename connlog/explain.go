@@ -488,7 +488,7 @@ func (c Channel) passiveFailureAtClient() [][]Span {
 
 func (c Channel) tryActive() []Span {
 	if c.OtherFailed {
-		return spans(Muted, "Active mode failed before in this session.")
+		return spans(Muted, "Active mode failed in this session, too.")
 	}
 	return spans(Muted, "Until then active mode may work: the server opens the data channel, and your firewall must let that in.")
 }
@@ -540,7 +540,7 @@ func (c Channel) whyNobodyComes() []Span {
 func (c Channel) activeFailureAtClient() [][]Span {
 	usePassive := spans(Plain, "**Use passive mode**, where you open the data channel yourself. Or let TCP port %s in at your firewall and forward it in your router.", port(c.To))
 	if c.OtherFailed {
-		usePassive = spans(Plain, "Passive mode failed before in this session, so **one mode has to be made to work**: passive mode on the server's side, or active mode on yours, by letting TCP port %s in at your firewall and router.", port(c.To))
+		usePassive = spans(Plain, "Passive mode failed in this session, too, so **one mode has to be made to work**: passive mode on the server's side, or active mode on yours, by letting TCP port %s in at your firewall and router.", port(c.To))
 	}
 	switch c.Reason {
 	case ReasonRejected:
@@ -551,7 +551,7 @@ func (c Channel) activeFailureAtClient() [][]Span {
 			out = append(out, spans(Plain, "Many servers don't do active mode, or only to the address that they see you come from."))
 		}
 		if c.OtherFailed {
-			return append(out, spans(Plain, "Passive mode failed before in this session: **the server's side has to mend that.**"))
+			return append(out, spans(Plain, "Passive mode failed in this session, too: **the server's side has to mend that.**"))
 		}
 		return append(out, spans(Plain, "**Use passive mode.**"))
 	case ReasonTimeout:
@@ -574,7 +574,7 @@ func (c Channel) activeFailureAtClient() [][]Span {
 func (c Channel) activeFailureAtServer() [][]Span {
 	theirs := spans(Plain, "**Their side has to change:** switch the client to passive mode, or let the connection in at their firewall and router.")
 	if c.OtherFailed {
-		theirs = spans(Plain, "Passive mode failed before in this session, so **one mode has to be made to work**: passive mode on your side, by letting your passive range in at your firewall and router, or active mode on the client's, by letting its TCP port %s in.", port(c.To))
+		theirs = spans(Plain, "Passive mode failed in this session, too, so **one mode has to be made to work**: passive mode on your side, by letting your passive range in at your firewall and router, or active mode on the client's, by letting its TCP port %s in.", port(c.To))
 	}
 	if c.To.IsValid() && Private(c.To.Addr()) && c.Client.IsValid() && !Private(c.Client.Addr()) {
 		return [][]Span{

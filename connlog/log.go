@@ -105,8 +105,8 @@ type Channel struct {
 	Holders    []string         // who held the ports when none was left
 	Dialogue   []Line           // the commands and replies that belong to it
 
-	// What the explanation needs of the session: the two ends of the control connection, and whether the newest data
-	// channel in the other mode never came about before this one was asked for.
+	// What the explanation needs of the session: the two ends of the control connection, and whether a data channel in the
+	// other mode never came about: before this one was asked for or, when this one failed, too, ever.
 	Client, Server netip.AddrPort
 	OtherFailed    bool
 	Host           string
@@ -243,6 +243,9 @@ func (s *session) snapshot() Session {
 		out.Channels[i].Strangers = slices.Clip(c.Strangers)
 		out.Channels[i].Client, out.Channels[i].Server = s.Client, s.Server
 		out.Channels[i].Host, out.Channels[i].User = s.Host, s.User
+		if c.State == Failed && c.Opened.IsZero() && c.Kind == Data {
+			out.Channels[i].OtherFailed = c.OtherFailed || s.failedIn(c.Mode.other())
+		}
 	}
 	return out
 }

@@ -159,6 +159,8 @@ type Options struct {
 	Action    Action
 	RootCAs   *x509.CertPool // nil: the system's
 	Insecure  bool           // take any certificate
+	// Trusted says whether the person trusts a certificate that the system doesn't, by its [client.Fingerprint]. Nil: none.
+	Trusted func(fingerprint string) bool
 	// ConsentPlain allows a comparison in clear: the password is then readable on the way.
 	ConsentPlain bool
 	// Progress gets each fact, when its probe begins and when it ends. It is called from one goroutine at a time.

@@ -392,6 +392,7 @@ func (x *examination) greet(ctx context.Context, s *controlConn) bool {
 	x.e.Greeter, x.e.Heard = greeter(first.r, first.err, s.buf)
 	x.e.GreetCut = first.err != nil && x.e.Greeter == GreeterFTP
 	if first.err == nil {
+		s.greeted(first.r)
 		x.e.Greeting = answer(first.r)
 		x.e.Software = softwareOf(x.e.Greeting.Text)
 	}
@@ -566,9 +567,11 @@ func (x *examination) another(ctx context.Context, s *controlConn, secure bool, 
 			return fail("TLS: " + err.Error())
 		}
 	}
-	if g, err := n.next(x.limits.Slow / 2); err != nil || g.Class() != 2 {
+	g, err := n.next(x.limits.Slow / 2)
+	if err != nil || g.Class() != 2 {
 		return fail("greeting: " + answer(g).String())
 	}
+	n.greeted(g)
 	if secure && !implicit {
 		if a, err := n.ask("AUTH TLS"); err != nil || a.Code != 234 {
 			return fail("AUTH TLS: " + a.String())
@@ -577,7 +580,7 @@ func (x *examination) another(ctx context.Context, s *controlConn, secure bool, 
 		if err != nil {
 			return fail("TLS: " + err.Error())
 		}
-		if !x.e.TLSUp && !x.anonymous() && !x.o.Insecure && x.verify(st) != nil {
+		if !x.e.TLSUp && !x.anonymous() && x.verify(st) != nil {
 			return fail("its certificate is not trusted")
 		}
 	}

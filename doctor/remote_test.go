@@ -475,6 +475,8 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 		{name: "no TLS", tls: client.TLSExplicit, want: TLSUnsupported},
 		{name: "AUTH swallowed", fake: &fake{tls: conf, says: map[string]string{"AUTH": "500 XXXX not understood"}}, tls: client.TLSExplicit, want: ALGTamper},
 		{name: "certificate", fake: &fake{tls: conf}, tls: client.TLSExplicit, options: Options{RootCAs: x509.NewCertPool()}, want: TLSCertificate},
+		{name: "a certificate that the person trusts", fake: &fake{tls: conf}, tls: client.TLSExplicit, options: Options{RootCAs: x509.NewCertPool(), Trusted: func(fingerprint string) bool { return strings.Count(fingerprint, ":") == 31 }}, want: OK},
+		{name: "another certificate than the one that the person trusts", fake: &fake{tls: conf}, tls: client.TLSExplicit, options: Options{RootCAs: x509.NewCertPool(), Trusted: func(string) bool { return false }}, want: TLSCertificate},
 		{name: "password", fake: &fake{says: map[string]string{"PASS": "530 Login incorrect."}}, want: LoginRefused},
 		{name: "PROT refused", fake: &fake{tls: conf, says: map[string]string{"PROT": "534 No"}}, tls: client.TLSExplicit, want: TLSDataProtection},
 		{name: "clear data refused", fake: &fake{tls: conf, says: map[string]string{"LIST": "522 Data connections must be encrypted."}}, tls: client.TLSExplicit, options: Options{ClearData: true}, want: TLSDataProtection},
@@ -771,12 +773,15 @@ func TestCancellingEndsAnExaminationAtOnce(t *testing.T) {
 }
 
 func TestTheChannelsStandInTheLogAsAnySessions(t *testing.T) {
-	f := (&fake{}).start(t)
+	f := (&fake{first: "220 Portside ready [session ab12]\r\n"}).start(t)
 	log := connlog.NewLog(0)
 	f.examine(t.Context(), f.target(), Options{Recorder: log})
 	sessions := log.Sessions()
 	if len(sessions) == 0 || len(sessions[0].Channels) < 3 {
 		t.Fatalf("%d sessions", len(sessions))
+	}
+	if sessions[0].Peer != "ab12" {
+		t.Errorf("the server's id of the session is %q: its log can't be found to compare", sessions[0].Peer)
 	}
 	var b strings.Builder
 	if err := log.WriteText(&b); err != nil {

@@ -125,6 +125,12 @@ func (s *controlConn) send(line string) error {
 	return nil
 }
 
+// greeted notes what the server calls itself and the session.
+func (s *controlConn) greeted(r wire.Reply) {
+	text := strings.Join(r.Lines, " ")
+	s.record(connlog.Record{Event: connlog.Greeted, From: s.local, To: s.peer, Software: wire.Escape(text), Peer: wire.ParseGreeting(text)})
+}
+
 // next reads the next reply. After errSilent the session can still be read.
 func (s *controlConn) next(wait time.Duration) (wire.Reply, error) {
 	if s.dead != nil {
@@ -141,7 +147,7 @@ func (s *controlConn) next(wait time.Duration) (wire.Reply, error) {
 			switch {
 			case err == nil:
 				s.buf = append([]byte(nil), rest...)
-				s.record(connlog.Record{Event: connlog.ReplySent, Reply: wire.Escape(r.String())})
+				s.record(connlog.Record{Event: connlog.ReplySent, Reply: r.String()})
 				if r.Code == 421 {
 					s.dead, s.goodbye = errClosed, answer(r)
 				}

@@ -100,6 +100,9 @@ func TestEverySetupTellsAConsistentStory(t *testing.T) {
 			if after.Verdict == r.Verdict {
 				fail("a change changes nothing: " + c.Text)
 			}
+			if after := c.Apply(s); c.Short == "Set the Passive IP" && (after.RangeForwarded != s.RangeForwarded || after.RangeOpen != s.RangeOpen) {
+				t.Errorf("%+v: the button says %q and does %q", s, c.Short, c.Text)
+			}
 			if c.Text == "" || c.Short == "" {
 				fail("a change without words")
 			}

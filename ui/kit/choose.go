@@ -310,7 +310,10 @@ func (ch *chooserDialog) show(dir string, entries []chooserEntry) {
 	ch.table.ClearSelection()
 	ch.filter()
 	ch.table.ScrollTo(0)
+	takeOver := ch.table.OnCursorChanged
+	ch.table.OnCursorChanged = nil // the name is the person's, or the proposed one, until a file is chosen
 	ch.table.SetCursor(max(0, slices.IndexFunc(ch.entries, func(e chooserEntry) bool { return e.name == from })))
+	ch.table.OnCursorChanged = takeOver
 }
 
 func (ch *chooserDialog) filter() {

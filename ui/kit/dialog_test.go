@@ -347,6 +347,30 @@ func TestSavingAsksBeforeItReplaces(t *testing.T) {
 	}
 }
 
+func TestAProposedNameStaysWhenTheFolderHoldsFilesOnly(t *testing.T) {
+	w := newWindow(t)
+	root, queue := t.TempDir(), uitest.NewQueue()
+	if err := os.WriteFile(filepath.Join(root, "other.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kit.Chooser{Post: queue.Post}.Save(w, filepath.Join(root, "new.txt"), func(string) {})
+	name := w.Canvas().Focused().(*kit.Entry)
+	for range 6 {
+		if _, there := w.Canvas().Focused().(*kit.Table); there {
+			break
+		}
+		w.Canvas().FocusNext()
+	}
+	table := list(t, w)
+	queue.Await(t, "the folder to be read", func() bool { return table.Length() == 1 })
+	if name.Text != "new.txt" {
+		t.Errorf("the name is %q", name.Text)
+	}
+	if table.OnCursorChanged(0); name.Text != "other.txt" {
+		t.Errorf("the name of the file that was chosen is %q", name.Text)
+	}
+}
+
 func TestTypedPathsMayBeginWithATilde(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
