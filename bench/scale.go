@@ -151,7 +151,8 @@ func measures(kind string, secure bool) []measure {
 				all = append(all,
 					measure{name: of + ", first byte", unit: "ms", rounds: rounds, run: listing(verb, n.entries, 0)},
 					measure{name: of + ", whole", unit: "ms", rounds: rounds, run: listing(verb, n.entries, 1)},
-					measure{name: of + ", memory more", unit: "MB", rounds: 1, run: listing(verb, n.entries, 2)})
+					measure{name: of + ", memory more", unit: "MB", rounds: 1, run: listing(verb, n.entries, 2)},
+					measure{name: of + ", server's CPU", unit: "ms", rounds: rounds, run: listing(verb, n.entries, 3)})
 			}
 		}
 	}
@@ -289,8 +290,8 @@ func smallDownloads(ctx context.Context, _ *bench, s scaled) (float64, error) {
 	return took.Seconds() * 1000, err
 }
 
-// listing measures a listing of a folder with entries: the time to its first byte (0), to its end (1), or the memory that
-// the server takes for it (2).
+// listing measures a listing of a folder with entries: the time to its first byte (0), to its end (1), the memory that the
+// server takes for it (2), or its processor time (3).
 func listing(verb string, entries, what int) func(context.Context, *bench, scaled) (float64, error) {
 	return func(ctx context.Context, _ *bench, s scaled) (float64, error) {
 		name := "many" + strconv.Itoa(entries)
@@ -314,6 +315,10 @@ func listing(verb string, entries, what int) func(context.Context, *bench, scale
 		}
 		defer d.Close()
 		before, err := proportional(s.processes())
+		if err != nil {
+			return 0, err
+		}
+		ran, err := cpuOf(s.processes())
 		if err != nil {
 			return 0, err
 		}
@@ -343,10 +348,14 @@ func listing(verb string, entries, what int) func(context.Context, *bench, scale
 		took := time.Since(begin)
 		close(stop)
 		peak := <-most
+		after, cpuErr := cpuOf(s.processes())
+		if err == nil {
+			err = cpuErr
+		}
 		if err == nil && n < int64(entries*len(entryName)) {
 			err = fmt.Errorf("a listing of %d bytes", n)
 		}
-		return []float64{first.Sub(begin).Seconds() * 1000, took.Seconds() * 1000, float64(max(0, peak-before)) / mega}[what], err
+		return []float64{first.Sub(begin).Seconds() * 1000, took.Seconds() * 1000, float64(max(0, peak-before)) / mega, (after - ran).Seconds() * 1000}[what], err
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"portside/connlog"
@@ -68,34 +69,66 @@ func parseFactSet(arg string) (f factSet) {
 	return f
 }
 
-// appendFacts appends an MLST or MLSD line without its line end.
-func (s *session) appendFacts(b []byte, st fs.FileInfo, name string) []byte {
-	facts := make([]wire.Fact, 0, len(factNames))
-	add := func(f factSet, name, value string) {
-		if s.facts&f != 0 {
-			facts = append(facts, wire.Fact{Name: name, Value: value})
-		}
-	}
-	kind, size := "file", st.Size()
-	if st.IsDir() {
-		kind = "dir"
-	}
-	add(factType, "type", kind)
-	if !st.IsDir() {
-		add(factSize, "size", strconv.FormatInt(size, 10))
-	}
-	add(factModify, "modify", wire.FormatTime(st.ModTime()))
-	add(factPerm, "perm", s.account.Rights.perm(st.IsDir()))
-	if id := fileID(st); id != "" {
-		add(factUnique, "unique", id)
-	}
-	add(factMode, "unix.mode", fmt.Sprintf("%04o", st.Mode().Perm()))
-	return wire.AppendFacts(b, facts, name)
+// entry is what a listing says of a file or folder beside its name.
+type entry struct {
+	there    bool
+	mode     fs.FileMode
+	size     int64
+	modified time.Time
+	dev, ino uint64
+	known    bool // dev and ino are
 }
 
-// perm is the perm fact: what this account may do (RFC 3659 section 7.5.5).
-func (r Rights) perm(dir bool) string {
-	var b []byte
+func entryOf(st fs.FileInfo) entry {
+	e := entry{there: true, mode: st.Mode(), size: st.Size(), modified: st.ModTime()}
+	e.dev, e.ino, e.known = fileID(st)
+	return e
+}
+
+// appendID appends the unique fact.
+func (e *entry) appendID(b []byte) []byte {
+	b = strconv.AppendUint(b, e.dev, 16)
+	b = append(b, 'g')
+	return strconv.AppendUint(b, e.ino, 16)
+}
+
+// appendFacts appends an MLST or MLSD line without its line end (RFC 3659 section 7.2).
+func (s *session) appendFacts(b []byte, e *entry, name string) []byte {
+	dir := e.mode.IsDir()
+	for i, fact := range factNames {
+		f := factSet(1) << i
+		if s.facts&f == 0 || f == factSize && dir || f == factUnique && !e.known {
+			continue
+		}
+		b = append(b, fact...)
+		b = append(b, '=')
+		switch f {
+		case factType:
+			kind := "file"
+			if dir {
+				kind = "dir"
+			}
+			b = append(b, kind...)
+		case factSize:
+			b = strconv.AppendInt(b, e.size, 10)
+		case factModify:
+			b = wire.AppendTime(b, e.modified)
+		case factPerm:
+			b = s.account.Rights.appendPerm(b, dir)
+		case factUnique:
+			b = e.appendID(b)
+		case factMode:
+			bits := e.mode.Perm()
+			b = append(b, '0', '0'+byte(bits>>6), '0'+byte(bits>>3&7), '0'+byte(bits&7))
+		}
+		b = append(b, ';')
+	}
+	b = append(b, ' ')
+	return append(b, name...)
+}
+
+// appendPerm appends the perm fact: what this account may do (RFC 3659 section 7.5.5).
+func (r Rights) appendPerm(b []byte, dir bool) []byte {
 	add := func(need Rights, letter byte) {
 		if r&need == need {
 			b = append(b, letter)
@@ -109,14 +142,14 @@ func (r Rights) perm(dir bool) string {
 		add(List, 'l')
 		add(MakeFolder, 'm')
 		add(Delete, 'p')
-		return string(b)
+		return b
 	}
 	add(Upload|Overwrite, 'a')
 	add(Delete, 'd')
 	add(Rename, 'f')
 	add(Read, 'r')
 	add(Upload|Overwrite, 'w')
-	return string(b)
+	return b
 }
 
 // listArg splits the argument of LIST and NLST into ls switches, which change nothing, and the path.
@@ -206,46 +239,68 @@ func (s *session) sendListing(p *pipe, verb, arg, pattern, rel string, st fs.Fil
 	out := bufio.NewWriterSize(p, 32<<10)
 	now := time.Now()
 	var line []byte
-	emit := func(st fs.FileInfo, name string) error {
+	prefix := ""
+	emit := func(e *entry, name string) error {
 		line = line[:0]
 		switch verb {
 		case "LIST":
-			line = wire.AppendList(line, st.Mode(), st.Size(), st.ModTime(), now, name)
+			line = wire.AppendList(line, e.mode, e.size, e.modified, now, name)
 		case "NLST":
+			line = append(line, prefix...)
 			line = append(line, name...)
 		default:
-			line = s.appendFacts(line, st, name)
+			line = s.appendFacts(line, e, name)
 		}
 		line = append(line, '\r', '\n')
 		_, err := out.Write(line)
 		return err
 	}
 	if dir == nil {
-		if err := emit(st, arg); err != nil {
+		e := entryOf(st)
+		if err := emit(&e, arg); err != nil {
 			return err
 		}
 		return out.Flush()
 	}
-	prefix := ""
 	if verb == "NLST" && arg != "" && arg != "." && arg != "./" && (arg != "/" || s.cwd != "/") {
 		prefix = strings.TrimSuffix(arg, "/") + "/"
 	}
-	err := s.eachEntry(s.xfer, dir, rel, pattern, func(st fs.FileInfo, name string) error { return emit(st, prefix+name) })
-	if err != nil {
+	if err := s.eachEntry(s.xfer, dir, rel, pattern, emit); err != nil {
 		return err
 	}
 	return out.Flush()
 }
 
-// eachEntry calls emit for the entries of dir that a client may see, sorted. Links are followed inside the root; those
-// that lead out of it or nowhere are left out, and so is what is neither file nor folder. Names with
-// line ends can't be said in a listing; they are left out and recorded.
-func (s *session) eachEntry(ctx context.Context, dir *os.File, rel, pattern string, emit func(fs.FileInfo, string) error) error {
-	here, err := s.root.OpenRoot(rel)
+// lookAhead is how many entries are looked at before they are emitted: by two goroutines, for most of a long listing's time
+// is the kernel's, or a file server's, answer to that.
+const lookAhead = 512
+
+// lookBoth is [entries.look] by two goroutines.
+func (s *session) lookBoth(here entries, names []string, found []entry) error {
+	half := len(names) / 2
+	if half < lookAhead/8 {
+		return here.look(names, found)
+	}
+	var other sync.WaitGroup
+	var failed error
+	other.Go(func() {
+		defer s.srv.contain(s)
+		failed = here.look(names[half:], found[half:])
+	})
+	err := here.look(names[:half], found)
+	other.Wait()
+	return cmp.Or(err, failed)
+}
+
+// eachEntry calls emit for the entries of dir, which is rel, that a client may see, sorted. Links are followed inside the
+// root; those that lead out of it or nowhere are left out, and so is what is neither file nor folder. Names with line ends
+// can't be said in a listing; they are left out and recorded.
+func (s *session) eachEntry(ctx context.Context, dir *os.File, rel, pattern string, emit func(*entry, string) error) error {
+	here, err := openEntries(s.root, rel, dir)
 	if err != nil {
 		return &localError{err}
 	}
-	defer here.Close()
+	defer here.close()
 	unsayable := 0
 	match := func(name string) bool {
 		if strings.HasPrefix(name, tempPrefix) {
@@ -259,27 +314,47 @@ func (s *session) eachEntry(ctx context.Context, dir *os.File, rel, pattern stri
 		return true
 	}
 	var failed error
+	var names []string
+	var found []entry
+	show := func() error {
+		if cap(found) < len(names) {
+			found = make([]entry, len(names))
+		}
+		if err := s.lookBoth(here, names, found); err != nil {
+			return err
+		}
+		for i, name := range names {
+			e := &found[i]
+			if e.there && e.mode&fs.ModeSymlink != 0 {
+				*e = entry{}
+				if st, err := s.root.Stat(filepath.Join(rel, name)); err == nil {
+					*e = entryOf(st)
+				}
+			}
+			if !e.there || !e.mode.IsDir() && !e.mode.IsRegular() {
+				continue // it vanished meanwhile, leads out, or is nothing to be listed
+			}
+			if failed = emit(e, name); failed != nil {
+				return failed
+			}
+		}
+		names = names[:0]
+		return nil
+	}
 	memory := nameMemory{own: nameBudget, most: nameMost, common: &s.srv.nameMemory}
 	err = sortedNames(ctx, dir, match, memory, func(name string) error {
 		if strings.ContainsAny(name, "\r\n\x00") {
 			unsayable++
 			return nil
 		}
-		st, err := here.Lstat(name)
-		if err != nil {
-			return nil // it vanished meanwhile
-		}
-		if st.Mode()&fs.ModeSymlink != 0 {
-			if st, err = s.root.Stat(filepath.Join(rel, name)); err != nil {
-				return nil
-			}
-		}
-		if !st.IsDir() && !st.Mode().IsRegular() {
+		if names = append(names, name); len(names) < lookAhead {
 			return nil
 		}
-		failed = emit(st, name)
-		return failed
+		return show()
 	})
+	if err == nil {
+		err = show()
+	}
 	if unsayable > 0 {
 		s.record(connlog.Record{Event: connlog.ServerFault, Reason: connlog.ReasonLocal,
 			Err: fmt.Sprintf("%d names with line ends or NUL were left out of a listing", unsayable)})
@@ -311,7 +386,8 @@ func (s *session) factsOf(arg string) wire.Reply {
 		code, text := fileReply(err, virtual)
 		return wire.Reply{Code: code, Lines: []string{text}}
 	}
-	return wire.Reply{Code: 250, Lines: []string{"Facts:", " " + string(s.appendFacts(nil, st, virtual)), "End"}}
+	e := entryOf(st)
+	return wire.Reply{Code: 250, Lines: []string{"Facts:", " " + string(s.appendFacts(nil, &e, virtual)), "End"}}
 }
 
 // statListMost is how many lines STAT sends over the control connection; LIST is for more.
@@ -331,15 +407,16 @@ func (s *session) statPath(arg string) {
 	code := 213
 	lines := []string{"Status of " + virtual + ":"}
 	now := time.Now()
-	add := func(st fs.FileInfo, name string) error {
+	add := func(e *entry, name string) error {
 		if len(lines) > statListMost {
 			return errEnough
 		}
-		lines = append(lines, " "+string(wire.AppendList(nil, st.Mode(), st.Size(), st.ModTime(), now, name)))
+		lines = append(lines, " "+string(wire.AppendList(nil, e.mode, e.size, e.modified, now, name)))
 		return nil
 	}
 	if !st.IsDir() {
-		add(st, path.Base(virtual))
+		e := entryOf(st)
+		add(&e, path.Base(virtual))
 	} else {
 		code = 212
 		dir, err := s.root.OpenFile(rel, os.O_RDONLY|openNonblock, 0)

@@ -6,8 +6,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,12 +49,56 @@ func lock(f *os.File) (ok bool) {
 }
 
 // fileID returns what tells a file from all others of the computer, for MLSD's unique fact.
-func fileID(st fs.FileInfo) string {
+func fileID(st fs.FileInfo) (dev, ino uint64, known bool) {
 	sys, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
-		return ""
+		return 0, 0, false
 	}
-	return strconv.FormatUint(uint64(sys.Dev), 16) + "g" + strconv.FormatUint(sys.Ino, 16)
+	return uint64(sys.Dev), sys.Ino, true
+}
+
+// entries looks at what lies in an open folder. Names come from that folder itself, have no "/", and no link is followed:
+// nothing outside is reached, whatever becomes of the folder's own name meanwhile.
+type entries struct {
+	dir syscall.RawConn
+}
+
+func openEntries(_ *os.Root, _ string, dir *os.File) (entries, error) {
+	raw, err := dir.SyscallConn()
+	return entries{raw}, err
+}
+
+func (entries) close() {}
+
+// look fills in what is known of names, all of them in one go: an os.Root takes half as long again as the kernel.
+func (e entries) look(names []string, found []entry) error {
+	return e.dir.Control(func(fd uintptr) {
+		for i, name := range names {
+			found[i] = entry{}
+			if strings.Contains(name, "/") {
+				continue
+			}
+			var st unix.Stat_t
+			err := unix.Fstatat(int(fd), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+			for errors.Is(err, unix.EINTR) {
+				err = unix.Fstatat(int(fd), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+			}
+			if err != nil {
+				continue
+			}
+			mode := fs.FileMode(st.Mode & 0o777)
+			switch st.Mode & unix.S_IFMT {
+			case unix.S_IFREG:
+			case unix.S_IFDIR:
+				mode |= fs.ModeDir
+			case unix.S_IFLNK:
+				mode |= fs.ModeSymlink
+			default:
+				mode |= fs.ModeIrregular
+			}
+			found[i] = entry{there: true, mode: mode, size: st.Size, modified: time.Unix(st.Mtim.Unix()), dev: uint64(st.Dev), ino: st.Ino, known: true}
+		}
+	})
 }
 
 // freeSpace returns the bytes that root's file system still takes from this user.

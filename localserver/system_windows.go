@@ -41,7 +41,30 @@ func readOnlyDisk(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PR
 func lock(*os.File) bool { return false }
 
 // fileID is empty: the identity of a file takes an open of it on Windows, too much for each line of a listing.
-func fileID(fs.FileInfo) string { return "" }
+func fileID(fs.FileInfo) (dev, ino uint64, known bool) { return 0, 0, false }
+
+// entries looks at what lies in a folder.
+type entries struct {
+	folder *os.Root
+}
+
+func openEntries(root *os.Root, rel string, _ *os.File) (entries, error) {
+	folder, err := root.OpenRoot(rel)
+	return entries{folder}, err
+}
+
+func (e entries) close() { e.folder.Close() }
+
+// look fills in what is known of names.
+func (e entries) look(names []string, found []entry) error {
+	for i, name := range names {
+		found[i] = entry{}
+		if st, err := e.folder.Lstat(name); err == nil {
+			found[i] = entryOf(st)
+		}
+	}
+	return nil
+}
 
 func freeSpace(root *os.Root, rel string) (int64, error) {
 	dir, err := windows.UTF16PtrFromString(filepath.Join(root.Name(), rel))

@@ -78,7 +78,7 @@ func FuzzParseFacts(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, name2, err := ParseFacts(string(AppendFacts(nil, facts, name)))
+		again, name2, err := ParseFacts(formatFacts(facts, name))
 		if err != nil || name2 != name || !reflect.DeepEqual(again, facts) {
 			t.Fatalf("%q: %v %q, then %v %q, %v", line, facts, name, again, name2, err)
 		}

@@ -13,19 +13,6 @@ import (
 // Fact is one fact of an MLST or MLSD line, RFC 3659 section 7.5.
 type Fact struct{ Name, Value string }
 
-// AppendFacts appends "type=file;size=3; a.txt" to b: an MLST or MLSD line without its line end (RFC 3659
-// section 7.2).
-func AppendFacts(b []byte, facts []Fact, name string) []byte {
-	for _, f := range facts {
-		b = append(b, f.Name...)
-		b = append(b, '=')
-		b = append(b, f.Value...)
-		b = append(b, ';')
-	}
-	b = append(b, ' ')
-	return append(b, name...)
-}
-
 // ParseFacts reads one MLST or MLSD line without its line end. Fact names are returned in lower case: they are case
 // independent. A value may hold spaces, which section 7.2 does not allow: ProFTPD tells names of groups such as "domain
 // users" so.
@@ -50,7 +37,32 @@ func ParseFacts(line string) (facts []Fact, name string, err error) {
 }
 
 // FormatTime returns YYYYMMDDHHMMSS in UTC, as MDTM, MFMT and the modify fact write it (RFC 3659 section 2.3).
-func FormatTime(t time.Time) string { return t.UTC().Format("20060102150405") }
+func FormatTime(t time.Time) string { return string(AppendTime(nil, t)) }
+
+// AppendTime appends what FormatTime returns to b.
+func AppendTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	b = appendDigits(b, year, 4, '0')
+	for _, n := range [...]int{int(month), day, hour, minute, second} {
+		b = appendDigits(b, n, 2, '0')
+	}
+	return b
+}
+
+// appendDigits appends n with fill in front, so that it has width characters at least.
+func appendDigits[N int | int64](b []byte, n N, width int, fill byte) []byte {
+	if n < 0 {
+		b, n = append(b, '-'), -n
+	}
+	var digits [20]byte
+	text := strconv.AppendInt(digits[:0], int64(n), 10)
+	for i := len(text); i < width; i++ {
+		b = append(b, fill)
+	}
+	return append(b, text...)
+}
 
 // ParseTime reads YYYYMMDDHHMMSS with an optional fraction, in UTC (RFC 3659 section 2.3).
 func ParseTime(s string) (time.Time, error) {
@@ -88,20 +100,37 @@ func AppendList(b []byte, mode fs.FileMode, size int64, modified, now time.Time,
 		}
 	}
 	b = append(b, "   1 ftp      ftp      "...)
-	digits := strconv.FormatInt(size, 10)
-	for i := len(digits); i < 12; i++ {
-		b = append(b, ' ')
-	}
-	b = append(b, digits...)
+	b = appendDigits(b, size, 12, ' ')
 	b = append(b, ' ')
 	t := modified.UTC()
-	if t.After(now.AddDate(0, -6, 0)) && t.Before(now.Add(24*time.Hour)) {
-		b = t.AppendFormat(b, "Jan _2 15:04")
+	year, month, day := t.Date()
+	b = append(b, month.String()[:3]...)
+	b = append(b, ' ')
+	b = appendDigits(b, day, 2, ' ')
+	b = append(b, ' ')
+	if withHour(t, now) {
+		hour, minute, _ := t.Clock()
+		b = appendDigits(b, hour, 2, '0')
+		b = append(b, ':')
+		b = appendDigits(b, minute, 2, '0')
 	} else {
-		b = t.AppendFormat(b, "Jan _2  2006")
+		b = append(b, ' ')
+		b = appendDigits(b, year, 4, '0')
 	}
 	b = append(b, ' ')
 	return append(b, name...)
+}
+
+// withHour says whether a listing shows the hour of a time, not its year.
+func withHour(t, now time.Time) bool {
+	const day = 24 * time.Hour
+	switch age := now.Sub(t); {
+	case age <= -day || age > 184*day: // six months have 181 to 184 days
+		return false
+	case age < 181*day:
+		return true
+	}
+	return t.After(now.AddDate(0, -6, 0))
 }
 
 // ErrNegative says that a REST offset or a size is below zero.

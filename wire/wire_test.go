@@ -114,7 +114,7 @@ func TestGreeting(t *testing.T) {
 
 func TestFacts(t *testing.T) {
 	facts := []Fact{{"type", "file"}, {"size", "3"}}
-	line := string(AppendFacts(nil, facts, " a;b "))
+	line := formatFacts(facts, " a;b ")
 	got, name, err := ParseFacts(line)
 	if err != nil || name != " a;b " || !reflect.DeepEqual(got, facts) {
 		t.Errorf("%q: %v %q %v", line, got, name, err)
@@ -163,6 +163,28 @@ func TestListLine(t *testing.T) {
 	} {
 		if got := string(AppendList(nil, x.mode, x.size, x.at, now, x.name)); got != x.want {
 			t.Errorf("%q, want %q", got, x.want)
+		}
+	}
+}
+
+// Times are written by hand, since a listing has many: they must be those of package time and ls.
+func TestListTimesAreThoseOfPackageTime(t *testing.T) {
+	for _, now := range []time.Time{time.Date(2024, 6, 15, 12, 0, 0, 0, time.UTC), time.Date(2023, 8, 31, 0, 0, 0, 0, time.UTC), time.Date(2024, 2, 29, 23, 59, 59, 999, time.UTC)} {
+		for hours := -60 * 24; hours < 400*24; hours += 7 {
+			at := now.Add(-time.Duration(hours) * time.Hour)
+			want := at.Format("Jan _2  2006")
+			if at.After(now.AddDate(0, -6, 0)) && at.Before(now.Add(24*time.Hour)) {
+				want = at.Format("Jan _2 15:04")
+			}
+			if got := string(AppendList(nil, 0, 0, at.In(time.FixedZone("x", 3600)), now, "n")); !strings.HasSuffix(got, " 0 "+want+" n") {
+				t.Fatalf("%q, want %q", got, want)
+			}
+		}
+	}
+	for _, sec := range []int64{0, -1, 1 << 31, 1 << 33, -62135596801, 253402300800, 1718453445} {
+		at := time.Unix(sec, 5)
+		if got, want := FormatTime(at), at.UTC().Format("20060102150405"); got != want {
+			t.Errorf("%d: %s, want %s", sec, got, want)
 		}
 	}
 }
@@ -240,4 +262,13 @@ func TestOffset(t *testing.T) {
 			t.Errorf("%q parses", bad)
 		}
 	}
+}
+
+// formatFacts writes an MLST or MLSD line without its line end (RFC 3659 section 7.2).
+func formatFacts(facts []Fact, name string) string {
+	line := ""
+	for _, f := range facts {
+		line += f.Name + "=" + f.Value + ";"
+	}
+	return line + " " + name
 }
