@@ -678,9 +678,17 @@ func (a *App) onQueue(f func(q *transfer.Queue) error) {
 	})
 }
 
-// PauseTransfers puts everything under way back and moves nothing until [App.ResumeTransfers].
+// PauseTransfers puts everything under way back and moves nothing until [App.ResumeTransfers], what comes later neither.
 func (a *App) PauseTransfers() {
-	a.onQueue(func(q *transfer.Queue) error { q.PauseAll(); return nil })
+	a.run(func(context.Context) {
+		queue, err := a.queue.open()
+		if err != nil {
+			a.notify(Sentence(err), true)
+			return
+		}
+		queue.PauseAll()
+		a.queue.changed()
+	})
 }
 
 // ResumeTransfers goes on, also with what was paused one by one and with servers that were given up.

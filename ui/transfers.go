@@ -60,7 +60,7 @@ func newTransferList(w *Window) *transferList {
 		return w.registry.HandleKey(ev.Name, 0)
 	}
 	l.pause = kit.NewButton("Pause", l.pauseOrResume)
-	l.pause.Tip = "Stop all transfers, to go on later where they stopped (Ctrl+P)"
+	l.pause.Tip = "Stop all transfers, to go on later where they stopped, or collect some first (Ctrl+P)"
 	l.speed = kit.NewMenuButton("No speed limit", l.speedMenu)
 	more := kit.NewMenuButton("More", l.moreMenu)
 	l.tabs = kit.NewTabBar([]string{"Active", "Waiting", "Failed", "Done"}, l.pause, l.speed, more)
@@ -129,11 +129,10 @@ func (l *transferList) refresh() {
 	}
 	l.say()
 	title := "Pause"
-	if l.now.Paused || l.stopped() {
+	if l.rests() {
 		title = "Resume"
 	}
 	l.pause.SetText(title)
-	enable(l.pause, l.now.Left() > 0)
 	l.speed.SetText(l.limits())
 	if len(l.items) == 0 {
 		l.empty()
@@ -169,8 +168,11 @@ func (l *transferList) say() {
 	if l.now.Problem != "" {
 		note("The queue can't go on: "+l.now.Problem, kit.ColorBad)
 	}
-	if l.now.Paused && l.now.Left() > 0 {
+	switch {
+	case l.now.Paused && l.now.Left() > 0:
 		note("Paused. Resume goes on where it stopped.", kit.ColorMuted)
+	case l.now.Paused:
+		note("Paused. What is copied from now on waits here until you press Resume.", kit.ColorMuted)
 	}
 	for _, s := range l.now.Sites {
 		if s.Note != "" && l.now.Left() > 0 {
@@ -304,7 +306,10 @@ func (l *transferList) badge() string {
 // status is the right end of the status bar: speeds, files, time left.
 func (l *transferList) status() []string {
 	left := l.now.Left()
-	if left == 0 {
+	switch {
+	case left == 0 && l.now.Paused:
+		return []string{"Transfers paused"}
+	case left == 0:
 		return nil
 	}
 	var out []string
@@ -338,8 +343,13 @@ func (l *transferList) chosen() []uint64 {
 	return ids
 }
 
+// rests says that nothing moves until the person wants it to.
+func (l *transferList) rests() bool {
+	return l.now.Paused || l.stopped() || l.now.Items[transfer.Paused] > 0 && l.now.Left() == l.now.Items[transfer.Paused]
+}
+
 func (l *transferList) pauseOrResume() {
-	if l.now.Paused || l.stopped() {
+	if l.rests() {
 		l.w.app.ResumeTransfers()
 	} else {
 		l.w.app.PauseTransfers()
@@ -463,7 +473,7 @@ func (l *transferList) commands() []kit.Command {
 	return []kit.Command{
 		{ID: "transfers.show", Title: "Show transfers", Keys: []string{"Ctrl+Shift+T"}, Group: "Transfers", Enabled: any, Run: l.show},
 		{ID: "transfers.pause", Title: "Pause or resume all", Keys: []string{"Ctrl+P"}, Group: "Transfers", Icon: kit.IconPause,
-			Enabled: func() bool { return any() && l.now.Left() > 0 }, Run: l.pauseOrResume},
+			Enabled: any, Run: l.pauseOrResume},
 		{ID: "transfers.speed", Title: "Speed limits…", Keys: []string{"Ctrl+Shift+L"}, Group: "Transfers", Enabled: any, Run: l.askSpeed},
 		{ID: "transfers.unlimited", Title: "No speed limit", Group: "Transfers", Run: func() { a.SetSpeedLimits(0, 0) },
 			Checked: func() bool { d, u := a.SpeedLimits(); return d == 0 && u == 0 }},

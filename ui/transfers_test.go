@@ -78,3 +78,31 @@ func TestATransferAsksOnEveryScreen(t *testing.T) {
 		return string(b) == "theirs" && core.TransfersRunning() == 0
 	})
 }
+
+// As with the queue of other programs, files can be collected first and moved later.
+func TestTransfersCanBeCollectedWhilePaused(t *testing.T) {
+	w, core, queue, local, _ := onServer(t, func(_, remote string) { put(t, filepath.Join(remote, "a.txt"), "a") })
+	l := w.connect.transfers
+	w.registry.Run("transfers.pause")
+	queue.Await(t, "it rests", func() bool { return core.Transfers().Paused && l.pause.Text == "Resume" })
+	if got := l.status(); len(got) != 1 || got[0] != "Transfers paused" {
+		t.Errorf("the status bar says %q", got)
+	}
+	choose(w, w.connect.remote, "a.txt")
+	w.registry.Run("pane.copy")
+	queue.Await(t, "it waits", func() bool { return len(core.Transfers().Shown) == 1 && core.Transfers().Items[transfer.Waiting] == 1 })
+	if exists(filepath.Join(local, "a.txt")) {
+		t.Error("it was copied")
+	}
+	core.PauseItems([]uint64{core.Transfers().Shown[0].ID})
+	queue.Await(t, "the item rests", func() bool { return core.Transfers().Items[transfer.Paused] == 1 })
+	w.registry.Run("transfers.pause")
+	queue.Await(t, "the file", func() bool { return exists(filepath.Join(local, "a.txt")) && l.pause.Text == "Pause" })
+	for want, items := range map[bool][2]int{true: {0, 1}, false: {1, 1}} {
+		l.now = app.Transfers{}
+		l.now.Items[transfer.Waiting], l.now.Items[transfer.Paused] = items[0], items[1]
+		if l.rests() != want {
+			t.Errorf("%d waiting and %d paused: rests is %v", items[0], items[1], !want)
+		}
+	}
+}
