@@ -200,6 +200,20 @@ func (a *App) MakeLocalFolder(dir, name string) {
 	})
 }
 
+// MakeLocalFile makes an empty file in a folder of this computer. It never writes over another one.
+func (a *App) MakeLocalFile(dir, name string) {
+	a.changeLocal(func(context.Context) error {
+		if err := localName(name); err != nil {
+			return err
+		}
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		if err != nil {
+			return err
+		}
+		return f.Close()
+	})
+}
+
 // RenameLocal gives an entry of a folder of this computer another name. It never writes over another entry.
 func (a *App) RenameLocal(dir, from, to string) {
 	a.changeLocal(func(context.Context) error {

@@ -148,22 +148,42 @@ func (a *App) MakeRemoteFolder(dir, name string) {
 	}, dir)
 }
 
+// MakeRemoteFile makes an empty file in a folder of the current tab's server. It never writes over another entry.
+func (a *App) MakeRemoteFile(dir, name string) {
+	r := a.remote()
+	r.with("Making the file "+name, func(ctx context.Context, s *client.Session) error {
+		if err := r.free(ctx, s, dir, name); err != nil {
+			return err
+		}
+		_, err := s.Put(ctx, path.Join(dir, name), 0, strings.NewReader(""))
+		return err
+	}, dir)
+}
+
 // RenameRemote gives an entry of a folder of the current tab's server another name. It never writes over another entry.
 func (a *App) RenameRemote(dir, from, to string) {
 	r := a.remote()
 	r.with("Renaming "+from, func(ctx context.Context, s *client.Session) error {
-		there := r.snapshot().Folder
-		if there.Path != dir || there.Loading {
-			var err error
-			if there.Entries, err = s.List(ctx, dir); err != nil {
-				return err
-			}
-		}
-		if slices.ContainsFunc(there.Entries, func(e client.Entry) bool { return e.Name == to }) {
-			return fmt.Errorf("%s is there already", to)
+		if err := r.free(ctx, s, dir, to); err != nil {
+			return err
 		}
 		return s.Rename(ctx, path.Join(dir, from), path.Join(dir, to))
 	}, dir)
+}
+
+// free fails when a folder has an entry of that name already.
+func (r *remote) free(ctx context.Context, s *client.Session, dir, name string) error {
+	there := r.snapshot().Folder
+	if there.Path != dir || there.Loading {
+		var err error
+		if there.Entries, err = s.List(ctx, dir); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(there.Entries, func(e client.Entry) bool { return e.Name == name }) {
+		return fmt.Errorf("%s is there already", name)
+	}
+	return nil
 }
 
 // MoveRemote moves entries of one folder of the current tab's server to another one, without a transfer. It never writes

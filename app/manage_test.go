@@ -151,6 +151,29 @@ func TestWhatIsAskedForOneAfterTheOtherIsDoneInThatOrder(t *testing.T) {
 	}
 }
 
+func TestANewFileIsEmptyAndTakesNobodysPlace(t *testing.T) {
+	a, dir, _ := connected(t)
+	mine := t.TempDir()
+	for _, at := range []string{dir, mine} {
+		write(t, filepath.Join(at, "taken"), "x")
+	}
+	for _, name := range []string{"new", "taken"} {
+		a.MakeRemoteFile("/", name)
+		if r := idle(t, a); (r.Err != "") != (name == "taken") {
+			t.Errorf("%s: %q", name, r.Err)
+		}
+		a.MakeLocalFile(mine, name)
+	}
+	until(t, "the local one is there", func() bool { _, err := os.Stat(filepath.Join(mine, "new")); return err == nil })
+	for _, at := range []string{dir, mine} {
+		for name, want := range map[string]string{"new": "", "taken": "x"} {
+			if b, err := os.ReadFile(filepath.Join(at, name)); err != nil || string(b) != want {
+				t.Errorf("%s holds %q, %v", name, b, err)
+			}
+		}
+	}
+}
+
 func TestTheCountBeforeADeleteCountsAllThatIsInFolders(t *testing.T) {
 	a, dir, _ := connected(t)
 	for i := range 7 {

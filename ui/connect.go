@@ -520,6 +520,7 @@ func (c *connect) commands() []kit.Command {
 			Run: func() { c.syncing = newSync(c.w, c.local.path, c.remote.path) }},
 		{ID: "pane.refresh", Title: "Refresh", Keys: []string{"F5", "Ctrl+R"}, Group: "Files", Icon: kit.IconRefresh, Enabled: usable, Run: func() { c.active.open(c.active.path) }},
 		{ID: "pane.folder", Title: "New folder…", Keys: []string{"F7"}, Group: "Files", Icon: kit.IconFolderNew, Enabled: usable, Run: c.newFolder},
+		{ID: "pane.file", Title: "New file…", Keys: []string{"Shift+F7"}, Group: "Files", Enabled: usable, Run: c.newFile},
 		{ID: "pane.rename", Title: "Rename", Keys: []string{"F2"}, Group: "Files", Icon: kit.IconEdit, Enabled: one, Run: c.rename},
 		{ID: "pane.delete", Title: "Delete…", Keys: []string{"Delete"}, Group: "Files", Icon: kit.IconDelete, Enabled: func() bool { return usable() && has() }, Run: c.remove},
 		{ID: "pane.back", Title: "Back", Keys: []string{"Alt+Left"}, Group: "Files", Enabled: on, Run: func() { c.active.goBack() }},
@@ -543,7 +544,7 @@ func (c *connect) find() {
 
 func (c *connect) menu(at fyne.Position) {
 	kit.ShowMenu(c.active.table, c.w.registry.Menu("pane.copy", "pane.edit", "-", "pane.cut", "pane.take", "pane.paste", "-",
-		"pane.rename", "pane.delete", "pane.rights", "pane.url", "-", "pane.folder", "pane.refresh", "pane.filter", "pane.hidden", "-", "pane.properties"), at)
+		"pane.rename", "pane.delete", "pane.rights", "pane.url", "-", "pane.folder", "pane.file", "pane.refresh", "pane.filter", "pane.hidden", "-", "pane.properties"), at)
 }
 
 // moreMenu offers what is seldom needed, for the active pane.
@@ -553,13 +554,22 @@ func (c *connect) moreMenu(at fyne.Position) {
 }
 
 func (c *connect) newFolder() {
+	c.newEntry("New folder", "Make folder", c.w.app.MakeLocalFolder, c.w.app.MakeRemoteFolder)
+}
+
+func (c *connect) newFile() {
+	c.newEntry("New file", "Make file", c.w.app.MakeLocalFile, c.w.app.MakeRemoteFile)
+}
+
+// newEntry asks for a name and makes what is called so in the active pane's folder.
+func (c *connect) newEntry(title, ok string, local, remote func(dir, name string)) {
 	p, dir := c.active, c.active.path // another folder may be shown by the time that the name is typed
-	kit.Prompt(c.w, kit.PromptOptions{Title: "New folder", Label: "Name", OK: "Make folder", Validate: goodName}, func(name string) {
+	kit.Prompt(c.w, kit.PromptOptions{Title: title, Label: "Name", OK: ok, Validate: goodName}, func(name string) {
 		p.want = name
 		if p == c.local {
-			c.w.app.MakeLocalFolder(dir, name)
+			local(dir, name)
 		} else {
-			c.w.app.MakeRemoteFolder(dir, name)
+			remote(dir, name)
 		}
 	})
 }

@@ -51,6 +51,8 @@ func TestWhatIsAnsweredHoldsForTheFolderThatWasAskedAbout(t *testing.T) {
 		queue.Await(t, "the file is deleted", func() bool { return !exists(filepath.Join(side.dir, "gone")) })
 		ask("pane.folder", "old", func() { uitest.Type(w, "made"); uitest.Key(w, fyne.KeyReturn) })
 		queue.Await(t, "the folder is made", func() bool { return exists(filepath.Join(side.dir, "made")) })
+		ask("pane.file", "old", func() { uitest.Type(w, "fresh"); uitest.Key(w, fyne.KeyReturn) })
+		queue.Await(t, "the file is made", func() bool { return exists(filepath.Join(side.dir, "fresh")) })
 		ask("pane.rights", "rights", func() { uitest.Type(w, "600"); uitest.Key(w, fyne.KeyReturn) })
 		queue.Await(t, "the rights are set", func() bool {
 			info, err := os.Stat(filepath.Join(side.dir, "rights"))
@@ -60,7 +62,7 @@ func TestWhatIsAnsweredHoldsForTheFolderThatWasAskedAbout(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(side.dir, "in/rights")); err != nil || info.Mode().Perm() != 0o644 {
 			t.Errorf("the rights of the other folder's file: %v, %v", info, err)
 		}
-		if !exists(filepath.Join(side.dir, "in/gone")) || exists(filepath.Join(side.dir, "in/made")) {
+		if !exists(filepath.Join(side.dir, "in/gone")) || exists(filepath.Join(side.dir, "in/made")) || exists(filepath.Join(side.dir, "in/fresh")) {
 			t.Error("the other folder was changed")
 		}
 	}
