@@ -47,9 +47,11 @@ type connect struct {
 	split     *kit.Drawer
 	object    fyne.CanvasObject
 
-	noted   kit.Span
-	welcome bool // give the keyboard to the server's files as soon as they are there
-	empty   string
+	noted         kit.Span
+	errs          [2]string // of the server's and of the local pane, as they were at the last look
+	localIsNewest bool      // of the two
+	welcome       bool      // give the keyboard to the server's files as soon as they are there
+	empty         string
 
 	clip     *clip
 	watching []func() bool
@@ -219,7 +221,7 @@ func (c *connect) connect() {
 	if !ok {
 		return
 	}
-	c.remote.forget()
+	c.begin()
 	c.welcome = true
 	c.w.app.Connect(t, modes[c.mode.Selected])
 }
@@ -285,7 +287,7 @@ func leadsTo(ch connlog.Channel, t client.Target) bool {
 func (c *connect) tryIt() {
 	c.w.show("connect")
 	if c.w.app.Remote().Phase == app.Disconnected { // else it gets a tab of its own
-		c.remote.forget()
+		c.begin()
 	}
 	c.split.SetFolded(false)
 	c.drawer.SelectTab(channels.TabChannels)
@@ -299,10 +301,28 @@ func (c *connect) open(url string) {
 	c.connect()
 }
 
-// note says something on this screen's own account, until something else is under way.
+// begin forgets what belongs to the server before.
+func (c *connect) begin() {
+	c.remote.forget()
+	c.noted = kit.Span{}
+}
+
+// note says something on this screen's own account, until something else is under way or has failed.
 func (c *connect) note(text string, color fyne.ThemeColorName) {
 	c.noted = kit.Span{Text: text, Color: color}
+	c.errors(c.w.app.Remote().Err, c.w.app.Local().Err)
 	c.refresh()
+}
+
+// errors takes note of the panes' errors, and says whether there is a new one.
+func (c *connect) errors(remote, local string) (fresh bool) {
+	for i, err := range []string{remote, local} {
+		if err != "" && err != c.errs[i] {
+			c.localIsNewest, fresh = i == 1, true
+		}
+		c.errs[i] = err
+	}
+	return fresh
 }
 
 // say shows a line under the panes; an empty one takes it away.
@@ -317,7 +337,7 @@ func (c *connect) say(text string, color fyne.ThemeColorName) {
 	c.line.SetSpans(kit.Span{Text: text, Color: color})
 	c.cancel.Hide()
 	c.examine.Hide()
-	if r := c.w.app.Remote(); color == kit.ColorBad && r.Err == c.failed && c.failed != "" {
+	if r := c.w.app.Remote(); color == kit.ColorBad && text == r.Err && text == c.failed {
 		if c.suspicion != "" || r.Phase == app.Disconnected {
 			c.examine.Show()
 		}
@@ -349,7 +369,8 @@ func (c *connect) refresh() {
 		c.button.SetText("Disconnect")
 	}
 	l := c.w.app.Local()
-	if r.Doing != "" {
+	// What was under way may have ended between two looks.
+	if c.errors(r.Err, l.Err) || r.Doing != "" {
 		c.noted = kit.Span{}
 	}
 	switch {
@@ -359,6 +380,8 @@ func (c *connect) refresh() {
 		c.say(r.Doing+"…", kit.ColorMuted)
 	case c.noted.Text != "":
 		c.say(c.noted.Text, c.noted.Color)
+	case l.Err != "" && (r.Err == "" || c.localIsNewest):
+		c.say(l.Err, kit.ColorBad)
 	case r.Err != "":
 		if r.Err != c.failed {
 			c.failed, c.suspicion = r.Err, ""
@@ -367,8 +390,6 @@ func (c *connect) refresh() {
 			}
 		}
 		c.say(r.Err, kit.ColorBad)
-	case l.Err != "":
-		c.say(l.Err, kit.ColorBad)
 	default:
 		c.say("", "")
 	}

@@ -23,7 +23,7 @@ func (w *Window) connectSite(id string) {
 func (c *connect) connectSite(id string) {
 	book, _ := c.w.app.Sites()
 	n, _ := book.Find(id)
-	c.remote.forget()
+	c.begin()
 	if err := c.w.app.ConnectSite(id); err != nil {
 		c.note(app.Sentence(err), kit.ColorBad)
 		return

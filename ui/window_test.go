@@ -2,9 +2,12 @@ package ui
 
 import (
 	"context"
+	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
@@ -103,6 +106,43 @@ func TestAnAddressThatCantBeIsSaidAndStaysToBeMended(t *testing.T) {
 	if w.Canvas().Focused() != fyne.Focusable(w.connect.address) {
 		t.Errorf("the focus is on %T", w.Canvas().Focused())
 	}
+}
+
+// A connection that fails between two looks of the screen is said all the same.
+func TestWhatIsWrongWithAnAddressDoesNotHideTheNextFailure(t *testing.T) {
+	w, core, queue := testWindow(t, 1280, 800)
+	c := w.connect
+	fail := func() {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln.Close() // nobody listens there now
+		c.address.SetText(ln.Addr().String())
+		c.connect()
+		for end := time.Now().Add(10 * time.Second); core.Remote().Doing != "" || !strings.Contains(core.Remote().Err, ln.Addr().String()); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("it does not fail")
+			}
+		}
+		queue.Drain()
+		c.refresh()
+		if said := c.line.String(); !strings.Contains(said, ln.Addr().String()) {
+			t.Errorf("it says %q", said)
+		}
+	}
+	for range 2 {
+		c.address.SetText("")
+		c.connect()
+		if said := c.line.String(); !strings.Contains(said, "address is empty") {
+			t.Errorf("it says %q", said)
+		}
+		fail()
+	}
+	// Without a connect in front, as of a folder that can't be opened.
+	c.note("Something.", kit.ColorMuted)
+	core.OpenLocal(filepath.Join(t.TempDir(), "none"))
+	queue.Await(t, "the folder's failure", func() bool { return strings.Contains(c.line.String(), "none") })
 }
 
 func TestAPasswordInAURLMovesToItsField(t *testing.T) {
