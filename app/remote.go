@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"path"
@@ -93,7 +94,7 @@ const (
 	TrustAlways
 )
 
-var errNotTrusted = errors.New("the certificate was not trusted")
+var errNotTrusted = errors.New("you did not trust it")
 
 type remote struct {
 	app    *App
@@ -317,6 +318,9 @@ func (r *remote) verify(key string) func(context.Context, client.CertificateProb
 		case t := <-answer:
 			switch t {
 			case TrustNo:
+				if p.Err != nil {
+					return fmt.Errorf("%w: %w", errNotTrusted, p.Err)
+				}
 				return errNotTrusted
 			case TrustAlways:
 				r.app.ChangeSettings(func(s *Settings) {

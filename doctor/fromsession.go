@@ -57,7 +57,7 @@ func (e *Evidence) controlChannel(c connlog.Channel) {
 	case connlog.ReasonTLS:
 		e.Greeter, e.TLSAsked, e.TLSUp = GreeterFTP, true, false
 		if strings.Contains(c.Err, "certificate") {
-			e.CertError = c.Err
+			e.CertError = whyNotTrusted(c.Err)
 		} else {
 			e.TLSError = c.Err
 		}
@@ -66,6 +66,16 @@ func (e *Evidence) controlChannel(c connlog.Channel) {
 	case connlog.ReasonRejected:
 		e.Control, e.Greeter, e.Greeting = Worked, GreeterFTP, replyAnswer(c.Reply)
 	}
+}
+
+// whyNotTrusted is what a session's error says of a certificate, without what it says of the session.
+func whyNotTrusted(err string) string {
+	for _, head := range []string{": the certificate was not accepted: ", ": the certificate is not trusted: "} {
+		if _, why, ok := strings.Cut(err, head); ok {
+			return why
+		}
+	}
+	return err
 }
 
 // dataChannel takes over what the log says of a data connection. The newest of each kind counts.

@@ -723,6 +723,26 @@ func TestALogIsJudgedAsFarAsItGoes(t *testing.T) {
 	}
 }
 
+// The session's error names the server and what was done; the sentence does so itself.
+func TestACertificateThatASessionRefusedIsSaidOnce(t *testing.T) {
+	for said, want := range map[string]string{
+		"connect to h:21: the certificate was not accepted: you did not trust it: unknown authority": "The server's certificate can't be trusted for h: you did not trust it: unknown authority.",
+		"connect to h:21: the certificate is not trusted: expired":                                   "The server's certificate can't be trusted for h: expired.",
+	} {
+		log := connlog.NewLog(0)
+		for _, r := range []connlog.Record{
+			{Event: connlog.ControlOpened, From: here, To: there, Host: "h"},
+			{Event: connlog.ControlFailed, Host: "h", Reason: connlog.ReasonTLS, Err: said},
+		} {
+			r.Session, r.Side, r.Channel, r.Initiator = "s", connlog.Client, connlog.Control, connlog.Client
+			log.Record(r)
+		}
+		if r := FromSession(log.Sessions()[0]); r.Verdict != TLSCertificate || r.Sentence != want {
+			t.Errorf("%s: %s", r.Verdict, r.Sentence)
+		}
+	}
+}
+
 // docs/doctor.md is the table of rules, to be read and reviewed as a document.
 func TestTheTableOfRulesIsDocumented(t *testing.T) {
 	const path = "../docs/doctor.md"
