@@ -1,13 +1,16 @@
 package transfer
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -159,27 +162,84 @@ var errInUse = errors.New("another Portside is using it")
 // ErrDamaged: the queue's file holds something else.
 var ErrDamaged = errors.New("it is damaged")
 
-// openFile opens the database. A file that is cut off makes the library panic.
-func openFile(name string, mode os.FileMode, o *bolt.Options) (db *bolt.DB, err error) {
+// guarded runs do with what a damaged file makes of the library an error: it panics, and where the file is cut off it reads
+// memory that is not there.
+func guarded(do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("%w: %v", ErrDamaged, p)
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
 		}
 	}()
-	return bolt.Open(name, mode, o)
+	return do()
+}
+
+func openFile(name string, o *bolt.Options) (db *bolt.DB, err error) {
+	o.Timeout = lockWait
+	err = guarded(func() (err error) {
+		db, err = bolt.Open(name, 0o600, o)
+		return err
+	})
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, errInUse
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return db, err
+}
+
+// checkFile says whether a file can be opened for good. The library looks for free pages then, and ends the program from a
+// goroutine of its own when it finds something odd.
+func checkFile(name string) error {
+	st, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() == 0 {
+		return nil // it is made
+	}
+	if err != nil {
+		return err
+	}
+	db, err := openFile(name, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		if small := int64(2 * os.Getpagesize()); !errors.Is(err, errInUse) && st.Size() < small { // no error of its own in the library
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		return err
+	}
+	defer db.Close()
+	if st, err = os.Stat(name); err != nil { // now that nobody else writes
+		return err
+	}
+	return guarded(func() error {
+		return db.View(func(tx *bolt.Tx) error {
+			if tx.Size() > st.Size() {
+				return fmt.Errorf("%w: its end is missing", ErrDamaged)
+			}
+			return tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return checkBucket(b) })
+		})
+	})
+}
+
+// checkBucket goes through all that a bucket holds.
+func checkBucket(b *bolt.Bucket) error {
+	var before []byte
+	return b.ForEach(func(k, _ []byte) error {
+		if before != nil && bytes.Compare(before, k) >= 0 {
+			return fmt.Errorf("%w: it is out of order", ErrDamaged)
+		}
+		before = k
+		return nil
+	})
 }
 
 func openStore(name string) (*store, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return nil, err
 	}
-	db, err := openFile(name, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
-	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, errInUse
+	if err := checkFile(name); err != nil {
+		return nil, err
 	}
-	if errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrChecksum) || errors.Is(err, berrors.ErrVersionMismatch) {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
+	db, err := openFile(name, &bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
 	if err != nil {
 		return nil, err
 	}
@@ -192,15 +252,17 @@ func openStore(name string) (*store, error) {
 		}
 		if b := tx.Bucket(bucketMeta).Get(keyTotals); b != nil {
 			if err := json.Unmarshal(b, &s.now); err != nil {
-				return fmt.Errorf("its totals can't be read: %w", err)
+				return fmt.Errorf("%w: its totals can't be read: %w", ErrDamaged, err)
 			}
 		}
 		s.per = map[uint32]int{}
 		return tx.Bucket(bucketSites).ForEach(func(k, v []byte) error {
 			var site Site
-			err := json.Unmarshal(v, &site)
+			if err := json.Unmarshal(v, &site); err != nil {
+				return fmt.Errorf("%w: a site can't be read: %w", ErrDamaged, err)
+			}
 			s.per[uint32(number(k))] = site.Waiting
-			return err
+			return nil
 		})
 	})
 	if err != nil {

@@ -1,10 +1,17 @@
 package transfer
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"portside/client"
 )
 
 // A server without UTF-8 names files by bytes that are none, and a folder on Linux may hold such names. JSON would replace
@@ -82,5 +89,66 @@ func TestATaskIsKeptAsItWasWhenItWasPutAside(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// A file that was cut off or overwritten is named as damaged, so that it can be set aside; it does not end the program.
+func TestADamagedFileIsAnError(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "queue.db")
+	dial := func(context.Context, Site) (*client.Session, error) { return nil, errors.New("nobody is there") }
+	open := func() error {
+		q, err := OpenQueue(QueueOptions{File: name, Dial: dial})
+		if err == nil {
+			err = q.Close()
+		}
+		return err
+	}
+	q, err := OpenQueue(QueueOptions{File: name, Dial: dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.PauseAll()
+	items := make([]Item, 3000)
+	for i := range items {
+		items[i].Local, items[i].Remote = fmt.Sprint("/here/", i), fmt.Sprint("/there/", i)
+	}
+	if _, err := q.Add(Batch{Site: Site{URL: "ftp://h/"}}, Orders(items...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := os.Getpagesize()
+	used := 0 // what follows is room that was made ahead
+	for i := 0; i+page <= len(whole); i += page {
+		if bytes.ContainsFunc(whole[i:i+page], func(r rune) bool { return r != 0 }) {
+			used = i + page
+		}
+	}
+	check := func(what string, file []byte) {
+		if err := os.WriteFile(name, file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, n := range []int{1, page, 3*page + 7, used / 2, used - page} {
+		check(fmt.Sprintf("%d of %d bytes", n, used), whole[:n])
+	}
+	file := bytes.Clone(whole)
+	for i := 2 * page; i < used; i++ {
+		file[i] ^= 0x55
+	}
+	check("other bytes", file)
+	if err := os.WriteFile(name, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(); err != nil {
+		t.Errorf("whole: %v", err)
 	}
 }
