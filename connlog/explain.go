@@ -577,9 +577,13 @@ func (c Channel) activeFailureAtServer() [][]Span {
 		theirs = spans(Plain, "Passive mode failed in this session, too, so **one mode has to be made to work**: passive mode on your side, by letting your passive range in at your firewall and router, or active mode on the client's, by letting its TCP port %s in.", port(c.To))
 	}
 	if c.To.IsValid() && Private(c.To.Addr()) && c.Client.IsValid() && !Private(c.Client.Addr()) {
+		theirs = spans(Plain, "**Their side has to change:** switch the client to passive mode; or let it name its public address, and forward the port in its router.")
+		if c.OtherFailed {
+			theirs = spans(Plain, "Passive mode failed in this session, too: **your side has to mend that**, by letting your passive range in at your firewall and router.")
+		}
 		return [][]Span{
 			spans(Plain, "The client told you to dial %s. That is a private address behind its router, so your computer can't reach it.", addr(c.To)),
-			spans(Plain, "**Their side has to change:** switch the client to passive mode; or let it name its public address, and forward the port in its router."),
+			theirs,
 		}
 	}
 	switch c.Reason {

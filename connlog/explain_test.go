@@ -181,6 +181,9 @@ func outcomes(mode Mode, side Side) []outcome {
 			outcome{"The client, from outside, named a private address", []Record{
 				{Event: ControlOpened, Channel: Control, Initiator: Client, From: netip.MustParseAddrPort("198.51.100.9:4000"), To: netip.MustParseAddrPort("203.0.113.5:21")},
 				end(Record{Event: ActiveRefused, Command: "PORT 10,9,9,9,200,10", To: netip.MustParseAddrPort("10.9.9.9:51210"), Reply: "504 Only your own address is dialled.", Reason: ReasonPolicy})}},
+			outcome{"The client, from outside, named a private address, passive mode had failed", append([]Record{
+				{Event: ControlOpened, Channel: Control, Initiator: Client, From: netip.MustParseAddrPort("198.51.100.9:4000"), To: netip.MustParseAddrPort("203.0.113.5:21")}},
+				after(Passive, end(Record{Event: ActiveRefused, Command: "PORT 10,9,9,9,200,10", To: netip.MustParseAddrPort("10.9.9.9:51210"), Reply: "504 Only your own address is dialled.", Reason: ReasonPolicy}))...)},
 			outcome{"No answer, passive mode had failed", after(Passive, offer, dial, end(Record{Event: DataFailed, Reason: ReasonTimeout}))},
 			outcome{"The client gave up", []Record{offer, dial, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonCancelled, By: Client, Err: "the client sent ABOR", Time: t0.Add(10 * time.Second), Duration: 10 * time.Second})}},
 			outcome{"Cancelled at once", []Record{offer, dial, end(Record{Event: DataFailed, Command: "MLSD", Reason: ReasonCancelled, By: Client, Err: "the client sent ABOR"})}},

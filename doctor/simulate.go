@@ -361,7 +361,7 @@ func (r Run) candidates() []Change {
 			out[at].Text += " " + c.Text
 			out[at].Line = cmp.Or(out[at].Line, c.Line)
 			if (f.Remedy == OpenRange || f.Remedy == ForwardRange) && out[at].Short != remedies[SetRange].short {
-				out[at].Short = "Let " + simRange + " through"
+				out[at].Short = "Open " + simRange
 			}
 		}
 		side = append(side, f.Remedy)
