@@ -41,6 +41,7 @@ func TestKilledInTheMiddleOfUploads(t *testing.T) {
 		}
 		controls[i] = c
 	}
+	until(t, "the program has begun to write each", func() bool { return len(leftovers(t, p.root)) == uploads })
 	// Some end as the program is killed, in no order that anybody knows.
 	var work sync.WaitGroup
 	for i := range uploads / 4 {
