@@ -306,8 +306,8 @@ type lineReader struct {
 	any      bool // the first byte was looked at
 }
 
-// lineBuffer is small: it lives as long as the session, and commands are short.
-const lineBuffer = 512
+// lineBuffer is small: it lives as long as the session, and commands are short. A longer one comes in pieces.
+const lineBuffer = 128
 
 func (l *lineReader) reset(r io.Reader) {
 	*l = lineReader{in: bufio.NewReaderSize(r, lineBuffer), any: l.any}
