@@ -707,6 +707,8 @@ func (e *Evidence) arrows(r Report) []Arrow {
 	if a := e.active(); a.Command != "" && (!a.Quick || a.works() || a.refused()) {
 		stop := AtClientFirewall
 		switch {
+		case a.elsewhere():
+			stop = AtClient // who turned it away
 		case judged == client.ModeActive:
 			stop = places[r.Side]
 		case a.refused(), a.Accepted, e.refusedAlike():

@@ -585,6 +585,15 @@ func TestWhatTheServerTurnsDownStopsAtTheServer(t *testing.T) {
 			t.Errorf("active mode: %+v", a)
 		}
 	}
+	e = activeEvidence(Active{Move: Move{Outcome: Silence}, Strangers: []netip.Addr{netip.MustParseAddr("203.0.113.9")}})
+	if a := Judge(e).Arrows[1]; a.Works || a.Stop != AtClient || a.Stops != "the client" {
+		t.Errorf("turned away here: %+v", a)
+	}
+	e = unsigned()
+	e.Greeter, e.Greeting = GreeterSilent, Answer{}
+	if a := Judge(e).Arrows[0]; a.Works || a.Stop != AtServer {
+		t.Errorf("let in by the firewall, and then nothing: %+v", a)
+	}
 }
 
 // The sentence says what was seen, in place of what is usual for the verdict.
