@@ -214,7 +214,7 @@ func (r *remote) clientOptions(target client.Target, mode client.Mode) client.Op
 	a := r.app
 	key := siteKey(target)
 	set := a.Settings()
-	o := client.Options{Target: target, Mode: mode, Recorder: connlog.Tee(a.Log, connlog.RecorderFunc(r.watch)),
+	o := client.Options{Target: target, Mode: mode, Clock: &client.Clock{}, Recorder: connlog.Tee(a.Log, connlog.RecorderFunc(r.watch)),
 		Verify: r.verify(key), Pinned: func() string { return a.Settings().Sites[key].Certificate }, InClear: r.inClear(key, target)}
 	if mode == client.ModeAuto {
 		o.First = set.Sites[key].Mode

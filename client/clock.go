@@ -12,17 +12,19 @@ import (
 	"portside/connlog"
 )
 
-// clock is what is known of the zone in which a server writes the times of its LIST listings. MLSD and MDTM give UTC
-// (RFC 3659 section 2.3), LIST gives the server's local time without saying which.
-type clock struct {
-	mu     sync.Mutex
-	offset time.Duration // ahead of UTC
-	known  bool
-	fixed  bool // a person has set it
-	tried  int
+// Clock is what is known of the zone in which a server writes the times of its LIST listings. MLSD and MDTM give UTC
+// (RFC 3659 section 2.3), LIST gives the server's local time without saying which. The zero Clock knows nothing.
+type Clock struct {
+	mu      sync.Mutex
+	offset  time.Duration // ahead of UTC
+	known   bool
+	fixed   bool // a person has set it
+	tried   int
+	local   bool // MDTM gives what LIST does
+	written int  // uploads that were asked for their time
 }
 
-func (k *clock) set(offset *time.Duration) {
+func (k *Clock) set(offset *time.Duration) {
 	if offset != nil {
 		k.offset, k.known, k.fixed = *offset, true, true
 	}
@@ -38,14 +40,59 @@ func (s *Session) TimeOffset() (offset time.Duration, known bool) {
 }
 
 // mdtmOffset is how far the times of MDTM are ahead of UTC. RFC 3659 section 2.3 says that they are not, but vsftpd's are as
-// its listings (use_localtime), so what a person has set holds for them, too.
+// its listings (use_localtime, which Debian sets), so what a person has set holds for them, too.
 func (s *Session) mdtmOffset() time.Duration {
 	s.clock.mu.Lock()
 	defer s.clock.mu.Unlock()
-	if s.clock.fixed && greets(s.greeting, localTimes) {
+	if s.clock.local || s.clock.fixed && greets(s.greeting, localTimes) {
 		return s.clock.offset
 	}
 	return 0
+}
+
+// measureByUpload finds out how far MDTM is ahead of UTC where it is as LIST is, which nothing that is only read tells: the
+// file called path has just been written, so its time is now, as far as the clocks of both computers go right.
+func (s *Session) measureByUpload(path string) {
+	if _, has := s.features["MDTM"]; !has || !greets(s.greeting, localTimes) {
+		return
+	}
+	s.clock.mu.Lock()
+	ask := !s.clock.fixed && !s.clock.local && s.clock.written < clockTries
+	if ask {
+		s.clock.written++
+	}
+	s.clock.mu.Unlock()
+	if !ask {
+		return
+	}
+	at, ok := s.timeOf(path)
+	if !ok {
+		return
+	}
+	diff := time.Until(at)
+	offset := diff.Round(zoneStep)
+	if off := diff - offset; off.Abs() > clocksApart || offset.Abs() > zoneMost {
+		return
+	}
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	s.clock.written = clockTries
+	if offset != 0 {
+		s.clock.offset, s.clock.known, s.clock.local = offset, true, true
+	}
+}
+
+// timeOf is what MDTM says of a file, as it says it.
+func (s *Session) timeOf(path string) (at time.Time, ok bool) {
+	last := s.ctl.last
+	r, err := s.ctl.command(s.ctl.op, "MDTM "+path)
+	s.ctl.last = last
+	if err != nil || r.code != 213 {
+		return at, false
+	}
+	stamp, _, _ := strings.Cut(r.text(), ".")
+	at, err = time.ParseInLocation("20060102150405", stamp, time.UTC)
+	return at, err == nil
 }
 
 // How often a session tries to measure, and what a zone can be: whole quarters of an hour, at most 14 hours ahead.
@@ -53,6 +100,8 @@ const (
 	clockTries = 3
 	zoneStep   = 15 * time.Minute
 	zoneMost   = 14 * time.Hour
+
+	clocksApart = 3 * time.Minute // how far both computers' clocks may be apart
 )
 
 // setClock returns a LIST listing with its times in UTC, and measures the offset first if it is not known: one MDTM of one
@@ -94,15 +143,8 @@ func (s *Session) measureClock(dir string, entries []Entry) (time.Duration, bool
 		s.clock.mu.Lock()
 		s.clock.tried++
 		s.clock.mu.Unlock()
-		last := s.ctl.last
-		r, err := s.ctl.command(s.ctl.op, "MDTM "+path.Join(dir, e.Name))
-		s.ctl.last = last
-		if err != nil || r.code != 213 {
-			return 0, false
-		}
-		stamp, _, _ := strings.Cut(r.text(), ".")
-		at, err := time.ParseInLocation("20060102150405", stamp, time.UTC)
-		if err != nil {
+		at, ok := s.timeOf(path.Join(dir, e.Name))
+		if !ok {
 			return 0, false
 		}
 		diff := e.Time.Sub(at.Truncate(time.Minute))

@@ -220,7 +220,7 @@ func (s *Session) store(ctx context.Context, verb, path string, offset int64, r 
 		} else {
 			r = readerFunc(func(p []byte) (int, error) { used = true; return inner.Read(p) })
 		}
-		return s.transfer(verb+" "+path, rewind, func() error {
+		err := s.transfer(verb+" "+path, rewind, func() error {
 			var err error
 			if verb == "APPE" {
 				err = s.lib.Append(path, source{r})
@@ -235,6 +235,10 @@ func (s *Session) store(ctx context.Context, verb, path string, offset int64, r 
 			}
 			return err
 		})
+		if err == nil {
+			s.measureByUpload(path)
+		}
+		return err
 	})
 	return n, err
 }

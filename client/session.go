@@ -144,6 +144,8 @@ type Options struct {
 	Charset string
 	// TimeOffset is how far the times in LIST's listings are ahead of UTC; nil: measured, see [Session.TimeOffset].
 	TimeOffset *time.Duration
+	// Clock is what sessions of one server share of what they find out about its times; nil: the session's own.
+	Clock *Clock
 	// InClear is asked before a password goes out without TLS to peer; nil allows it. With an error nothing is sent.
 	InClear func(ctx context.Context, peer netip.AddrPort) error
 }
@@ -168,7 +170,7 @@ type Session struct {
 	spared    atomic.Bool       // nothing is sent ahead
 	untimed   atomic.Bool       // the server refuses to set times
 	charset   encoding.Encoding // nil: UTF-8
-	clock     clock
+	clock     *Clock
 
 	// These belong to the operation under way.
 	conns    int
@@ -209,6 +211,9 @@ func Dial(ctx context.Context, o Options) (*Session, error) {
 	s.spared.Store(o.NotAhead)
 	if err := s.openCharset(); err != nil {
 		return nil, err
+	}
+	if s.clock = o.Clock; s.clock == nil {
+		s.clock = &Clock{}
 	}
 	s.clock.set(o.TimeOffset)
 	s.life, s.end = context.WithCancel(context.Background())

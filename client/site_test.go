@@ -209,3 +209,53 @@ func TestNamesInAnotherCharacterSetReachARealServerInActiveMode(t *testing.T) {
 		}
 	}
 }
+
+// vsftpd with use_localtime gives its zone's time in LIST and in MDTM, so only a file that was just written tells it.
+func TestAnUploadTellsTheClockOfAServerWhoseMDTMIsLocal(t *testing.T) {
+	const india = 330 * time.Minute
+	for name, c := range map[string]struct {
+		greeting string
+		ahead    time.Duration
+		want     time.Duration
+		asks     int
+	}{
+		"local time":         {"220 (vsFTPd 3.0.5)", india + time.Minute, india, 1},
+		"UTC":                {"220 (vsFTPd 3.0.5)", -2 * time.Second, 0, 1},
+		"a clock goes wrong": {"220 (vsFTPd 3.0.5)", india + 7*time.Minute, 0, clockTries},
+		"another server":     {"220 ProFTPD", india, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPeer(t)
+			p.greeting = c.greeting
+			asks := 0
+			p.on["FEAT"] = func(c *peerConn, _ string) { c.say("211-F\r\n MDTM\r\n211 End") }
+			p.on["MDTM"] = func(peer *peerConn, _ string) {
+				asks++
+				peer.say("213 %s", time.Now().UTC().Add(c.ahead).Format("20060102150405"))
+			}
+			p.on["LIST"] = func(c *peerConn, _ string) { c.send("-rw-r--r-- 1 u g 5 Feb 03 2020 a.txt\r\n") }
+			o := Options{Target: p.target(), Mode: ModePassive, Clock: &Clock{}}
+			s, _ := dial(t, o)
+			for range clockTries + 1 {
+				if _, err := s.Put(context.Background(), "b.txt", 0, strings.NewReader("x")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if asks != c.asks {
+				t.Errorf("asked %d times", asks)
+			}
+			other, _ := dial(t, o)
+			if offset, _ := other.TimeOffset(); offset != c.want {
+				t.Errorf("another session knows %v", offset)
+			}
+			at, err := other.ModTime(context.Background(), "b.txt")
+			if late := at.Sub(time.Now().Add(c.ahead - c.want)); err != nil || late.Abs() > 5*time.Second {
+				t.Errorf("%v off, %v", late, err)
+			}
+			entries, err := other.List(context.Background(), "")
+			if want := time.Date(2020, 2, 3, 0, 0, 0, 0, time.UTC).Add(-c.want); err != nil || !entries[0].Time.Equal(want) {
+				t.Errorf("%v %+v", err, entries)
+			}
+		})
+	}
+}

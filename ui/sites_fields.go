@@ -157,7 +157,7 @@ func newSiteFields(w *Window, m *siteManager) *siteFields {
 	server := kit.VBox(8, formRow("Character set", kit.HBox(0, kit.FixedWidth(200, f.charset), kit.Space())),
 		kit.NewMutedParagraph("Of file names. Automatic is right for every server that speaks UTF-8; an old one may need the one it was set up with."),
 		formRow("Its clock", kit.HBox(6, kit.FixedWidth(90, f.offset), kit.NewMutedLabel("ahead of UTC, for instance +2:00 or -3:30"), kit.Space())),
-		kit.NewMutedParagraph("Old servers list times in their own zone without saying which. Empty: it is measured once at a file's time, and shown in the status bar."))
+		kit.NewMutedParagraph("Old servers list times in their own zone without saying which. Empty: it is measured once at a file's time (of vsftpd with use_localtime: at the first upload), and shown in the status bar."))
 
 	f.notes = kit.NewEntry()
 	f.notes.MultiLine, f.notes.Wrapping = true, fyne.TextWrapWord

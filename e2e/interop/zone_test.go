@@ -62,8 +62,8 @@ func TestAMirrorCopiesNothingAgainWhateverTheServersZone(t *testing.T) {
 		told   bool           // the server tells when files were changed, so that those that came another way are known, too
 	}{
 		"vsftpd, UTC":                 {Config: peers.Config{Kind: peers.Vsftpd}, told: true},
-		"vsftpd, India":               {Config: peers.Config{Kind: peers.Vsftpd, Zone: india}},
-		"vsftpd, New York":            {Config: peers.Config{Kind: peers.Vsftpd, Zone: newYork}},
+		"vsftpd, India":               {Config: peers.Config{Kind: peers.Vsftpd, Zone: india}, told: true}, // by an upload
+		"vsftpd, New York":            {Config: peers.Config{Kind: peers.Vsftpd, Zone: newYork}},           // that, too, but not summer time
 		"vsftpd, India, which is set": {Config: peers.Config{Kind: peers.Vsftpd, Zone: india}, offset: &offset, told: true},
 		"ProFTPD, India":              {Config: peers.Config{Kind: peers.ProFTPD, Zone: india}, told: true},
 		"ProFTPD, LIST, India":        {Config: peers.Config{Kind: peers.ProFTPD, Zone: india, NoMLSD: true}, told: true},
@@ -78,7 +78,7 @@ func TestAMirrorCopiesNothingAgainWhateverTheServersZone(t *testing.T) {
 			src, back := filepath.Join(t.TempDir(), "tree"), filepath.Join(t.TempDir(), "back")
 			times := stamped(t, src)
 			o := signIn(s, nil)
-			o.TimeOffset = c.offset
+			o.TimeOffset, o.Clock = c.offset, &client.Clock{}
 			dial := func(ctx context.Context) (*client.Session, error) { return client.Dial(ctx, o) }
 			plan := func(m queue.Mirror) *queue.Plan {
 				t.Helper()
