@@ -12,7 +12,7 @@ import (
 // is read: with 100,000 entries that takes longer than a screen may stand still.
 type Names struct {
 	Fold  []string // in lower case, by the entry's number
-	Order []int32  // the numbers of the entries in the order of their names, capitals counting last
+	Order []int32  // the numbers of the entries in the order of their names: numbers in them by value, capitals counting last
 }
 
 // NamesOf returns the names of entries.
@@ -30,7 +30,7 @@ func (n Names) with(entries []client.Entry) Names {
 		fold = append(fold, strings.ToLower(e.Name))
 	}
 	byName := func(a, b int32) int {
-		return cmp.Or(strings.Compare(fold[a], fold[b]), strings.Compare(entries[a].Name, entries[b].Name), cmp.Compare(a, b))
+		return cmp.Or(naturally(fold[a], fold[b]), strings.Compare(entries[a].Name, entries[b].Name), cmp.Compare(a, b))
 	}
 	fresh := make([]int32, 0, len(entries)-known)
 	for i := known; i < len(entries); i++ {
@@ -38,6 +38,45 @@ func (n Names) with(entries []client.Entry) Names {
 	}
 	slices.SortFunc(fresh, byName)
 	return Names{fold, merge(n.Order, fresh, byName)}
+}
+
+// naturally compares names as file managers do: a run of digits counts as the number that it is, so that 9 stands before 10.
+func naturally(a, b string) int {
+	i := 0
+	for i < len(a) && i < len(b) && a[i] == b[i] {
+		i++
+	}
+	for i > 0 && digit(a[i-1]) {
+		i--
+	}
+	j := i
+	for i < len(a) && j < len(b) {
+		if !digit(a[i]) || !digit(b[j]) {
+			if a[i] != b[j] {
+				return cmp.Compare(a[i], b[j])
+			}
+			i, j = i+1, j+1
+			continue
+		}
+		m, n := number(a[i:]), number(b[j:])
+		i, j = i+len(m), j+len(n)
+		m, n = strings.TrimLeft(m, "0"), strings.TrimLeft(n, "0")
+		if c := cmp.Or(cmp.Compare(len(m), len(n)), strings.Compare(m, n)); c != 0 {
+			return c
+		}
+	}
+	return cmp.Or(cmp.Compare(len(a)-i, len(b)-j), strings.Compare(a, b))
+}
+
+func digit(c byte) bool { return '0' <= c && c <= '9' }
+
+// number is the run of digits that s begins with.
+func number(s string) string {
+	n := 0
+	for n < len(s) && digit(s[n]) {
+		n++
+	}
+	return s[:n]
 }
 
 // begins says that n was made of the first of entries, by the ends of it: it is asked for every piece of a long listing.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 
 func TestNamesOfAListingThatComesInPiecesAreThoseOfTheWhole(t *testing.T) {
 	var entries []client.Entry
-	for _, name := range []string{"b", "A", "a", "Ärger", "10", "9", "a", "", "B.txt"} {
+	for _, name := range []string{"b", "A", "a", "Ärger", "10", "9", "a", "", "B.txt", "v1.10b", "v1.9z", "v1.09z", "v1", "v1.9"} {
 		entries = append(entries, client.Entry{Name: name})
 	}
 	whole := NamesOf(entries)
@@ -17,7 +18,7 @@ func TestNamesOfAListingThatComesInPiecesAreThoseOfTheWhole(t *testing.T) {
 	for _, i := range whole.Order {
 		sorted = append(sorted, entries[i].Name)
 	}
-	if want := []string{"", "10", "9", "A", "a", "a", "b", "B.txt", "Ärger"}; !slices.Equal(sorted, want) {
+	if want := []string{"", "9", "10", "A", "a", "a", "b", "B.txt", "v1", "v1.9", "v1.09z", "v1.9z", "v1.10b", "Ärger"}; !slices.Equal(sorted, want) {
 		t.Errorf("%q", sorted)
 	}
 	for cut := range len(entries) + 1 {
@@ -47,5 +48,31 @@ func TestNamesOfAListingThatWasBegunAnewAreThoseOfTheNewOne(t *testing.T) {
 		if !slices.Equal(got.Order, want.Order) || !slices.Equal(got.Fold, want.Fold) {
 			t.Errorf("%v: %v, not %v", again, got, want)
 		}
+	}
+}
+
+// A sort needs an order in which nothing stands before itself, whatever the names.
+func FuzzNamesHaveAnOrder(f *testing.F) {
+	f.Add("a1", "a01", "a1b")
+	f.Add("9", "10", "1:")
+	f.Add("x00", "x0", "x")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		ab, bc, ac := naturally(a, b), naturally(b, c), naturally(a, c)
+		if ab != -naturally(b, a) || (ab == 0) != (a == b) {
+			t.Errorf("%q, %q: %d", a, b, ab)
+		}
+		if ab < 0 && bc < 0 && ac >= 0 || ab > 0 && bc > 0 && ac <= 0 {
+			t.Errorf("%q, %q, %q: %d, %d, %d", a, b, c, ab, bc, ac)
+		}
+	})
+}
+
+func BenchmarkNames(b *testing.B) {
+	entries := make([]client.Entry, 100_000)
+	for i := range entries {
+		entries[i].Name = fmt.Sprintf("holiday picture %d.jpeg", i*7919%100_000)
+	}
+	for b.Loop() {
+		NamesOf(entries)
 	}
 }
