@@ -21,7 +21,7 @@ type Clock struct {
 	fixed   bool // a person has set it
 	tried   int
 	local   bool // MDTM gives what LIST does
-	written int  // uploads that were asked for their time
+	written int  // uploads that were asked for their time, as far as that has told nothing
 }
 
 func (k *Clock) set(offset *time.Duration) {
@@ -58,24 +58,19 @@ func (s *Session) measureByUpload(path string) {
 	}
 	s.clock.mu.Lock()
 	ask := !s.clock.fixed && !s.clock.local && s.clock.written < clockTries
-	if ask {
-		s.clock.written++
-	}
 	s.clock.mu.Unlock()
 	if !ask {
 		return
 	}
 	at, ok := s.timeOf(path)
-	if !ok {
-		return
-	}
 	diff := time.Until(at)
 	offset := diff.Round(zoneStep)
-	if off := diff - offset; off.Abs() > clocksApart || offset.Abs() > zoneMost {
-		return
-	}
 	s.clock.mu.Lock()
 	defer s.clock.mu.Unlock()
+	s.clock.written++
+	if off := diff - offset; !ok || off.Abs() > clocksApart || offset.Abs() > zoneMost {
+		return
+	}
 	s.clock.written = clockTries
 	if offset != 0 {
 		s.clock.offset, s.clock.known, s.clock.local = offset, true, true

@@ -50,7 +50,7 @@ func (r *remote) aim(url string) error {
 	if err != nil {
 		return err
 	}
-	r.options = client.Options{Target: t, Mode: client.Mode(*r.mode), Insecure: *r.insecure, Recorder: rec, Verify: verify(r.c), MovesFirst: true}
+	r.options = client.Options{Target: t, Mode: client.Mode(*r.mode), Clock: &client.Clock{}, Insecure: *r.insecure, Recorder: rec, Verify: verify(r.c), MovesFirst: true}
 	if r.options.Mode == client.ModeAuto {
 		r.options.Remember = func(m client.Mode) { r.found.Store(m) }
 	}
