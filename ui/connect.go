@@ -541,7 +541,7 @@ func (c *connect) commands() []kit.Command {
 			Run: func() { c.syncing = newSync(c.w, c.local.path, c.remote.path) }},
 		{ID: "pane.refresh", Title: "Refresh", Keys: []string{"F5", "Ctrl+R"}, Group: "Files", Icon: kit.IconRefresh, Enabled: usable, Run: func() { c.active.open(c.active.path) }},
 		{ID: "pane.folder", Title: "New folder…", Keys: []string{"F7"}, Group: "Files", Icon: kit.IconFolderNew, Enabled: usable, Run: c.newFolder},
-		{ID: "pane.file", Title: "New file…", Keys: []string{"Shift+F7"}, Group: "Files", Enabled: usable, Run: c.newFile},
+		{ID: "pane.file", Title: "New file…", Keys: []string{"Ctrl+F7"}, Group: "Files", Enabled: usable, Run: c.newFile},
 		{ID: "pane.rename", Title: "Rename", Keys: []string{"F2"}, Group: "Files", Icon: kit.IconEdit, Enabled: one, Run: c.rename},
 		{ID: "pane.delete", Title: "Delete…", Keys: []string{"Delete"}, Group: "Files", Icon: kit.IconDelete, Enabled: func() bool { return usable() && has() }, Run: c.remove},
 		{ID: "pane.back", Title: "Back", Keys: []string{"Alt+Left"}, Group: "Files", Enabled: on, Run: func() { c.active.goBack() }},
