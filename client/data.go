@@ -507,8 +507,8 @@ func (d *dataConn) download(w io.Writer) error {
 			}
 		}
 		if n > 0 {
-			if _, werr := w.Write(buf[:n]); werr != nil {
-				return int64(n), &localError{werr}
+			if written, werr := w.Write(buf[:n]); werr != nil {
+				return int64(written), &localError{werr}
 			}
 		}
 		return int64(n), err

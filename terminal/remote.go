@@ -13,6 +13,7 @@ import (
 	"portside/client"
 	"portside/client/transfer"
 	"portside/connlog"
+	"portside/wire"
 )
 
 // remote is the server that get, put and mirror work with, and the options that they share.
@@ -80,7 +81,7 @@ func (r *remote) forPeople() bool { return *r.log != "json" }
 // outcome names what did not get across, and makes an error of it. goesOn is what to do after a cancelled transfer.
 func (r *remote) outcome(result transfer.Result, goesOn string) error {
 	for _, f := range append(result.Skipped, result.Failures...) {
-		fmt.Fprintf(r.c.Err, "portside: %s\n", harmless(f))
+		fmt.Fprintf(r.c.Err, "portside: %s\n", wire.Escape(f.Error())) // one line each, whatever a file is called
 	}
 	if result.Fewer != nil && result.Err == nil {
 		fmt.Fprintf(r.c.Err, "portside: fewer connections were used than asked for: %s\n", harmless(result.Fewer))

@@ -202,13 +202,13 @@ func TestEachFailureIsNamedAndTheRestGoesOn(t *testing.T) {
 	if err := os.Mkdir(evil, 0o755); err != nil {
 		t.Skip("no such name here: ", err)
 	}
-	write := filepath.Join(evil, "\x1b[2Jevil.txt")
+	write := filepath.Join(evil, "\x1b[2J\nportside: forged evil.txt")
 	if err := os.WriteFile(write, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, src := range []string{evil, write, evil + "none"} {
 		code, _, errs = run(t, "put", "--insecure", src, "ftp://"+addr+"/")
-		if code != 1 || !strings.Contains(errs, "evil") || strings.Contains(errs, "\x1b") {
+		if code != 1 || !strings.Contains(errs, "evil") || strings.Contains(errs, "\x1b") || strings.Contains(errs, "\nportside: forged") {
 			t.Errorf("upload of a name that acts on the terminal: exit %d: %q", code, errs)
 		}
 	}

@@ -29,7 +29,7 @@ var accesses = []app.Access{app.AccessAnonymous, app.AccessUser, app.AccessAccou
 func accessChoices(selected int) []string {
 	last := "More accounts…"
 	if selected == accessList {
-		last = "Accounts of a list"
+		last = "The accounts below"
 	}
 	return []string{"Anyone on this network", "One user, password", last}
 }

@@ -480,6 +480,26 @@ func TestAServerThatResetsAtRandom(t *testing.T) {
 	}
 }
 
+// A server that says that its disk is full (452) is not asked for the same file again at once, and the others have their try.
+func TestAFullServerIsAskedOnceForEachFile(t *testing.T) {
+	h := &hostile{listings: map[string]string{"": file("a") + file("b")}, refusal: "452 No space left"}
+	r := transfer.Start(context.Background(), options(h.serve(t), 1), transfer.Item{Local: t.TempDir(), Remote: "/"}).Wait()
+	if len(r.Failures) != 2 || r.Err != nil {
+		t.Errorf("%v %v", r.Err, r.Failures)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	asked := 0
+	for _, line := range h.lines {
+		if strings.HasPrefix(line, "RETR") {
+			asked++
+		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times: %q", asked, h.lines)
+	}
+}
+
 // The largest size that there is neither makes segments without end nor turns into a small one where sizes are added.
 func TestSizesThatNoFileHas(t *testing.T) {
 	const most = "9223372036854775807"

@@ -614,7 +614,7 @@ func (w *worker) worthRetrying(err error) bool {
 	if !errors.As(err, &e) || e.Reason == connlog.ReasonLocal {
 		return false
 	}
-	if w.noChannel(err) && e.Code/100 != 4 {
+	if w.noChannel(err) && e.Code/100 != 4 || e.Code == 452 { // a full disk stays full for so short a time
 		return false // it would only take longer to say so
 	}
 	return w.s.Err() != nil || e.Temporary()
