@@ -104,7 +104,7 @@ func newSettings(w *Window) *settings {
 	looks := kit.NewCard("Appearance", labelled("Theme", kit.FixedWidth(180, s.theme)))
 	transfers := s.transfers(numbers, set.Connect)
 	active := kit.NewCard("Active mode", kit.VBox(kit.Gap,
-		kit.NewMutedParagraph("In active mode the server dials back to this computer. Through a firewall that needs fixed ports, and behind a router the public address."),
+		kit.NewMutedParagraph("In active mode the server dials back to this computer. A firewall here needs fixed ports for that, and a router your public address."),
 		labelled("Ports", kit.HBox(6, kit.FixedWidth(72, s.min), kit.NewMutedLabel("to"), kit.FixedWidth(72, s.max))),
 		labelled("Announced address", kit.FixedWidth(180, s.ip)), s.problem))
 	servers := kit.NewCard("Servers", kit.VBox(kit.Gap, kit.FixedHeight(180, s.sites), kit.HBox(6, forget, certificates, kit.Space())))
