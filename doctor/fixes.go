@@ -187,7 +187,7 @@ var setRange = []Variant{
 	{string(IIS), `appcmd set config -section:system.ftpServer/firewallSupport /lowDataChannelPort:{lo} /highDataChannelPort:{hi} /commit:apphost` + "\nnet stop ftpsvc && net start ftpsvc", "Or IIS Manager, the server's FTP Firewall Support: Data Channel Port Range {lo}-{hi}."},
 	{string(JSCAPE), "Services > Listeners > FTP/S > Passive port range: {lo} - {hi}", ""},
 	{string(SFTPGo), `"ftpd": { "passive_port_range": { "start": {lo}, "end": {hi} } }`, "sftpgo.json."},
-	{string(Portside), "Share > Settings > Use a passive port range: {lo} to {hi}", "Or: portside serve --passive-ports {lo}-{hi} …"},
+	{string(Portside), "Share > Passive mode > Use a passive port range: {lo} to {hi}", "Or: portside serve --passive-ports {lo}-{hi} …"},
 }
 
 var setPassiveIP = []Variant{
@@ -198,14 +198,14 @@ var setPassiveIP = []Variant{
 	{string(IIS), "FTP Firewall Support of the site > External IP Address of Firewall: {public}", ""},
 	{string(JSCAPE), "Services > Listeners > FTP/S > Passive IP: {public}", ""},
 	{string(SFTPGo), `"ftpd": { "bindings": [ { "force_passive_ip": "{public}" } ] }`, "sftpgo.json."},
-	{string(Portside), "Share > Settings > Passive IP: {public}", "Or: portside serve --passive-ip {public} …"},
+	{string(Portside), "Share > Passive mode > Passive IP > Fixed IP: {public}", "Or: portside serve --passive-ip {public} …"},
 }
 
 var localIP = []Variant{
 	{string(FileZillaServer), "Server > Configure > Protocols settings > FTP and FTP over TLS > Passive mode: Use default host for local connections", ""},
 	{string(ProFTPD), "<IfClass lan>\n  MasqueradeAddress {inside}\n</IfClass>", "With a Class of the local network, in proftpd.conf."},
 	{string(SFTPGo), `"passive_ip_overrides": [ { "networks": ["192.168.0.0/16", "10.0.0.0/8"], "ip": "" } ]`, "sftpgo.json, in the binding."},
-	{string(Portside), "Share > Settings > Passive IP: automatic", "It tells each client the address that it came by."},
+	{string(Portside), "Share > Passive mode > Passive IP: Automatic", "It tells each client the address that it came by."},
 	{"Router", "Switch on NAT loopback (hairpin NAT) for TCP {port} and {lo}-{hi}", "Then the public address works inside, too."},
 	{"DNS", "Let {host} be {inside} for clients inside and the public address for all others", "Split DNS; the server's Passive IP then has to be given for each network."},
 }
@@ -216,7 +216,7 @@ var moreClients = []Variant{
 	{string(PureFTPd), "MaxClientsNumber 100\nMaxClientsPerIP 10", ""},
 	{string(FileZillaServer), "Server > Configure > Server listeners and users: raise the limits of connections", ""},
 	{string(IIS), "FTP site > Advanced Settings > Connections > Max Connections", ""},
-	{string(Portside), "Share > Settings > clients at once", ""},
+	{string(Portside), "Share > Server options > Clients at once", ""},
 }
 
 var noLookups = []Variant{
@@ -237,7 +237,7 @@ var enableTLS = []Variant{
 	{string(PureFTPd), "TLS 1", "With the certificate and key in /etc/ssl/private/pure-ftpd.pem."},
 	{string(FileZillaServer), "Server > Configure > Server listeners > Protocol: Explicit FTP over TLS and insecure plain FTP", ""},
 	{string(IIS), "FTP SSL Settings of the site: choose a certificate and Allow SSL connections", ""},
-	{string(Portside), "Share > Settings > TLS: explicit", ""},
+	{string(Portside), "Share > Port and protection: TLS if asked for", ""},
 }
 
 var enableActive = []Variant{
@@ -434,7 +434,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			fixes = []Fix{e.choice(ServerSettings, "Take the right to write from the user's root folder, or allow it.", []Variant{{string(VSFTPD), "allow_writeable_chroot=YES", "/etc/vsftpd.conf"}}, server)}
 		} else if e.Target.User == client.Anonymous {
 			fixes = append(fixes, e.choice(ServerSettings, "Or allow anonymous users.", []Variant{
-				{string(VSFTPD), "anonymous_enable=YES", "/etc/vsftpd.conf"}, {string(Portside), "Share > Settings > Anyone may come in", ""},
+				{string(VSFTPD), "anonymous_enable=YES", "/etc/vsftpd.conf"}, {string(Portside), "Share > Who may come in: Anyone on this network", ""},
 			}, server))
 		} else {
 			fixes = append(fixes, e.advice(ServerSettings, "Check that the user {user} exists, may use FTP (shell in /etc/shells, user lists), and has a home folder."))
