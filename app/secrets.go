@@ -103,7 +103,12 @@ func secretKey(id string) string { return "site/" + id }
 
 // secretOf reads the secret of a site; the empty one when none is kept.
 func (a *App) secretOf(ctx context.Context, id string) (sites.Secret, error) {
-	var out sites.Secret
+	a.book.mu.Lock()
+	out, typed := a.book.typed[id]
+	a.book.mu.Unlock()
+	if typed {
+		return out, nil
+	}
 	store, err := a.secretStore(ctx, false)
 	if err != nil {
 		if errors.Is(err, secrets.ErrNotFound) {

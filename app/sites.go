@@ -29,11 +29,12 @@ type siteBook struct {
 
 	mu    sync.Mutex
 	book  *sites.Book
-	stamp uint64 // grows with each change
+	stamp uint64                  // grows with each change
+	typed map[string]sites.Secret // on their way to where passwords are kept, by the IDs of sites
 }
 
 func (a *App) loadSites(dir string) {
-	a.book = &siteBook{dir: dir, book: &sites.Book{}, saved: &saver{write: a.saveSites, failed: a.notSaved}}
+	a.book = &siteBook{dir: dir, book: &sites.Book{}, typed: map[string]sites.Secret{}, saved: &saver{write: a.saveSites, failed: a.notSaved}}
 	if dir == "" {
 		return
 	}
@@ -92,13 +93,24 @@ type SecretChanges struct {
 }
 
 // SaveSites puts a book that was edited in the place of the one there is, and does what is to happen to passwords as a task,
-// for which the person may be asked for a master password. done is called from it; an error is about the passwords.
+// for which the person may be asked for a master password. done is called from it; an error is about the passwords. Who
+// connects to a site meanwhile signs in with what was set for it.
 func (a *App) SaveSites(book *sites.Book, c SecretChanges, done func(error)) {
 	_ = a.ChangeSites(func(b *sites.Book) error {
 		*b = *book.Clone()
 		return nil
 	})
-	a.run(func(ctx context.Context) { done(a.changeSecrets(ctx, c)) })
+	b := a.book
+	b.mu.Lock()
+	maps.Copy(b.typed, c.Set)
+	b.mu.Unlock()
+	a.run(func(ctx context.Context) {
+		err := a.changeSecrets(ctx, c)
+		b.mu.Lock()
+		maps.DeleteFunc(b.typed, func(id string, s sites.Secret) bool { return c.Set[id] == s })
+		b.mu.Unlock()
+		done(err)
+	})
 }
 
 func (a *App) changeSecrets(ctx context.Context, c SecretChanges) error {

@@ -183,6 +183,35 @@ func TestASiteConnectsWithAllThatIsSetForItAndItsPasswordIsAskedForOnce(t *testi
 	}
 }
 
+// Who types a password for a site and connects at once is not asked for it: it may wait for a master password to be kept.
+func TestAPasswordThatIsBeingKeptIsUsed(t *testing.T) {
+	a, _ := startWithRing(t)
+	waits := make(chan struct{})
+	a.safe.open = func(ctx context.Context) (secrets.Store, error) {
+		select {
+		case <-waits:
+		case <-ctx.Done():
+		}
+		return nil, secrets.ErrUnavailable
+	}
+	id := add(t, a, "Mine", guarded(t, a))
+	kept := make(chan error, 1)
+	book, _ := a.Sites()
+	a.SaveSites(book, SecretChanges{Set: map[string]sites.Secret{id: {Password: "s3cret"}}}, func(err error) { kept <- err })
+	if err := a.ConnectSite(id); err != nil {
+		t.Fatal(err)
+	}
+	listed(t, a, "/in")
+	close(waits)
+	answered(t, a, asked(t, a, AskNewMaster), Reply{})
+	if err := <-kept; err == nil {
+		t.Error("it was kept without a master password")
+	}
+	if len(a.book.typed) != 0 {
+		t.Error("what was not kept stays")
+	}
+}
+
 func TestAPasswordThatIsNotGivenConnectsNobody(t *testing.T) {
 	a, _ := startWithRing(t)
 	id := add(t, a, "Mine", guarded(t, a))
