@@ -76,11 +76,11 @@ func TestEverythingTakesItsRoundTrips(t *testing.T) {
 	if _, scan := fmt.Sscan(string(out), &connected, &all); err != nil || scan != nil {
 		t.Fatalf("%v %v %q", err, scan, out)
 	}
-	// Longer on a busy computer, never shorter. 20,000 bytes are more than the first window, so they take one more.
-	if c := time.Duration(connected) * time.Microsecond; c < trip || c > 10*trip {
+	// Longer on a busy computer, never shorter, and not for ever. 20,000 bytes are more than the first window, so they take one more.
+	if c := time.Duration(connected) * time.Microsecond; c < trip || c > 100*trip {
 		t.Errorf("the connection stood after %v", c)
 	}
-	if a := time.Duration(all) * time.Microsecond; a < 2*trip || a > 20*trip {
+	if a := time.Duration(all) * time.Microsecond; a < 2*trip || a > 100*trip {
 		t.Errorf("all was there after %v", a)
 	}
 	if err := w.Close(); err != nil {
