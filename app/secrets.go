@@ -43,7 +43,7 @@ func newSafe(dir string) *safe {
 var (
 	errNoStore = errors.New("passwords can't be kept: this system has no keyring, and Portside has no folder for a vault")
 	// errNotUnlocked: the person did not give the master password.
-	errNotUnlocked = errors.New("the vault was not opened")
+	errNotUnlocked = errors.New("no master password was given")
 )
 
 // secretStore returns where passwords are kept. It asks for the master password when that is a vault which is still locked;

@@ -10,6 +10,7 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/driver/desktop"
+	"fyne.io/fyne/v2/test"
 	homedir "github.com/mitchellh/go-homedir"
 
 	"portside/ui/kit"
@@ -422,4 +423,24 @@ func TestAButtonLeavesTheKeyboardWhereItWas(t *testing.T) {
 	if ran != 3 {
 		t.Errorf("ran %d times, want 3", ran)
 	}
+}
+
+// The mouse leaves a button when a dialog comes above it; what the button says of itself must not stay.
+func TestATooltipDoesNotStayBelowADialog(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	queue := uitest.NewQueue()
+	b := kit.NewIconButton(kit.IconCheck, "What it does", nil)
+	layers := kit.NewLayers(b, queue.Post)
+	defer layers.Close()
+	w := uitest.Window(t, layers, 900, 640)
+	above := test.WidgetRenderer(layers).Objects()
+	tip := above[len(above)-1]
+	b.MouseIn(&desktop.MouseEvent{})
+	queue.Await(t, "the tooltip", tip.Visible)
+	d := kit.Confirm(w, "Delete?", "It will be gone.", "Delete", false, func() {})
+	b.MouseOut()
+	if tip.Visible() {
+		t.Error("the tooltip stays")
+	}
+	d.Close()
 }

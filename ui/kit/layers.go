@@ -164,9 +164,16 @@ func showTip(o fyne.CanvasObject, text string, at fyne.Position) {
 	}
 }
 
+// hideTip takes o's tooltip away. It may lie below a dialog that has come meanwhile.
 func hideTip(o fyne.CanvasObject) {
-	if f := floatsOf(o); f != nil && f.tipOwner == o {
-		f.hideTip()
+	c := canvasOf(o)
+	if c == nil {
+		return
+	}
+	for _, host := range append([]fyne.CanvasObject{c.Content()}, c.Overlays().List()...) {
+		if h, ok := host.(floatHost); ok && h.hosts().tipOwner == o {
+			h.hosts().hideTip()
+		}
 	}
 }
 
