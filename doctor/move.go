@@ -101,9 +101,16 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 	}
 	replies := make(chan said, 8)
 	both.Go(func() {
-		for {
+		for n := 0; ; n++ {
 			r, err := s.next(l.Total)
-			replies <- said{r, err}
+			if err == nil && n > maxBegun {
+				err, s.dead = errNotReply, errNotReply
+			}
+			select {
+			case replies <- said{r, err}:
+			case <-dctx.Done(): // nobody reads them any more
+				return
+			}
 			if err != nil || r.Class() != 1 {
 				return
 			}

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -849,4 +850,60 @@ func FuzzWhatAServerSays(f *testing.F) {
 		}
 		t.Fatal("it never ends")
 	})
+}
+
+// A server that says again and again that it begins is given up, by a command and by a transfer.
+func TestRepliesThatOnlyBeginComeToAnEnd(t *testing.T) {
+	flooded := func(t *testing.T) *controlConn {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var server sync.WaitGroup
+		server.Go(func() {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			for err == nil {
+				_, err = io.WriteString(c, strings.Repeat("150 Soon\r\n", 100))
+			}
+		})
+		t.Cleanup(server.Wait)
+		t.Cleanup(func() { ln.Close() })
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return &controlConn{x: &examination{limits: quick, now: time.Now, recorder: connlog.Discard}, tcp: c, conn: c}
+	}
+	for name, do := range map[string]func(context.Context, *controlConn){
+		"a command": func(_ context.Context, s *controlConn) {
+			if a, err := s.ask("TYPE I"); !errors.Is(err, errNotReply) {
+				t.Errorf("%v %v", a, err)
+			}
+		},
+		"a transfer": func(ctx context.Context, s *controlConn) {
+			never := func(ctx context.Context) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
+			m := &movement{s: s, command: "LIST", mode: connlog.Active, open: never, wait: time.Minute}
+			if out, _, _ := m.run(ctx); out.Outcome == Worked {
+				t.Errorf("%+v", out)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			s := flooded(t)
+			done := make(chan struct{})
+			go func() { defer close(done); do(ctx, s) }()
+			select {
+			case <-done:
+			case <-time.After(10 * time.Second):
+				t.Fatal("it is still waited for")
+			}
+		})
+	}
 }

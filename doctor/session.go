@@ -172,6 +172,9 @@ func (s *controlConn) next(wait time.Duration) (wire.Reply, error) {
 	}
 }
 
+// maxBegun is how many preliminary replies a server may give to one command: RFC 959 allows one.
+const maxBegun = 100
+
 // ask sends a command and reads its reply; a preliminary one is passed over.
 func (s *controlConn) ask(line string) (Answer, error) {
 	return s.askWithin(line, s.x.limits.Reply)
@@ -181,8 +184,9 @@ func (s *controlConn) askWithin(line string, wait time.Duration) (Answer, error)
 	if err := s.send(line); err != nil {
 		return Answer{}, err
 	}
-	for {
-		r, err := s.next(wait)
+	until := time.Now().Add(wait)
+	for range maxBegun {
+		r, err := s.next(time.Until(until))
 		if err != nil {
 			if errors.Is(err, errSilent) {
 				s.dead = errSilent // the next reply would be taken for another command's
@@ -193,6 +197,8 @@ func (s *controlConn) askWithin(line string, wait time.Duration) (Answer, error)
 			return answer(r), nil
 		}
 	}
+	s.dead = errNotReply
+	return Answer{}, s.dead
 }
 
 func answer(r wire.Reply) Answer {
