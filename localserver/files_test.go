@@ -729,7 +729,7 @@ func TestRow30NamesInManyRuns(t *testing.T) {
 		t.Helper()
 		next := 0
 		for a := range l.inOrder() {
-			if got := string(l.bytes(a)); got != fmt.Sprintf("%06d", next) {
+			if got := l.name(a); got != fmt.Sprintf("%06d", next) {
 				t.Fatalf("%q at place %d", got, next)
 			}
 			next++

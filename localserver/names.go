@@ -3,12 +3,12 @@ package localserver
 // The names of a folder in order, in bounded memory, for listings.
 
 import (
-	"bytes"
 	"container/heap"
 	"context"
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -84,7 +84,7 @@ func sortedNames(ctx context.Context, dir *os.File, match func(string) bool, mem
 			}
 		}
 		for n := range names.inOrder() {
-			if err := emit(string(names.bytes(n))); err != nil {
+			if err := emit(names.name(n)); err != nil {
 				return err
 			}
 		}
@@ -99,7 +99,7 @@ func sortedNames(ctx context.Context, dir *os.File, match func(string) bool, mem
 // runs of at most nameRun, each of which is sorted as soon as it is full: no sort takes long, and the first name is known
 // soon after the last one came.
 type nameList struct {
-	blocks [][]byte // of nameBlock bytes; no name spans two
+	blocks []*strings.Builder // of nameBlock bytes; no name spans two
 	index  []nameAt
 	sorted []int // the ends of the sorted runs
 }
@@ -113,16 +113,16 @@ const (
 )
 
 func (l *nameList) add(n string) {
-	if k := len(l.blocks); k == 0 || len(l.blocks[k-1])+len(n) > nameBlock {
-		size := nameBlock
-		if k == 0 {
-			size = 1 << 10 // most folders are small
+	if k := len(l.blocks); k == 0 || l.blocks[k-1].Len()+len(n) > nameBlock {
+		block := &strings.Builder{}
+		if k > 0 { // most folders are small
+			block.Grow(nameBlock)
 		}
-		l.blocks = append(l.blocks, make([]byte, 0, size))
+		l.blocks = append(l.blocks, block)
 	}
 	k := len(l.blocks) - 1
-	l.index = append(l.index, nameAt{uint32(k*nameBlock + len(l.blocks[k])), uint32(len(n))})
-	l.blocks[k] = append(l.blocks[k], n...)
+	l.index = append(l.index, nameAt{uint32(k*nameBlock + l.blocks[k].Len()), uint32(len(n))})
+	l.blocks[k].WriteString(n)
 	if len(l.index)-l.end() == nameRun {
 		l.sort()
 	}
@@ -139,24 +139,25 @@ func (l *nameList) end() int {
 // sort makes a sorted run of what came after the last one.
 func (l *nameList) sort() {
 	if run := l.index[l.end():]; len(run) > 0 {
-		slices.SortFunc(run, func(a, b nameAt) int { return bytes.Compare(l.bytes(a), l.bytes(b)) })
+		slices.SortFunc(run, func(a, b nameAt) int { return strings.Compare(l.name(a), l.name(b)) })
 		l.sorted = append(l.sorted, len(l.index))
 	}
 }
 
-func (l *nameList) bytes(a nameAt) []byte {
+// name returns a name where it stands.
+func (l *nameList) name(a nameAt) string {
 	in := a.at % nameBlock
-	return l.blocks[a.at/nameBlock][in : in+a.len]
+	return l.blocks[a.at/nameBlock].String()[in : in+a.len]
 }
 
 // size is the memory that the names take; there is one at least.
 func (l *nameList) size() int {
 	k := len(l.blocks) - 1
-	return k*nameBlock + len(l.blocks[k]) + 8*len(l.index)
+	return k*nameBlock + l.blocks[k].Len() + 8*len(l.index)
 }
 
-// last returns the last name of a list that is one sorted run.
-func (l *nameList) last() string { return string(l.bytes(l.index[len(l.index)-1])) }
+// last returns the last name of a list that is one sorted run. It keeps none of the others.
+func (l *nameList) last() string { return strings.Clone(l.name(l.index[len(l.index)-1])) }
 
 // firstHalf returns the first half of the names, in order.
 func (l *nameList) firstHalf() nameList {
@@ -166,7 +167,7 @@ func (l *nameList) firstHalf() nameList {
 		if len(half.index) == n {
 			break
 		}
-		half.add(string(l.bytes(a)))
+		half.add(l.name(a))
 	}
 	half.sorted = []int{len(half.index)}
 	return half
@@ -204,7 +205,7 @@ type merge struct {
 
 func (m *merge) Len() int { return len(m.runs) }
 func (m *merge) Less(i, j int) bool {
-	return bytes.Compare(m.list.bytes(m.runs[i][0]), m.list.bytes(m.runs[j][0])) < 0
+	return m.list.name(m.runs[i][0]) < m.list.name(m.runs[j][0])
 }
 func (m *merge) Swap(i, j int) { m.runs[i], m.runs[j] = m.runs[j], m.runs[i] }
 func (m *merge) Push(x any)    { m.runs = append(m.runs, x.([]nameAt)) }
