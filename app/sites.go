@@ -43,7 +43,7 @@ func (a *App) loadSites(dir string) {
 	switch {
 	case err != nil:
 		a.book.dir = "" // what can't be read must not be written over
-		a.notify(Sentence(err), true)
+		a.notify(Sentence(err)+" What you change in it now is forgotten when this window closes.", true)
 	case notice != "":
 		a.notify(notice, true)
 	}

@@ -345,7 +345,7 @@ func (q *transfers) open() (*transfer.Queue, error) {
 		if errors.Is(err, transfer.ErrDamaged) {
 			aside := filepath.Join(q.app.dir, "queue.broken-"+time.Now().Format("20060102-150405")+".db")
 			if os.Rename(o.File, aside) == nil {
-				q.app.notify(fmt.Sprintf("The transfer queue could not be read (%v). It was set aside as %s, and a new one begins.", err, aside), true)
+				q.app.notify(fmt.Sprintf("%s It was set aside as %s, and a new one begins.", Sentence(err), aside), true)
 				opened, err = transfer.OpenQueue(o)
 			}
 		}

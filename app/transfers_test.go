@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -146,5 +148,24 @@ func TestAQuestionHoldsUpNoOtherSite(t *testing.T) {
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
+	}
+}
+
+// The beginning of a queue's file, as a full disk or a crash may leave it.
+func TestADamagedQueueIsSetAside(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, queueFile), "\x00\x00\x00")
+	a := New(dir)
+	defer a.Close(context.Background())
+	var said string
+	until(t, "it is said", func() bool {
+		for _, n := range a.TakeNotices() {
+			said = n.Text
+		}
+		return said != ""
+	})
+	aside, err := filepath.Glob(filepath.Join(dir, "queue.broken-*.db"))
+	if err != nil || len(aside) != 1 || !strings.Contains(said, aside[0]) {
+		t.Errorf("%q, %v %v", said, aside, err)
 	}
 }
