@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/storage"
 
+	"portside/app"
+	"portside/client"
 	"portside/connlog"
 	"portside/ui/kit"
 	"portside/ui/uitest"
@@ -190,5 +193,18 @@ func TestWithoutAServerItsPaneSaysWhatToDo(t *testing.T) {
 	uitest.Type(w, "/pub")
 	if uitest.Key(w, fyne.KeyReturn); !strings.Contains(c.line.String(), "Connect to a server first") {
 		t.Errorf("it says %q", c.line.String())
+	}
+}
+
+// Sizes that a server makes up do not add up to nothing.
+func TestSizesOfNonsenseAreSummedToTheMost(t *testing.T) {
+	var l listing
+	huge := client.Entry{Type: client.File, Size: math.MaxInt64}
+	a, b := huge, huge
+	a.Name, b.Name = "a", "b"
+	entries := []client.Entry{a, b}
+	l.set(app.Folder{Path: "/", Entries: entries, Names: app.NamesOf(entries)}, false)
+	if l.sum.bytes != math.MaxInt64 || l.sum.files != 2 {
+		t.Errorf("%+v", l.sum)
 	}
 }

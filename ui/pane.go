@@ -12,6 +12,7 @@ import (
 	"portside/client"
 	"portside/connlog"
 	"portside/ui/kit"
+	"portside/wire"
 )
 
 // pane is one of the two file lists of the Connect screen: address bar, navigation, table. It knows nothing of where
@@ -392,7 +393,7 @@ func (p *pane) selection() string {
 	for _, i := range p.table.Selected() {
 		if !p.rows.isParent(i) {
 			n++
-			sum += p.rows.at(i).Size
+			sum = wire.AddSizes(sum, p.rows.at(i).Size)
 		}
 	}
 	if n == 0 {

@@ -9,6 +9,7 @@ import (
 
 	"portside/app"
 	"portside/client"
+	"portside/wire"
 )
 
 // order is what a pane is sorted by.
@@ -149,7 +150,7 @@ func (l *listing) shown() (folders, files []int32) {
 			folders = append(folders, i)
 		} else {
 			l.sum.files++
-			l.sum.bytes += e.Size
+			l.sum.bytes = wire.AddSizes(l.sum.bytes, e.Size)
 			files = append(files, i)
 		}
 	}
