@@ -366,7 +366,7 @@ func TestAnAuthorityTakesThePlaceOfATrustedCertificateOnlyWhenThePersonSaysSo(t 
 
 func TestAServerThatGaveUpWhileThePersonThoughtIsDialledAgain(t *testing.T) {
 	server, err := localserver.New(localserver.Config{Listen: "127.0.0.1:0", Root: t.TempDir(), TLS: localserver.TLSConfig{Mode: localserver.TLSRequired},
-		Accounts: []localserver.Account{{Name: localserver.Anonymous, Rights: localserver.ReadWrite}}, Limits: localserver.Limits{LoginTimeout: 200 * time.Millisecond}})
+		Accounts: []localserver.Account{{Name: localserver.Anonymous, Rights: localserver.ReadWrite}}})
 	if err == nil {
 		err = server.Start(context.Background())
 	}
@@ -378,6 +378,9 @@ func TestAServerThatGaveUpWhileThePersonThoughtIsDialledAgain(t *testing.T) {
 	target, _ := client.ParseURL("ftpes://" + server.Addr().String() + "/")
 	a.Connect(target, client.ModePassive)
 	until(t, "it asks", func() bool { return a.Remote().Question != nil })
+	for _, one := range server.Sessions() {
+		server.Kick(one.ID)
+	}
 	until(t, "the server has given up", func() bool { return len(server.Sessions()) == 0 })
 	a.Remote().Question.Answer(TrustOnce)
 	until(t, "it is connected", func() bool { return a.Remote().Folder.Path == "/" })

@@ -929,3 +929,40 @@ func mustRead(t *testing.T, file string) []byte {
 	}
 	return b
 }
+
+// A session that is ended in the midst of its handshake gets no reply in clear: to its client that is a broken record, and
+// no server that has gone away.
+func TestNothingIsSaidInClearOnceTLSHasBegun(t *testing.T) {
+	for _, mode := range []TLSMode{TLSRequired, TLSImplicit} {
+		r := startTLS(t, func(c *Config) { c.TLS.Mode = mode })
+		conn, err := net.Dial("tcp", r.srv.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(30 * time.Second))
+		if mode == TLSRequired {
+			c := newRaw(t, conn)
+			c.expect(220)
+			c.send("AUTH TLS\r\n")
+			c.expect(234)
+		}
+		until(t, "the session is there", func() bool { return len(r.srv.Sessions()) == 1 })
+		if mode == TLSImplicit {
+			until(t, "it waits for the handshake", func() bool {
+				r.srv.mu.Lock()
+				defer r.srv.mu.Unlock()
+				for _, n := range r.srv.sessions {
+					n.writeMu.Lock()
+					defer n.writeMu.Unlock()
+					return n.mute
+				}
+				return false
+			})
+		}
+		r.srv.Kick(r.srv.Sessions()[0].ID)
+		if said, _ := io.ReadAll(conn); len(said) > 0 {
+			t.Errorf("%s: %q", mode, said)
+		}
+	}
+}

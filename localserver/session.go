@@ -47,6 +47,7 @@ type session struct {
 
 	writeMu sync.Mutex
 	out     net.Conn // tcp, or TLS on it
+	mute    bool     // TLS has begun and does not stand: nothing can be said
 
 	closing sync.Once
 	moved   atomic.Int64 // bytes on data connections, all transfers
@@ -476,6 +477,9 @@ func (s *session) startTLS() bool {
 	s.tcp.SetDeadline(time.Time{})
 	ctx, cancel := context.WithTimeout(s.ctx, s.srv.limits().LoginTimeout)
 	defer cancel()
+	s.writeMu.Lock()
+	s.mute = true // a 421 in clear would be a broken record to the client
+	s.writeMu.Unlock()
 	conn := tls.Server(s.tcp, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		s.recordControl(connlog.Record{Event: connlog.ControlFailed, Reason: connlog.ReasonTLS, Err: err.Error()})
@@ -483,7 +487,7 @@ func (s *session) startTLS() bool {
 		return false
 	}
 	s.writeMu.Lock()
-	s.out = conn
+	s.out, s.mute = conn, false
 	s.writeMu.Unlock()
 	s.lines.reset(conn)
 	state := conn.ConnectionState()
@@ -518,8 +522,12 @@ func (s *session) replyLines(code int, lines ...string) {
 func (s *session) writeReply(r wire.Reply, timeout time.Duration) error {
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
+	if s.mute {
+		return nil
+	}
 	s.tcp.SetWriteDeadline(time.Now().Add(timeout))
 	_, err := s.out.Write(r.Format())
+	s.mute = r.Code == 234 // the client's TLS begins with it (RFC 4217 section 4)
 	if err == nil {
 		s.recordReply(r)
 	}
