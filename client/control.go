@@ -422,6 +422,7 @@ func (c *control) Write(p []byte) (int, error) {
 		line := strings.TrimRight(string(c.out[:i]), "\r\n")
 		c.out = c.out[i+1:]
 		c.in, c.pending = nil, nil
+		var behind []outgoing
 		switch verb := verbOf(line); {
 		case verb == "PASV":
 			c.negotiate()
@@ -429,29 +430,25 @@ func (c *control) Write(p []byte) (int, error) {
 		case c.told(line):
 			continue
 		case verb == "USER", verb == "FEAT":
-			behind := c.plan(verb)
+			behind = c.plan(verb)
 			for _, o := range behind {
 				if !o.offer {
 					c.foretold = append(c.foretold, o.e)
 				}
 			}
-			_ = c.send(line, behind...)
-			continue
 		case verb == "RETR" && c.ready != nil:
 			line, c.instead = c.instead, ""
 			c.resume(line)
 			continue
 		case verb == "RETR" && c.instead != "":
 			line, c.instead = c.instead, ""
-			_ = c.send(line, c.line(verbOf(line), c.data)...)
-			continue
+			behind = c.line(verbOf(line), c.data)
 		case verb == "STOR", verb == "APPE":
-			_ = c.send(line, c.line(verb, c.data)...)
-			continue
+			behind = c.line(verb, c.data)
 		case verb == "PRET" && c.instead != "":
 			line = "PRET " + c.instead
 		}
-		if err := c.send(line); err != nil && c.failure() == nil {
+		if err := c.send(line, behind...); err != nil && c.failure() == nil {
 			c.pending = []reply{oneLine(553, err.Error())}
 		}
 	}

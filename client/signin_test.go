@@ -139,6 +139,23 @@ func TestASignInInOnePieceIsToldLikeAnyOther(t *testing.T) {
 	})
 }
 
+// What can't be sent is no reason to wait for an answer.
+func TestANameOrPasswordThatCantBeWrittenIsToldAtOnce(t *testing.T) {
+	for _, tc := range []struct{ greeting, user, password string }{
+		{"220 A server", "Жук", "secret"},
+		{known, "bob", "Жук"},
+	} {
+		p := newPeer(t)
+		p.greeting = tc.greeting
+		target := p.target()
+		target.User, target.Password = tc.user, tc.password
+		_, err := Dial(context.Background(), Options{Target: target, Charset: "ISO-8859-1", Again: true, Timeouts: short})
+		if err == nil || !strings.Contains(err.Error(), "ISO-8859-1") {
+			t.Errorf("%s: %v", tc.user, err)
+		}
+	}
+}
+
 // The first offer is as good as one that is asked for when it is needed, and no better.
 func TestTheFirstOfferFailsAsAnyOther(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
