@@ -25,6 +25,8 @@ type Clock struct {
 }
 
 func (k *Clock) set(offset *time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if offset != nil {
 		k.offset, k.known, k.fixed = *offset, true, true
 	}
@@ -148,9 +150,11 @@ func (s *Session) measureClock(dir string, entries []Entry) (time.Duration, bool
 			return 0, false // the file was changed between the two, or the listing's year is a guess
 		}
 		s.clock.mu.Lock()
-		s.clock.offset, s.clock.known = offset, true
-		s.clock.mu.Unlock()
-		return offset, true
+		defer s.clock.mu.Unlock()
+		if !s.clock.known { // another session may have found it out meanwhile, and by an upload, which tells more
+			s.clock.offset, s.clock.known = offset, true
+		}
+		return s.clock.offset, true
 	}
 	return 0, false
 }

@@ -259,3 +259,59 @@ func TestAnUploadTellsTheClockOfAServerWhoseMDTMIsLocal(t *testing.T) {
 		})
 	}
 }
+
+// A listing and an upload of two sessions may measure at once: what the listing says of vsftpd is less.
+func TestAListingDoesNotUndoWhatAnUploadHasToldOfTheClock(t *testing.T) {
+	const india = 330 * time.Minute
+	day := time.Now().UTC().AddDate(0, 0, -10).Truncate(24 * time.Hour)
+	listed := day.Add(14*time.Hour + 30*time.Minute)
+	p := newPeer(t)
+	p.greeting = "220 (vsFTPd 3.0.5)"
+	k := &Clock{}
+	p.on["FEAT"] = func(c *peerConn, _ string) { c.say("211-F\r\n MDTM\r\n211 End") }
+	p.on["LIST"] = func(c *peerConn, _ string) {
+		c.send("-rw-r--r-- 1 u g 5 " + listed.Format("Jan _2 15:04") + " a.txt\r\n")
+	}
+	o := Options{Target: p.target(), Mode: ModePassive, Clock: k}
+	other, _ := dial(t, o)
+	p.on["MDTM"] = func(c *peerConn, arg string) {
+		if arg != "a.txt" {
+			c.say("213 %s", time.Now().UTC().Add(india).Format("20060102150405"))
+			return
+		}
+		if _, err := other.Put(context.Background(), "b.txt", 0, strings.NewReader("x")); err != nil {
+			t.Error(err)
+		}
+		c.say("213 %s", listed.Format("20060102150405"))
+	}
+	s, _ := dial(t, o)
+	entries, err := s.List(context.Background(), "")
+	if err != nil || len(entries) != 1 || !entries[0].Time.Equal(listed.Add(-india)) {
+		t.Errorf("%v %+v", err, entries)
+	}
+	if offset, known := s.TimeOffset(); !known || offset != india {
+		t.Errorf("%v %v", offset, known)
+	}
+}
+
+// The race detector looks on.
+func TestSessionsThatShareAClockMayBeginAtOnce(t *testing.T) {
+	p := newPeer(t)
+	offset := time.Hour
+	o := Options{Target: p.target(), Mode: ModePassive, TimeOffset: &offset, Clock: &Clock{}}
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			s, err := Dial(context.Background(), o)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			if got, known := s.TimeOffset(); !known || got != offset {
+				t.Errorf("%v %v", got, known)
+			}
+		})
+	}
+	all.Wait()
+}
