@@ -97,7 +97,8 @@ type Batch struct {
 // Queue moves files and folders to and from several sites, and keeps what is to do on disk. After the program has ended,
 // however that came, the next [OpenQueue] of the same file goes on: what was moved is not moved again, what was under way
 // goes on where it stopped, and nothing is forgotten. That holds when the computer loses its power, too, as far as its disks
-// keep what they were told to keep: a download is written out to the disk before it is called done. A queue begins paused when the last run left something in it.
+// keep what they were told to keep: a download is written out to the disk before it is called done. A queue begins paused
+// when the last run left something in it.
 //
 // What is in memory does not grow with the number of items.
 type Queue struct {
