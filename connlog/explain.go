@@ -490,7 +490,7 @@ func (c Channel) tryActive() []Span {
 	if c.OtherFailed {
 		return spans(Muted, "Active mode failed in this session, too.")
 	}
-	return spans(Muted, "Until then active mode may work: the server opens the data channel, and your firewall must let that in.")
+	return spans(Muted, "Meanwhile active mode may work: the server opens the data channel, and your firewall must let that in.")
 }
 
 func (c Channel) passiveFailureAtServer() [][]Span {
