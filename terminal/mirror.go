@@ -85,9 +85,7 @@ func (r *remote) list(plan *transfer.Plan) {
 			fmt.Fprintf(r.c.Out, "%-13s %s (%s)\n", change.Kind, connlog.Printable(cmp.Or(change.Rel, ".")), change.Why)
 		}
 	}
-	for _, f := range plan.Skipped {
-		fmt.Fprintf(r.c.Err, "portside: %s\n", harmless(f))
-	}
+	r.tell(plan.Skipped)
 	fmt.Fprintf(r.c.Err, "%d to copy (%s), %d to delete, %d the same%s. Nothing was changed.\n", plan.Copies(), connlog.Bytes(plan.Bytes), plan.Deletes(), plan.Same, left(plan))
 }
 

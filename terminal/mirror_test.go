@@ -177,3 +177,14 @@ func TestMirrorLeavesAloneWhatIsExcluded(t *testing.T) {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 }
+
+func TestADryRunNamesWhatItLeavesOutInOneLineEach(t *testing.T) {
+	here := t.TempDir()
+	if err := os.Symlink("nowhere", filepath.Join(here, "a\nportside: all is well")); err != nil {
+		t.Skip(err)
+	}
+	code, _, errs := run(t, "mirror", "--upload", "--dry-run", "--insecure", "ftp://"+sharing(t, t.TempDir()), here)
+	if code != 0 || !strings.Contains(errs, "a\\") || strings.Contains(errs, "\nportside: all is well") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}

@@ -80,9 +80,8 @@ func (r *remote) forPeople() bool { return *r.log != "json" }
 
 // outcome names what did not get across, and makes an error of it. goesOn is what to do after a cancelled transfer.
 func (r *remote) outcome(result transfer.Result, goesOn string) error {
-	for _, f := range append(result.Skipped, result.Failures...) {
-		fmt.Fprintf(r.c.Err, "portside: %s\n", wire.Escape(f.Error())) // one line each, whatever a file is called
-	}
+	r.tell(result.Skipped)
+	r.tell(result.Failures)
 	if result.Fewer != nil && result.Err == nil {
 		fmt.Fprintf(r.c.Err, "portside: fewer connections were used than asked for: %s\n", harmless(result.Fewer))
 	}
@@ -127,5 +126,12 @@ func verify(c Console) func(context.Context, client.CertificateProblem) error {
 		}
 		trusted = append(trusted, p.SHA256)
 		return nil
+	}
+}
+
+// tell names what did not get across, one line each, whatever a file is called.
+func (r *remote) tell(failures []transfer.Failure) {
+	for _, f := range failures {
+		fmt.Fprintf(r.c.Err, "portside: %s\n", wire.Escape(f.Error()))
 	}
 }
