@@ -660,8 +660,8 @@ func unix(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// open opens the local folder of a task, or finds it open.
-func (q *Queue) open(t *task) (*openRoot, error) {
+// open opens the local folder of a task, or finds it open. create makes that of a download when it is not there.
+func (q *Queue) open(t *task, create bool) (*openRoot, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.tick++
@@ -672,7 +672,7 @@ func (q *Queue) open(t *task) (*openRoot, error) {
 	}
 	q.mu.Unlock()
 	var err error
-	if t.Direction == Download {
+	if create && t.Direction == Download {
 		err = os.MkdirAll(t.place, 0o777)
 	}
 	var root *os.Root
@@ -1098,7 +1098,7 @@ func (w *laneWorker) work(t *task) error {
 		w.keeps = nil
 	}()
 	if t.known {
-		root, err := w.q.open(t)
+		root, err := w.q.open(t, true)
 		if err != nil {
 			return err
 		}

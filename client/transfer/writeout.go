@@ -145,7 +145,7 @@ func (q *Queue) syncAll(files []arrival) []error {
 
 // syncFile writes a file out. One that the disk refuses is taken away: what is in it can't be told.
 func (q *Queue) syncFile(t *task) error {
-	root, err := q.open(t)
+	root, err := q.open(t, false)
 	if err != nil {
 		return nil // the folder was taken away, and the file with it
 	}
@@ -180,7 +180,7 @@ func (q *Queue) syncFolder(t *task, rel string) {
 	if runtime.GOOS == "windows" {
 		return
 	}
-	root, err := q.open(t)
+	root, err := q.open(t, false)
 	if err != nil {
 		return
 	}

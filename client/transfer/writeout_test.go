@@ -80,6 +80,39 @@ func TestADownloadIsDoneWhenItIsOnTheDisk(t *testing.T) {
 	})
 }
 
+// A person may take a folder away while the disk is waited for, and it stays away.
+func TestAFolderThatIsGoneIsNotMadeAnewToBeWrittenOut(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	disk := &slowDisk{opened: make(chan struct{})}
+	o := transfer.QueueOptions{Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 1} }}
+	o.Hurry()
+	o.Sync(disk.sync)
+	q := openQueue(t, o)
+	var items []transfer.Item
+	for _, name := range []string{"a", "b"} {
+		write(t, filepath.Join(root, name), name)
+		items = append(items, transfer.Item{Local: filepath.Join(dir, name, name), Remote: "/" + name})
+	}
+	add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil))}, items...)
+	until(t, q, func(s transfer.QueueSnapshot) bool {
+		connections := 0
+		for _, site := range s.Sites {
+			connections += site.Connections
+		}
+		_, err := os.Stat(items[1].Local)
+		return err == nil && disk.count() > 0 && connections == 0
+	})
+	gone := filepath.Join(dir, "b")
+	if err := os.RemoveAll(gone); err != nil {
+		t.Fatal(err)
+	}
+	close(disk.opened)
+	drained(t, q)
+	if _, err := os.Stat(gone); err == nil {
+		t.Error("it was made anew")
+	}
+}
+
 func TestWhatTheDiskRefusesFailsAndIsFetchedAnew(t *testing.T) {
 	root, dir := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(root, "f"), "content")
