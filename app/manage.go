@@ -152,7 +152,7 @@ func (a *App) MakeRemoteFolder(dir, name string) {
 func (a *App) MakeRemoteFile(dir, name string) {
 	r := a.remote()
 	r.with("Making the file "+name, func(ctx context.Context, s *client.Session) error {
-		if err := r.free(ctx, s, dir, name); err != nil {
+		if err := free(ctx, s, dir, name); err != nil {
 			return err
 		}
 		_, err := s.Put(ctx, path.Join(dir, name), 0, strings.NewReader(""))
@@ -164,23 +164,20 @@ func (a *App) MakeRemoteFile(dir, name string) {
 func (a *App) RenameRemote(dir, from, to string) {
 	r := a.remote()
 	r.with("Renaming "+from, func(ctx context.Context, s *client.Session) error {
-		if err := r.free(ctx, s, dir, to); err != nil {
+		if err := free(ctx, s, dir, to); err != nil {
 			return err
 		}
 		return s.Rename(ctx, path.Join(dir, from), path.Join(dir, to))
 	}, dir)
 }
 
-// free fails when a folder has an entry of that name already.
-func (r *remote) free(ctx context.Context, s *client.Session, dir, name string) error {
-	there := r.snapshot().Folder
-	if there.Path != dir || there.Loading {
-		var err error
-		if there.Entries, err = s.List(ctx, dir); err != nil {
-			return err
-		}
+// free fails when a folder has an entry of that name already. What a tab shows of it may be hours old: it is listed anew.
+func free(ctx context.Context, s *client.Session, dir, name string) error {
+	there, err := s.List(ctx, dir)
+	if err != nil {
+		return err
 	}
-	if slices.ContainsFunc(there.Entries, func(e client.Entry) bool { return e.Name == name }) {
+	if slices.ContainsFunc(there, func(e client.Entry) bool { return e.Name == name }) {
 		return fmt.Errorf("%s is there already", name)
 	}
 	return nil

@@ -174,6 +174,28 @@ func TestANewFileIsEmptyAndTakesNobodysPlace(t *testing.T) {
 	}
 }
 
+// Somebody else may have put a file there since the folder was listed.
+func TestAFileThatIsNotShownYetIsNotWrittenOver(t *testing.T) {
+	for what, f := range map[string]func(a *App){
+		"a new file": func(a *App) { a.MakeRemoteFile("/", "theirs") },
+		"a rename":   func(a *App) { a.RenameRemote("/", "mine", "theirs") },
+	} {
+		a, dir, _ := connected(t)
+		write(t, filepath.Join(dir, "mine"), "mine")
+		a.OpenRemote("/")
+		until(t, "it is listed", func() bool { return len(a.Remote().Folder.Entries) == 1 })
+		idle(t, a)
+		write(t, filepath.Join(dir, "theirs"), "theirs")
+		f(a)
+		if r := idle(t, a); !strings.Contains(r.Err, "heirs is there already") {
+			t.Errorf("%s: %q", what, r.Err)
+		}
+		if b, err := os.ReadFile(filepath.Join(dir, "theirs")); err != nil || string(b) != "theirs" {
+			t.Errorf("%s: it holds %q, %v", what, b, err)
+		}
+	}
+}
+
 func TestTheCountBeforeADeleteCountsAllThatIsInFolders(t *testing.T) {
 	a, dir, _ := connected(t)
 	for i := range 7 {
