@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -138,6 +140,29 @@ func TestOptionsThatAreSavedWhileTheServerStartsReachIt(t *testing.T) {
 	}
 	if p := server.Passive(); p.Min != 21150 {
 		t.Errorf("the range is %+v", p)
+	}
+}
+
+// What was read before another change must not take that back.
+func TestAChangeOfTheRangeLeavesOtherChangesAlone(t *testing.T) {
+	a := start(t)
+	a.ChangeSettings(func(s *Settings) { s.Share.Options.ForeignData = true })
+	a.share.startOver(t, t.TempDir(), nil)
+	set := a.Settings().Share
+	networks := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	passive := make(chan error, 1)
+	a.SetServerOptions(ServerOptions{}, func(error) {})
+	a.SetLocalNetworks(networks, func(error) {})
+	set.UseRange, set.Min, set.Max = true, 21150, 21160
+	a.ApplyPassive(set, func(err error) { passive <- err })
+	if err := <-passive; err != nil {
+		t.Fatal(err)
+	}
+	if p := a.share.running().Passive(); p.AllowForeignAddress || p.Min != 21150 || !slices.Equal(p.IP.LocalNetworks, networks) {
+		t.Errorf("the server has %+v", p)
+	}
+	if kept := a.Settings().Share; kept.Options.ForeignData || !slices.Equal(kept.LocalNetworks, networks) {
+		t.Errorf("kept: %+v, %v", kept.Options, kept.LocalNetworks)
 	}
 }
 

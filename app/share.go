@@ -315,11 +315,15 @@ func (s *share) running() *localserver.Server {
 	return s.server
 }
 
-// ApplyPassive checks the passive settings, keeps them, and hands them to the running server for its next offer.
-// A setting that can't be is an error and changes nothing. It waits for a start or stop under way, so it is a task; done is
-// called from it.
+// ApplyPassive checks the passive range and the Passive IP of set, keeps them, and hands them to the running server for its
+// next offer. A setting that can't be is an error and changes nothing. It waits for a start or stop under way, so it is a
+// task; done is called from it.
 func (a *App) ApplyPassive(set ShareSettings, done func(error)) {
-	a.share.inOrder(func(context.Context) { done(a.applyPassive(set)) })
+	a.share.inOrder(func(context.Context) {
+		now := a.Settings().Share // the rest may have changed since set was read
+		now.UseRange, now.Min, now.Max, now.IPMode, now.IPValue = set.UseRange, set.Min, set.Max, set.IPMode, set.IPValue
+		done(a.applyPassive(now))
+	})
 }
 
 func (a *App) applyPassive(set ShareSettings) error {
