@@ -32,6 +32,8 @@ func (s *saver) save() {
 	switch {
 	case begin && late: // nobody would wait for it any more
 		s.run()
+	case late:
+		_ = s.wait(context.Background()) // as long as the write itself, whose error goes to failed
 	case begin:
 		go s.run() // until all is written, which close waits for
 	}
@@ -82,7 +84,7 @@ func (s *saver) wait(ctx context.Context) error {
 	return s.err
 }
 
-// close waits until all is written. A change that comes later is written before save returns.
+// close waits until all that was changed before it is written. A change that comes later is written before save returns.
 func (s *saver) close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true

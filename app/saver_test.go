@@ -66,11 +66,24 @@ func TestChangesDoNotWaitForASlowDiskAndTheNewestIsWritten(t *testing.T) {
 		t.Error("it was written once more")
 	default:
 	}
-	after := make(chan struct{})
-	go func() { d.change("4"); close(after) }()
+	after := make(chan struct{}, 2)
+	late := func(text string) {
+		go func() { d.change(text); after <- struct{}{} }()
+	}
+	late("4")
 	<-d.started
+	late("5")
+	until(t, "the last change is there", func() bool { d.mu.Lock(); defer d.mu.Unlock(); return d.asked == 5 })
 	d.ends <- nil
-	if <-after; d.held != "4" {
+	<-d.started
+	select {
+	case <-after:
+		t.Fatal("a change that came after the end was not written when save returned")
+	default:
+	}
+	d.ends <- nil
+	<-after
+	if <-after; d.held != "5" {
 		t.Errorf("what came after the end was not written when save returned: %q", d.held)
 	}
 }
