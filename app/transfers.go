@@ -683,7 +683,9 @@ func (a *App) PauseTransfers() {
 	a.run(func(context.Context) {
 		queue, err := a.queue.open()
 		if err != nil {
-			a.notify(Sentence(err), true)
+			if !errors.Is(err, context.Canceled) { // the application closes
+				a.notify(Sentence(err), true)
+			}
 			return
 		}
 		queue.PauseAll()

@@ -237,13 +237,16 @@ func editNetworks(w *Window, changed func()) *kit.Dialog {
 			}
 			w.app.SetLocalNetworks(list, func(err error) {
 				w.post(func() {
-					if err != nil {
+					switch {
+					case err == nil:
+						d.Close()
+						changed()
+					case d.Open():
 						problem.SetSpans(kit.Span{Text: app.Sentence(err), Color: kit.ColorBad})
 						d.Refresh()
-						return
+					default: // cancelled meanwhile
+						kit.Message(w, "The local networks were not saved", app.Sentence(err))
 					}
-					d.Close()
-					changed()
 				})
 			})
 			return false
