@@ -256,6 +256,7 @@ func (x *examination) control(ctx context.Context) *controlConn {
 	dial(0)
 	begun, ended := 1, 0
 	won := make([]*controlConn, len(tries))
+	stands := func() bool { return slices.ContainsFunc(won, func(s *controlConn) bool { return s != nil }) }
 	hows := make([]Outcome, len(tries))
 	errs := make([]error, len(tries))
 	timer := time.NewTimer(300 * time.Millisecond)
@@ -275,13 +276,13 @@ func (x *examination) control(ctx context.Context) *controlConn {
 				cancel()
 			case r.s != nil:
 				timer.Reset(1200 * time.Millisecond) // the preferred one gets that much more
-			case begun < len(tries):
+			case begun < len(tries) && !stands():
 				dial(begun)
 				begun++
 			}
 		case <-timer.C:
 			switch {
-			case slices.ContainsFunc(won, func(s *controlConn) bool { return s != nil }):
+			case stands():
 				cancel()
 			case begun < len(tries):
 				dial(begun)

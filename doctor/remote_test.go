@@ -642,6 +642,39 @@ func TestTheOtherFamilyIsTriedWhenTheFirstIsSilent(t *testing.T) {
 	}
 }
 
+func TestNoFurtherAddressIsDialledWhenOneAnswers(t *testing.T) {
+	f := (&fake{}).start(t)
+	late, spare := netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8")
+	answered := make(chan struct{})
+	var once sync.Once
+	var needless atomic.Bool
+	network := Network{
+		Trace: noTrace,
+		Resolve: func(context.Context, string) ([]netip.Addr, error) {
+			return []netip.Addr{late, f.addr.Addr(), spare}, nil
+		},
+		Dial: func(ctx context.Context, to netip.AddrPort, mss int) (net.Conn, error) {
+			switch to.Addr() {
+			case late: // it refuses after the second one has answered
+				<-answered
+				time.Sleep(50 * time.Millisecond)
+				return nil, syscall.ECONNREFUSED
+			case spare:
+				needless.Store(true)
+				return nil, syscall.ECONNREFUSED
+			}
+			defer once.Do(func() { close(answered) })
+			return f.dial(ctx, to, mss)
+		},
+	}
+	target := f.target()
+	target.Host = "many.example"
+	r := (&Examiner{Limits: quick, Network: network}).Examine(t.Context(), target)
+	if r.Verdict != OK || needless.Load() {
+		t.Errorf("%s: %s; a third address was dialled: %v", r.Verdict, r.Sentence, needless.Load())
+	}
+}
+
 func TestTheNameServiceIsAskedOnceAndItsAnswerTold(t *testing.T) {
 	ask := func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
