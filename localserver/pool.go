@@ -18,7 +18,7 @@ var errNoPort = errors.New("no free port in the passive range")
 // closed, its data connection still runs). Free ports are taken at random, so that the next one can't be guessed.
 // When none is free, a port that is only in use can be offered again: the data connection that runs on it is another
 // four-tuple, and Go's SO_REUSEADDR lets the kernel bind it where the system allows that. Two offers never share one.
-// Ports that another program holds are set aside for a while. Taking and giving back cost O(1).
+// Ports that another program holds are set aside for a while. Taking and giving back cost O(1), while a port is free.
 //
 // When all ports are offered, an address gets one of those of the address that has the most, as long as that one is left
 // with as many at least: so one address may have the whole range while nobody else wants it, and keeps nobody out. The
