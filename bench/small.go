@@ -108,6 +108,30 @@ type distance struct {
 	args func(args ...string) []string
 }
 
+// fewWaiting is how many connections in TIME-WAIT slow nobody down.
+const fewWaiting = 2000
+
+// awaitPorts waits until the connections of earlier runs have left TIME-WAIT, which takes a minute: with many thousands of
+// them the kernel looks long for a free port, and longest for whom comes last.
+func awaitPorts(ctx context.Context) error {
+	for {
+		b, err := os.ReadFile("/proc/net/sockstat")
+		if err != nil {
+			return err
+		}
+		_, rest, _ := strings.Cut(string(b), " tw ")
+		var waiting int
+		if _, err := fmt.Sscan(rest, &waiting); err != nil || waiting <= fewWaiting {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 func manyName(i int) string { return fmt.Sprintf("f%04d.bin", i) }
 
 // manyWithPortside, manyWithCurl and manyWithLftp move the folder with one client.
@@ -162,6 +186,9 @@ func (b *bench) many(op peers.Op, p distance, command func(target string) []stri
 			target = filepath.Join(p.root, "up")
 		}
 		defer os.RemoveAll(target)
+		if err := awaitPorts(ctx); err != nil {
+			return took{}, err
+		}
 		args := p.args(command(target)...)
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 		cmd.Env = append(os.Environ(), "PORTSIDE_PASSWORD="+p.Password, "HOME="+b.work, "XDG_CONFIG_HOME="+b.work)
