@@ -134,7 +134,7 @@ type Options struct {
 	// then negotiated together with the sign-in, with servers that are known to take it; one that is not used within some
 	// seconds is given up.
 	MovesFirst bool
-	// Again says that a session with the same options has signed in a short time ago: with servers that are known to take
+	// Again says that a session with the same options has signed in before, in this run of the program: with servers that are known to take
 	// it, the whole sign-in goes out at once.
 	Again     bool
 	SessionID string // names the session in the records; empty: made

@@ -222,7 +222,7 @@ type ending struct {
 }
 
 // toEnd makes the session end: with its next command, or when the transfer that runs is over. What its client sent
-// ahead for afterwards is not executed. From this call on no command does anything and no transfer begins: one that had
+// ahead for afterwards is not executed. From this call on no command is taken up and no transfer begins: one that had
 // begun comes to its end. It does not wait; endIfIdle goes on.
 func (s *session) toEnd(reason connlog.Reason, cause error, last string) {
 	s.mu.Lock()

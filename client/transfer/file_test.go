@@ -362,16 +362,9 @@ func TestASmallFileThatIsChangedWhileItComesSlowlyComesAgain(t *testing.T) {
 			dir := t.TempDir()
 			r := transfer.Start(context.Background(), options(h.serve(t), 1), transfer.Item{Local: filepath.Join(dir, "f"), Remote: "/" + c.file}).Wait()
 			ok(t, r)
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			asked := 0
-			for _, line := range h.lines {
-				if strings.HasPrefix(line, "RETR") {
-					asked++
-				}
-			}
-			if (asked > 1) != c.again || content(t, filepath.Join(dir, "f")) != "evil" {
-				t.Errorf("it came %d times: %q", asked, h.lines)
+			asked := h.asked("RETR")
+			if (len(asked) > 1) != c.again || content(t, filepath.Join(dir, "f")) != "evil" {
+				t.Errorf("it came %d times: %q", len(asked), asked)
 			}
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,6 +81,19 @@ func (h *hostile) serve(t *testing.T) netip.AddrPort {
 	})
 	t.Cleanup(func() { ln.Close(); all.Wait() })
 	return ln.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// asked are the lines that came so far with one of these commands.
+func (h *hostile) asked(verbs ...string) (lines []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, line := range h.lines {
+		verb, _, _ := strings.Cut(line, " ")
+		if slices.Contains(verbs, verb) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 func (h *hostile) session(conn net.Conn) {
@@ -487,16 +501,8 @@ func TestAFullServerIsAskedOnceForEachFile(t *testing.T) {
 	if len(r.Failures) != 2 || r.Err != nil {
 		t.Errorf("%v %v", r.Err, r.Failures)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	asked := 0
-	for _, line := range h.lines {
-		if strings.HasPrefix(line, "RETR") {
-			asked++
-		}
-	}
-	if asked != 2 {
-		t.Errorf("asked %d times: %q", asked, h.lines)
+	if asked := h.asked("RETR"); len(asked) != 2 {
+		t.Errorf("asked %d times: %q", len(asked), asked)
 	}
 }
 
@@ -669,14 +675,7 @@ func TestAMirrorDoesNotEmptyWhatALinkLeadsTo(t *testing.T) {
 		answers: map[string][]string{"DELE": {"250 It was a link", "550 It is a folder", "250 Gone"}, "RMD": {"250 Gone"}}}
 	o := options(h.serve(t), 1)
 	r := plan(t, o, transfer.Mirror{Direction: transfer.Upload, Local: t.TempDir(), Remote: "/", Delete: true}).Run(context.Background(), o, nil)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var did []string
-	for _, line := range h.lines {
-		if strings.HasPrefix(line, "DELE") || strings.HasPrefix(line, "RMD") {
-			did = append(did, line)
-		}
-	}
+	did := h.asked("DELE", "RMD")
 	if got := strings.Join(did, ", "); got != "DELE /link, DELE /real, DELE /real/gone, RMD /real" || !r.OK() || r.Deleted != 4 {
 		t.Errorf("%s: %+v", got, r)
 	}

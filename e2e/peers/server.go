@@ -143,7 +143,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		c.TLS = Off
 	}
 	if c.Port == 0 {
-		port, err := freePort(c.Host)
+		port, err := FreePort(c.Host)
 		if err != nil {
 			return nil, err
 		}
@@ -338,9 +338,9 @@ func (s *Server) remove() { os.RemoveAll(s.dir) }
 
 func (s *Server) key() string { return filepath.Join(s.dir, "key.pem") }
 
-// freePort is a port of host that nobody has at the moment, and none that the system gives out by itself: one of those may
+// FreePort is a port of host (empty: of every address) that nobody has at the moment, and none that the system gives out by itself: one of those may
 // belong to a connection by the time that the server listens.
-func freePort(host string) (port uint16, err error) {
+func FreePort(host string) (port uint16, err error) {
 	for range 100 {
 		port = 10_000 + uint16(rand.IntN(10_000))
 		l, listens := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))

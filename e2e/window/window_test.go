@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -20,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"portside/e2e/peers"
 )
 
 // record is a line of the saved log, by its public names.
@@ -120,21 +121,6 @@ func tree(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// freePort returns a port that no system gives out by itself: one of those may belong to another program's connection by
-// the time that the server listens.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 10_000 + rand.IntN(10_000)
-		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
-
 // listens says whether the kernel has a socket that listens at a TCP port. Asking so leaves no trace in the server's log.
 func listens(port int) bool {
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
@@ -182,7 +168,11 @@ var (
 
 func TestFoldersGoBothWaysThroughTheWindowsOwnServer(t *testing.T) {
 	d := newDesk(t)
-	port := freePort(t)
+	free, err := peers.FreePort("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := int(free)
 	outside := makeTree(t, d.path("Public/tree"), 1)
 	inside := makeTree(t, d.path("outbox"), 2)
 	d.open(1280, 800)
