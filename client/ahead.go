@@ -358,7 +358,7 @@ func (s *Session) takeBack() {
 		_ = d.Close()
 		if d.tcp == nil {
 			if !errors.Is(d.openErr, errNoOffer) {
-				d.record(connlog.Record{Event: connlog.OfferExpired, Reason: connlog.ReasonNotTaken})
+				d.record(connlog.Record{Event: connlog.OfferExpired, Reason: connlog.ReasonNotTaken, Err: errTakenBack.Error()})
 			}
 			continue
 		}
