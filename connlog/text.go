@@ -169,7 +169,7 @@ func NewTextWriter(w io.Writer) Recorder {
 // NewJSONWriter returns a [Recorder] that writes each record to w as one JSON object a line, each in one Write.
 func NewJSONWriter(w io.Writer) Recorder {
 	return &lineWriter{w: w, line: func(r Record) []byte {
-		b, err := json.Marshal(r)
+		b, err := r.MarshalJSON() // json.Marshal would read and check it once more
 		if err != nil {
 			return nil // can't be: a jsonRecord is made of strings and numbers
 		}
