@@ -121,20 +121,21 @@ func TestRepliesThatOnlyBeginComeToAnEnd(t *testing.T) {
 		select {
 		case err := <-done:
 			return err
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the server is still waited for")
 			return nil
 		}
 	}
-	for name, every := range map[string]time.Duration{"slowly": short.Reply / 4, "at once": 0} {
+	// Told to come back later, it is the time that ends it; without a pause it is the number.
+	for name, limit := range map[string]time.Duration{"slowly": time.Second, "at once": 0} {
 		t.Run("the greeting, "+name, func(t *testing.T) {
 			p := newPeer(t)
-			p.greet = func(c *peerConn) { soon(c, every, "120 In a minute\r\n") }
+			p.greet = func(c *peerConn) { soon(c, limit/4, "120 In a minute\r\n") }
 			err := ends(t, func() error {
-				_, err := Dial(context.Background(), Options{Target: p.target(), Timeouts: short})
+				_, err := Dial(context.Background(), Options{Target: p.target(), Timeouts: Timeouts{Reply: limit}})
 				return err
 			})
-			if every > 0 {
+			if limit > 0 {
 				wantError(t, err, connlog.ReasonRejected, "not ready yet")
 			} else {
 				wantError(t, err, connlog.ReasonNotFTP)
@@ -143,8 +144,8 @@ func TestRepliesThatOnlyBeginComeToAnEnd(t *testing.T) {
 	}
 	t.Run("a command", func(t *testing.T) {
 		p := newPeer(t)
-		p.on["SIZE"] = func(c *peerConn, _ string) { soon(c, short.Reply/200, "150 Soon\r\n") }
-		s, _ := dial(t, Options{Target: p.target(), Timeouts: short})
+		p.on["SIZE"] = func(c *peerConn, _ string) { soon(c, 2*time.Millisecond, "150 Soon\r\n") }
+		s, _ := dial(t, Options{Target: p.target()})
 		err := ends(t, func() error {
 			_, err := s.Size(context.Background(), "a")
 			return err

@@ -66,15 +66,21 @@ func (b *book) dump(t *testing.T) {
 	}
 }
 
+// dial signs in. The options' limits hold from then on, so that on a busy machine a short one ends nothing before the test has
+// come to it.
 func dial(t *testing.T, o Options) (*Session, *book) {
 	t.Helper()
 	b := &book{}
 	o.Recorder = b
 	t.Cleanup(func() { b.dump(t) })
+	limits := o.Timeouts.withDefaults()
+	o.Timeouts = Timeouts{}
 	s, err := Dial(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.o.Timeouts = limits
+	s.ctl.reply, s.ctl.final = limits.Reply, max(limits.Reply, limits.Stall)
 	t.Cleanup(func() { s.Close() })
 	return s, b
 }

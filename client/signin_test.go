@@ -149,7 +149,7 @@ func TestANameOrPasswordThatCantBeWrittenIsToldAtOnce(t *testing.T) {
 		p.greeting = tc.greeting
 		target := p.target()
 		target.User, target.Password = tc.user, tc.password
-		_, err := Dial(context.Background(), Options{Target: target, Charset: "ISO-8859-1", Again: true, Timeouts: short})
+		_, err := Dial(context.Background(), Options{Target: target, Charset: "ISO-8859-1", Again: true})
 		if err == nil || !strings.Contains(err.Error(), "ISO-8859-1") {
 			t.Errorf("%s: %v", tc.user, err)
 		}
@@ -175,7 +175,7 @@ func TestTheFirstOfferFailsAsAnyOther(t *testing.T) {
 		p.greeting = known
 		port := closedPort(t)
 		p.on["EPSV"] = func(c *peerConn, arg string) { c.say("229 Entering Extended Passive Mode (|||%d|)", port) }
-		s, b := dial(t, Options{Target: p.target(), MovesFirst: true, Timeouts: short})
+		s, b := dial(t, Options{Target: p.target(), MovesFirst: true})
 		if got := several(t, s, "a.txt"); got[0] != "hello" || s.Mode() != ModeActive {
 			t.Error(got, s.Mode())
 		}

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 	"unicode"
+
+	"portside/localserver"
 )
 
 // Bounce (RFC 2577 section 3): the server dials nobody but the client, and none of its low ports.
@@ -175,7 +177,7 @@ func TestFloodsLeaveRoomForOthers(t *testing.T) {
 		if code, text := c.fetch("RETR a"); code != 226 || text != "content" {
 			t.Errorf("during the flood of %s: %d %q", what, code, text)
 		}
-		if took := time.Since(begin); took > patience/2 {
+		if took := time.Since(begin); took > soon {
 			t.Errorf("during the flood of %s another client waited %v", what, took)
 		}
 		c.c.Close()
@@ -276,14 +278,14 @@ func TestSlowClientsHoldUpNobody(t *testing.T) {
 		if code, text := c.fetch("RETR a"); code != 226 || text != "content" {
 			t.Errorf("%d %q", code, text)
 		}
-		if took := time.Since(begin); took > patience/2 {
+		if took := time.Since(begin); took > soon {
 			t.Errorf("another client waited %v", took)
 		}
 		c.cmd(221, "QUIT")
 	}
 	begin := time.Now()
 	p.end(os.Interrupt)
-	if took := time.Since(begin); took > 13*time.Second {
+	if took := time.Since(begin); took > localserver.DefaultLimits().StopGrace+soon {
 		t.Errorf("the stop took %v", took)
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {

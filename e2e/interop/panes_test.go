@@ -66,7 +66,7 @@ func (p *panes) connect() {
 
 func (p *panes) until(what string, ok func() bool) {
 	p.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			p.t.Fatalf("not so in time: %s; %+v", what, p.a.Remote())
@@ -335,7 +335,7 @@ func searches(t *testing.T, p *panes) {
 			if len(a) < 5 || strings.HasPrefix(a, "0 ") {
 				t.Errorf("%s is answered %q", line, a)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%s is not answered", line)
 		}
 	}
@@ -357,7 +357,7 @@ func edits(t *testing.T, p *panes) {
 	var copied string
 	select {
 	case copied = <-opened:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("it is not opened: %+v", p.a.Edits())
 	}
 	if err := os.WriteFile(copied, []byte("second"), 0o600); err != nil {

@@ -22,7 +22,7 @@ import (
 )
 
 // runTime is the longest that one portside get or put may take.
-const runTime = time.Minute
+const runTime = 3 * time.Minute
 
 var binary string
 
@@ -220,9 +220,9 @@ func (s *server) records() []record {
 	return append([]record(nil), s.log...)
 }
 
-// until waits until the log is as enough says, for some seconds.
+// until waits until the log is as enough says, for a minute.
 func (s *server) until(enough func([]record) bool) ([]record, bool) {
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		log := s.records()
 		if enough(log) {

@@ -180,7 +180,7 @@ func (k *Kernel) capture() {
 }
 
 // askWithin is the age from which an opening is too old to ask whose it is: it is most likely over.
-const askWithin = time.Second
+const askWithin = 10 * time.Second
 
 // askOwners finds out whose the openings are, the latest first, since whose a socket is can be asked only while it is open.
 func (k *Kernel) askOwners() {
@@ -295,7 +295,7 @@ func inodeOf(local, remote netip.AddrPort) uint32 {
 	return binary.NativeEndian.Uint32(answer[16+4+48+16:])
 }
 
-// lineage is the process that has the socket, and its ancestors; nil when nobody has it.
+// lineage is the process that has the socket, and its ancestors; nil when nobody has it any more.
 func lineage(inode uint32) (pids []int) {
 	if inode == 0 {
 		return nil
@@ -308,9 +308,12 @@ func lineage(inode uint32) (pids []int) {
 			if target, err := os.Readlink(dir + f.Name()); err != nil || target != want {
 				continue
 			}
-			for ok := true; ok && pid > 1; {
+			for pid > 1 {
 				pids = append(pids, pid)
-				_, pid, ok = processOf(pid)
+				var ok bool
+				if _, pid, ok = processOf(pid); !ok {
+					return nil // it has ended meanwhile, so whose it was can't be said
+				}
 			}
 			return pids
 		}

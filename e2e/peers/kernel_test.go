@@ -30,7 +30,7 @@ func TestTheKernelNamesInitiatorAndEndsOfAConnection(t *testing.T) {
 			}
 			defer c.Close()
 			want := peers.Opening{From: c.LocalAddr().(*net.TCPAddr).AddrPort(), To: l.Addr().(*net.TCPAddr).AddrPort()}
-			for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 				for _, o := range k.Openings() {
 					if o.From != want.From || o.To != want.To || !o.Asked {
 						continue

@@ -39,6 +39,21 @@ func TestServersStartServeAndGoAway(t *testing.T) {
 	}
 }
 
+// Servers that start at the same time look for a port before any of them listens.
+func TestAFreePortIsGivenOnce(t *testing.T) {
+	given := map[uint16]bool{}
+	for range 1000 {
+		port, err := peers.FreePort("127.0.0.2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if given[port] {
+			t.Fatalf("%d is given twice", port)
+		}
+		given[port] = true
+	}
+}
+
 // zombie says whether a process has ended and its parent has not asked yet.
 func zombie(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
