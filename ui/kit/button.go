@@ -80,24 +80,6 @@ func NewMenuButton(text string, menu func() *fyne.Menu) *Button {
 	return b
 }
 
-// ShowMenu shows a context menu over o at an absolute position.
-func ShowMenu(o fyne.CanvasObject, menu *fyne.Menu, at fyne.Position) {
-	if c := canvasOf(o); c != nil && len(menu.Items) > 0 {
-		widget.ShowPopUpMenuAtPosition(menu, c, at)
-	}
-}
-
-func showMenuBelow(o fyne.CanvasObject, menu *fyne.Menu) {
-	c := canvasOf(o)
-	if c == nil || len(menu.Items) == 0 {
-		return
-	}
-	pop := widget.NewPopUpMenu(menu, c)
-	at := fyne.CurrentApp().Driver().AbsolutePositionForObject(o)
-	pop.ShowAtPosition(at.AddXY(0, o.Size().Height+2))
-	pop.Resize(fyne.NewSize(max(o.Size().Width, pop.MinSize().Width), pop.MinSize().Height))
-}
-
 // SetText changes the title.
 func (b *Button) SetText(text string) {
 	if b.Text != text {

@@ -558,7 +558,9 @@ func (s *Select) open() {
 		item.Checked = i == s.Selected
 		menu.Items = append(menu.Items, item)
 	}
-	showMenuBelow(s, menu)
+	if l := showMenuBelow(s, menu); l != nil && s.Selected >= 0 && s.Selected < len(s.Options) {
+		l.top().activate(l.top().rows[s.Selected])
+	}
 }
 
 // Tapped is called by Fyne.
