@@ -55,6 +55,8 @@ type WindowSettings struct {
 	Height float32 `json:"height"`
 	Screen string  `json:"screen,omitempty"`
 	Drawer float64 `json:"drawer,omitempty"` // where the drawer begins, as a share of the height
+	Folded bool    `json:"drawerFolded,omitempty"`
+	Panes  float64 `json:"panes,omitempty"` // where the server's pane begins, as a share of the width
 }
 
 // ShareSettings is the local server as the Share screen shows it.
@@ -162,6 +164,9 @@ func (s *Settings) mend() {
 	}
 	if s.Window.Drawer < 0 || s.Window.Drawer > 1 {
 		s.Window.Drawer = 0
+	}
+	if s.Window.Panes < 0 || s.Window.Panes > 1 {
+		s.Window.Panes = 0
 	}
 	if s.Share.Port < 0 || s.Share.Port > 65535 {
 		s.Share.Port = d.Share.Port

@@ -25,9 +25,14 @@ func describe(server string, d app.CertificateText, more ...[2]string) fyne.Canv
 			continue
 		}
 		text := kit.NewFlowText(kit.Span{Text: connlog.Printable(l[1]), Mono: l[0] == "SHA-256"})
-		rows = append(rows, kit.HBox(8, kit.FixedWidth(84, kit.NewMutedLabel(l[0])), kit.Grow(text)))
+		rows = append(rows, kit.HBox(8, kit.FixedWidth(84, besideText(l[0])), kit.Grow(text)))
 	}
 	return kit.VBox(2, rows...)
+}
+
+// besideText names a paragraph at its side, in line with the first of its lines.
+func besideText(label string) fyne.CanvasObject {
+	return kit.VBox(0, kit.FixedHeight(kit.LineHeight, kit.NewMutedLabel(label)))
 }
 
 // oldAndNew shows the certificate that was trusted beside the one that the server shows now, with borders of the colours.

@@ -34,6 +34,7 @@ type connect struct {
 	local, remote *pane
 	tls           *kit.Chip
 	tlsDrawn      string
+	plus          *kit.Button   // opens the first tab beside the only one
 	line          *kit.FlowText // what is under way, or what failed
 	lineBox       *fyne.Container
 	examine       *kit.Button
@@ -45,6 +46,7 @@ type connect struct {
 	transfers *transferList
 	drawer    *channels.Drawer
 	split     *kit.Drawer
+	panes     *kit.Split
 	object    fyne.CanvasObject
 
 	noted         kit.Span
@@ -88,7 +90,7 @@ func newConnect(w *Window) *connect {
 	c.user.SetText(set.User)
 	c.user.OnEnter = c.address.OnEnter
 	c.password = kit.NewPasswordEntry()
-	c.password.SetPlaceHolder("password")
+	c.password.SetPlaceHolder("Password")
 	c.password.OnEnter = c.address.OnEnter
 	c.user.SelectOnFocus, c.password.SelectOnFocus = true, true
 	c.mode = kit.NewSelect([]string{"Auto", "Passive", "Active"}, func(i int) {
@@ -98,6 +100,7 @@ func newConnect(w *Window) *connect {
 	c.mode.Tip = "Who opens the data channel: passive, you do; active, the server does; auto tries passive first"
 	c.mode.ShowSelected(slices.Index(modes, set.Mode))
 	c.button = kit.NewPrimaryButton("Connect", c.connectOrNot)
+	c.button.Titles = []string{"Connect", "Cancel", "Disconnect"}
 	c.sharing = kit.NewChip("Not sharing", kit.ColorMuted, "")
 	c.sharing.OnTapped = func() { w.show("share") }
 
@@ -118,9 +121,9 @@ func newConnect(w *Window) *connect {
 		return b
 	}
 	c.local = newPane("LOCAL", true, more(&c.local))
-	plus := kit.NewIconButton(kit.IconPlus, "New tab for another server (Ctrl+N)", c.newTab)
-	plus.Style = kit.Quiet
-	c.remote = newPane("REMOTE", false, c.siteChip, c.tls, plus, more(&c.remote))
+	c.plus = kit.NewIconButton(kit.IconPlus, "New tab for another server (Ctrl+N)", c.newTab)
+	c.plus.Style = kit.Quiet
+	c.remote = newPane("REMOTE", false, c.siteChip, c.tls, c.plus, more(&c.remote))
 	c.active = c.local
 	c.local.open, c.remote.open = w.app.OpenLocal, c.openRemote
 	c.local.copy, c.remote.copy = c.upload, c.download
@@ -165,12 +168,17 @@ func newConnect(w *Window) *connect {
 		least: []float32{180, 0, 84, 96, 0, 0, 0}, most: []float32{300, 0, 120, 128, 0, 0, 0},
 	}, c.address, c.sites, c.user, c.password, c.mode, c.button, c.sharing)
 	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, fields)))
-	panes := kit.VBox(0, c.tabs.box(), kit.Grow(kit.NewSplit(c.local.object, c.remote.object)))
+	c.panes = kit.NewSplit(c.local.object, c.remote.object)
+	if share := w.app.Settings().Window.Panes; share > 0 && share < 1 {
+		c.panes.SetOffset(float32(share))
+	}
+	panes := kit.VBox(0, c.tabs.box(), kit.Grow(c.panes))
 	c.split = kit.NewDrawer(kit.VBox(0, kit.Grow(panes), c.lineBox), nil, c.drawer, 0)
 	c.split.SetShare(drawerShare)
 	if d := w.app.Settings().Window.Drawer; d > 0 && d < 1 {
 		c.split.SetShare(float32(1 - d))
 	}
+	c.split.SetFolded(w.app.Settings().Window.Folded)
 	c.object = kit.VBox(0, bar, kit.NewSeparator(), kit.Grow(c.split))
 	c.lineBox.Hide()
 	w.app.OpenLocal(set.LocalFolder)
@@ -455,7 +463,7 @@ func (c *connect) remoteEmpty(r app.Remote) {
 		e.Text = "This folder is empty."
 	case r.Phase == app.Disconnected:
 		e = kit.Empty{
-			Text: "Not connected.", Hint: "Type a server's address above and press Enter, or watch it on this computer first:",
+			Text: "Not connected.", Hint: "Type a server's address above and press Enter. To see first how it goes, use a server on this computer:",
 			Button: "Try it", OnTap: c.tryIt,
 		}
 	}

@@ -30,7 +30,9 @@ type doctorScreen struct {
 
 	facts   *fyne.Container
 	tried   *container.Scroll // around facts
+	list    *fyne.Container   // around tried
 	found   *container.Scroll // around body
+	lead    *kit.FlowText     // what will stand among the facts, or what is wrong with the address
 	note    *kit.FlowText
 	verdict *kit.Card
 	side    *kit.FlowText
@@ -39,6 +41,7 @@ type doctorScreen struct {
 	picture *picture
 	fixes   *fyne.Container
 	fixCard *kit.Card
+	fixBox  fyne.CanvasObject // around fixCard
 	body    *fyne.Container
 	idle    fyne.CanvasObject
 	object  fyne.CanvasObject
@@ -58,20 +61,23 @@ func newDoctor(w *Window) *doctorScreen {
 	d.address.SelectOnFocus = true
 	d.user.SetPlaceHolder("anonymous")
 	d.user.SetText(set.User)
-	d.password.SetPlaceHolder("password")
+	d.password.SetPlaceHolder("Password")
 	for _, e := range []*kit.Entry{d.address, d.user, d.password} {
 		e.OnEnter = func(string) { d.examine() }
 	}
 	d.mode = kit.NewSelect([]string{"Auto", "Passive", "Active"}, nil)
 	d.mode.Prefix = "Mode: "
 	d.button = kit.NewPrimaryButton("Examine", d.examineOrCancel)
+	d.button.Titles = []string{"Examine", "Cancel", "Examine again"}
 	d.consent = kit.NewCheck("Compare without TLS, too", nil)
 
 	d.facts = kit.VBox(6)
 	d.consent.Tip = "Tells what a router does to the unprotected session. The password is then readable on the way."
 	d.note = kit.NewMutedParagraph("")
 	d.tried = container.NewVScroll(kit.Pad(0, 8, 0, 0, d.facts))
-	tried := kit.NewCard("What was tried", container.NewBorder(nil, kit.VBox(8, d.consent, d.note), nil, nil, d.tried))
+	d.lead = kit.NewFlowText()
+	d.list = container.NewBorder(d.lead, kit.VBox(8, d.consent, d.note), nil, nil, d.tried)
+	tried := kit.NewCard("What was tried", d.list)
 
 	d.side, d.title, d.words = kit.NewFlowText(), kit.NewFlowText(), kit.NewFlowText()
 	d.title.TextSize, d.title.Bold = kit.HeadlineSize, true
@@ -79,7 +85,8 @@ func newDoctor(w *Window) *doctorScreen {
 	d.picture = newPicture(fyne.NewSize(420, 190))
 	d.fixes = kit.VBox(8)
 	d.fixCard = kit.NewCard("What to change", d.fixes)
-	d.body = kit.VBox(12, d.verdict, kit.NewCard("", d.picture), d.fixCard)
+	d.fixBox = kit.Grow(d.fixCard)
+	d.body = kit.VBox(12, d.verdict, kit.NewCard("", d.picture), d.fixBox)
 	d.idle = invitation(kit.IconDoctor, "Why can't a server be reached?",
 		"The doctor examines it step by step: name, control channel, TLS, sign-in, passive and active mode. Then it says which firewall or setting has to change, and the line to type.")
 
@@ -167,7 +174,7 @@ func (d *doctorScreen) examine() {
 	t, err := client.ParseURL(d.address.Text)
 	if err != nil {
 		d.wrong = app.Sentence(err)
-		d.note.SetSpans(kit.Span{Text: d.wrong, Color: kit.ColorBad})
+		d.refresh()
 		kit.FocusOn(d.address)
 		return
 	}
@@ -225,7 +232,8 @@ func (d *doctorScreen) refresh() {
 	if more && e.Running {
 		d.tried.ScrollToBottom()
 	}
-	if began && d.wrong == "" {
+	d.sayLead(began)
+	if began {
 		d.note.SetText("Nothing left this computer except to " + e.Target.Host + ". No outside service was asked.")
 	}
 	if e.Report != d.report {
@@ -238,6 +246,20 @@ func (d *doctorScreen) refresh() {
 	tried := e.Report != nil || e.Running && len(e.Facts) > 0
 	kit.SetVisible(d.idle, !tried)
 	kit.SetVisible(d.body, tried)
+}
+
+// sayLead says what is wrong with the address, or what will stand in the empty list.
+func (d *doctorScreen) sayLead(began bool) {
+	lead := kit.Span{Text: d.wrong, Color: kit.ColorBad}
+	if d.wrong == "" && !began {
+		lead = kit.Span{Text: "Each step stands here as soon as it is tried, with how it ended.", Color: kit.ColorMuted}
+	}
+	if d.lead.String() == lead.Text && d.lead.Visible() == (lead.Text != "") {
+		return
+	}
+	d.lead.SetSpans(lead)
+	kit.SetVisible(d.lead, lead.Text != "")
+	d.list.Refresh()
 }
 
 // showProgress shows how far the channels came until now.
@@ -259,7 +281,7 @@ func (d *doctorScreen) showProgress(facts []doctor.Fact) {
 	f, done := figureOfFacts(facts)
 	d.picture.show(f, nil)
 	d.picture.draw(done)
-	d.fixCard.Hide()
+	d.fixBox.Hide()
 	d.body.Refresh()
 }
 
@@ -300,7 +322,7 @@ func (d *doctorScreen) showReport(e app.Examination) {
 	d.picture.show(figureOfReport(r), nil)
 	d.picture.draw(float32(len(r.Arrows)))
 	d.showFixes(r)
-	d.fixCard.Show()
+	d.fixBox.Show()
 	d.body.Refresh()
 	d.found.ScrollToTop()
 }

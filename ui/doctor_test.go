@@ -86,12 +86,12 @@ func TestAnAddressThatCantBeExaminedStaysSaid(t *testing.T) {
 	queue.Await(t, "the report", func() bool { return core.Examination().Report != nil && d.report != nil })
 	d.address.SetText("http://example.org/")
 	d.examine()
-	if d.refresh(); !strings.Contains(d.note.String(), "http") {
-		t.Errorf("it says %q", d.note.String())
+	if d.refresh(); !strings.Contains(d.lead.String(), "http") {
+		t.Errorf("it says %q", d.lead.String())
 	}
 	d.address.SetText("ftp://127.0.0.1:1/")
-	if d.examine(); strings.Contains(d.note.String(), "http") {
-		t.Errorf("it still says %q", d.note.String())
+	if d.examine(); strings.Contains(d.lead.String(), "http") {
+		t.Errorf("it still says %q", d.lead.String())
 	}
 	core.CancelExamination()
 }

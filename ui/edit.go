@@ -1,8 +1,10 @@
 package ui
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -188,7 +190,11 @@ func (l *editList) ask(e app.Edit) *kit.Dialog {
 
 // openFile opens a file of this computer with the program that the system has for it.
 func (w *Window) openFile(name string) {
-	if err := w.opener(&url.URL{Scheme: "file", Path: filepath.ToSlash(name)}); err != nil {
+	err := w.opener(&url.URL{Scheme: "file", Path: filepath.ToSlash(name)})
+	switch {
+	case errors.Is(err, exec.ErrNotFound): // on Linux a program of its own knows which one opens what
+		kit.Message(w, "The file could not be opened", "This computer lacks xdg-open, which finds the program for a file. It comes with the package xdg-utils. The file lies here: "+name)
+	case err != nil:
 		kit.Message(w, "The file could not be opened", app.Sentence(err))
 	}
 }

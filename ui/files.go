@@ -418,7 +418,7 @@ func (c *connect) properties() {
 			return nil
 		}
 		f := kit.NewFlowText(kit.Span{Text: connlog.Printable(text), Mono: mono})
-		rows = append(rows, container.NewBorder(nil, nil, kit.FixedWidth(84, kit.NewMutedLabel(label)), nil, f))
+		rows = append(rows, container.NewBorder(nil, nil, kit.FixedWidth(84, besideText(label)), nil, f))
 		return f
 	}
 	title := nameOf(entries)

@@ -85,6 +85,7 @@ func newPane(title string, local bool, extra ...fyne.CanvasObject) *pane {
 	t.Label = title
 	t.Length = p.rows.Len
 	t.Key = func(i int) string { return p.rows.at(i).Name } // ".." is no entry's name
+	t.NotAll = func(i int) bool { return p.rows.at(i).Name == above.Name }
 	t.Fold = p.rows.folded
 	t.Cell = p.cell
 	t.OnActivated = p.activate

@@ -128,6 +128,9 @@ func (s *settings) keys() fyne.CanvasObject {
 		group := ""
 		for _, h := range s.w.registry.Help() {
 			if h.Group != group {
+				if group != "" {
+					box.Add(kit.FixedHeight(kit.Gap, kit.Space()))
+				}
 				group = h.Group
 				box.Add(kit.FixedHeight(kit.RowHeight, caption(group)))
 			}

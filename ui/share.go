@@ -81,7 +81,7 @@ var (
 
 func newShare(w *Window) *share {
 	s := &share{w: w, self: newSelfCard(w)}
-	left := kit.VBox(12, s.sharingCard(), s.addressCard(), s.self.card())
+	left := kit.VBox(12, s.sharingCard(), s.addressCard(), kit.Grow(s.self.card()))
 	leftScroll := container.NewVScroll(kit.Pad(0, 8, 12, 0, left)) // the scroll bar stands in the gap
 
 	s.people = s.peopleTable()
@@ -267,7 +267,7 @@ func (s *share) person(i, col int) kit.Cell {
 		}
 		// In steps of ten seconds, which don't keep the window busy.
 		if idle := time.Since(p.IdleSince).Truncate(10 * time.Second); !p.IdleSince.IsZero() && idle > 0 {
-			return kit.Cell{Text: "idle " + connlog.Took(idle)}
+			return kit.Cell{Text: "idle " + roughly(idle)}
 		}
 	case 3:
 		if p.Command != "" {
@@ -275,6 +275,17 @@ func (s *share) person(i, col int) kit.Cell {
 		}
 	}
 	return kit.Cell{}
+}
+
+// roughly writes how long something has lasted where a fraction of a second says nothing: "30 s", "4 min", "2 h 5 min".
+func roughly(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	}
+	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 }
 
 // actions are what can be done about a channel.

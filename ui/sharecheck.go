@@ -88,7 +88,7 @@ func (c *selfCard) refresh() {
 		more.Style = kit.Quiet
 		more.Tip = "Everything that was looked at, and how it was found out"
 		if c.all || fine > 0 {
-			c.list.Add(kit.HBox(0, more, kit.Space()))
+			c.list.Add(kit.Pad(0, 0, 0, 16, kit.HBox(0, more, kit.Space()))) // in line with the words after the signs
 		}
 	}
 	buttons = append(buttons, kit.Space())

@@ -477,7 +477,13 @@ func (m *siteManager) addSite(s *sites.Site, password string) {
 	m.add(n)
 	m.fields.password.SetText(password)
 	m.fields.tabs.Select(0)
-	kit.FocusBeside(m.tree, m.fields.host) // with the first site the fields were not drawn yet
+	if s.Host == "" {
+		m.w.focusOn(m.fields.host)
+		return
+	}
+	m.dialog.SetDefault("Save") // it is connected to already, or was typed for later
+	m.w.focusOn(m.fields.name)
+	m.fields.name.SelectText()
 }
 
 func (m *siteManager) newFolder() {

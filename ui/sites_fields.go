@@ -194,10 +194,10 @@ func (f *siteFields) focusName(n *sites.Node) {
 	switch {
 	case n == nil:
 	case n.Folder():
-		kit.FocusBeside(f.manager.tree, f.folderName)
+		f.w.focusOn(f.folderName)
 	default:
 		f.tabs.Select(0)
-		kit.FocusBeside(f.manager.tree, f.name)
+		f.w.focusOn(f.name)
 	}
 }
 

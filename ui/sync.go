@@ -82,9 +82,9 @@ func newSync(w *Window, local, remote string) *syncDialog {
 			kit.HBox(kit.Gap, kit.FixedWidth(320, s.way), s.remove, kit.Space()),
 			kit.HBox(kit.Gap, kit.FixedWidth(110, kit.NewMutedLabel("Exclude")), kit.Grow(s.except)), s.line, kit.Grow(s.table)),
 		Buttons: []kit.DialogButton{
-			{Text: syncCompare, Left: true, Run: s.compare},
+			{Text: syncCompare, Left: true, Style: kit.Primary, Default: true, Run: s.compare},
 			{Text: "Close", Cancel: true},
-			{Text: syncRun, Style: kit.Primary, Default: true, Run: s.run},
+			{Text: syncRun, Run: s.run},
 		},
 		OnClosed: func() {
 			if w.app.Sync().Phase != app.SyncRunning {
@@ -187,7 +187,13 @@ func (s *syncDialog) refresh() {
 	}
 	s.line.SetSpans(kit.Span{Text: text, Color: color})
 	s.dialog.SetEnabled(syncCompare, now.Phase != app.SyncComparing && now.Phase != app.SyncRunning)
-	s.dialog.SetEnabled(syncRun, now.Phase == app.SyncReady && len(now.Plan.Changes) > 0)
+	planned := now.Phase == app.SyncReady && len(now.Plan.Changes) > 0
+	s.dialog.SetEnabled(syncRun, planned)
+	if planned {
+		s.dialog.SetDefault(syncRun)
+	} else {
+		s.dialog.SetDefault(syncCompare)
+	}
 	s.table.Refresh()
 	s.dialog.Refresh()
 }

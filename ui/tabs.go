@@ -7,6 +7,7 @@ import (
 	"fyne.io/fyne/v2"
 
 	"portside/app"
+	"portside/client"
 	"portside/connlog"
 	"portside/ui/kit"
 )
@@ -25,6 +26,7 @@ type tabStrip struct {
 type tabButtons struct {
 	id        app.TabID
 	show, end *kit.Button
+	mark      *kit.Marked // around both
 }
 
 // tabState is what the screen keeps of a tab that is not shown.
@@ -41,7 +43,7 @@ type tabState struct {
 func (s *tabStrip) box() fyne.CanvasObject {
 	s.row = kit.HBox(2)
 	s.kept = map[app.TabID]tabState{}
-	s.outer = kit.FixedHeight(kit.PaneBar, kit.Surface(kit.Pad(3, 8, 3, 8, s.row)))
+	s.outer = kit.FixedHeight(kit.PaneBar, kit.Surface(kit.Pad(3, 8, 0, 8, s.row)))
 	s.outer.Hide()
 	return s.outer
 }
@@ -61,6 +63,40 @@ func tabTitle(t app.Tab) string {
 	return connlog.Printable(title)
 }
 
+// tabTitles are what the tabs are called: those of the same server are told apart by the user, then by a number.
+func tabTitles(all []app.Tab) []string {
+	titles := make([]string, len(all))
+	for i, t := range all {
+		titles[i] = tabTitle(t)
+	}
+	twice := func(title string) bool {
+		n := 0
+		for _, t := range titles {
+			if t == title {
+				n++
+			}
+		}
+		return n > 1
+	}
+	named := slices.Clone(titles)
+	for i, t := range all {
+		if t.Target.Host != "" && t.Name == "" && twice(titles[i]) {
+			user := t.Target.User
+			if user == "" {
+				user = client.Anonymous
+			}
+			named[i] = connlog.Printable(shorten(user, 16)) + "@" + titles[i]
+		}
+	}
+	seen := map[string]int{}
+	for i, title := range named {
+		if seen[title]++; seen[title] > 1 {
+			named[i] = fmt.Sprintf("%s (%d)", title, seen[title])
+		}
+	}
+	return named
+}
+
 // showTabs brings the row, and what the screen keeps for each tab, in line with the application.
 func (c *connect) showTabs() {
 	s := &c.tabs
@@ -68,9 +104,9 @@ func (c *connect) showTabs() {
 	if s.current != current {
 		c.changeTab(all, current)
 	}
-	drawn := fmt.Sprint(current)
-	for _, t := range all {
-		drawn += fmt.Sprint("|", t.ID, tabTitle(t), t.Color, t.Phase, t.Busy, t.Asks, t.Failed)
+	drawn, titles := fmt.Sprint(current), tabTitles(all)
+	for i, t := range all {
+		drawn += fmt.Sprint("|", t.ID, titles[i], t.Color, t.Phase, t.Busy, t.Asks, t.Failed)
 	}
 	if drawn == s.drawn {
 		return
@@ -80,9 +116,11 @@ func (c *connect) showTabs() {
 		c.makeTabButtons(all)
 	}
 	for i, t := range all {
-		s.buttons[i].describe(t, t.ID == current)
+		s.buttons[i].describe(t, titles[i], t.ID == current)
 	}
 	kit.SetVisible(s.outer, len(all) > 1)
+	kit.SetVisible(c.plus, len(all) < 2) // the row has one of its own
+	c.remote.bar.Refresh()
 	c.object.Refresh()
 }
 
@@ -97,18 +135,19 @@ func (c *connect) makeTabButtons(all []app.Tab) {
 		if i < 0 {
 			b := tabButtons{id: t.ID, show: kit.NewButton("", func() { c.selectTab(t.ID) }), end: kit.NewIconButton(kit.IconClose, "", func() { c.closeTab(t.ID) })}
 			b.show.Style, b.end.Style = kit.Quiet, kit.Quiet
+			b.mark = kit.NewMarked(kit.HBox(0, b.show, b.end))
 			before, i = append(before, b), len(before)
 		}
 		s.buttons = append(s.buttons, before[i])
-		s.row.Add(kit.HBox(0, before[i].show, before[i].end))
+		s.row.Add(before[i].mark)
 	}
 	plus := kit.NewIconButton(kit.IconPlus, "New tab (Ctrl+N)", c.newTab)
 	plus.Style = kit.Quiet
-	s.row.Add(plus)
+	s.row.Add(kit.Pad(0, 0, 2, 0, plus))
 }
 
 // describe says what a tab is and how it is.
-func (b tabButtons) describe(t app.Tab, current bool) {
+func (b tabButtons) describe(t app.Tab, title string, current bool) {
 	icon, state := kit.IconServer, "Not connected"
 	switch {
 	case t.Asks:
@@ -129,9 +168,11 @@ func (b tabButtons) describe(t app.Tab, current bool) {
 	if t.Color != "" {
 		b.show.IconColor = siteColor(t.Color)
 	}
-	b.show.Text, b.show.Icon, b.show.Tip, b.show.On = tabTitle(t), icon, state, current
+	b.show.Text, b.show.Icon, b.show.Tip, b.show.On = title, icon, state, current
 	b.show.Refresh()
-	b.end.Tip = "Close " + tabTitle(t)
+	b.mark.SetOn(current)
+	b.mark.Refresh()
+	b.end.Tip = "Close " + title
 }
 
 // changeTab puts away what the screen shows of one tab and takes out what it kept of another.

@@ -94,7 +94,7 @@ func transferColumns(tab int) []kit.Column {
 	case tabDone:
 		return []kit.Column{name, {ID: "state", Title: "Result", Width: 220}, server, size, {ID: "when", Title: "When", Width: 70}}
 	}
-	return []kit.Column{name, {ID: "state", Title: "Progress", Width: 180}, server, size}
+	return []kit.Column{name, {ID: "state", Title: "Progress", Width: 200}, server, size}
 }
 
 func (l *transferList) empty() {
@@ -257,7 +257,7 @@ func (l *transferList) state(it transfer.QueueItem) kit.Cell {
 		if it.Writing {
 			return progressCell(it.Moved, it.Size, "Writing to the disk")
 		}
-		return progressCell(it.Moved, it.Size, "")
+		return progressCell(it.Moved, it.Size, progress(it))
 	case transfer.Paused:
 		return kit.Cell{Text: "Paused"}
 	case transfer.Done:
@@ -280,10 +280,22 @@ func progressCell(done, size int64, text string) kit.Cell {
 	if size > 0 {
 		f = min(1, float32(done)/float32(size))
 	}
-	if text == "" {
-		text = fmt.Sprintf("%d %%", int(f*100))
-	}
 	return kit.Cell{Text: text, Bar: &kit.Bar{Fraction: f}}
+}
+
+// progress says how far a file is, how fast it moves, and how long that takes yet.
+func progress(it transfer.QueueItem) string {
+	var parts []string
+	if it.Size > 0 {
+		parts = append(parts, fmt.Sprintf("%d %%", min(100, it.Moved*100/it.Size)))
+	}
+	if it.Speed >= 1 {
+		parts = append(parts, speed(it.Speed))
+		if left := float64(it.Size-it.Moved) / it.Speed; left >= 1 && left < 100*3600 {
+			parts = append(parts, clock(time.Duration(left)*time.Second))
+		}
+	}
+	return strings.Join(parts, " · ")
 }
 
 func sizes(done, total int64) string {

@@ -106,3 +106,19 @@ func TestTransfersCanBeCollectedWhilePaused(t *testing.T) {
 		}
 	}
 }
+
+func TestATransferSaysHowFastItIsAndHowLongItTakesYet(t *testing.T) {
+	for _, c := range []struct {
+		item transfer.QueueItem
+		want string
+	}{
+		{transfer.QueueItem{Size: 1000}, "0 %"},
+		{transfer.QueueItem{Size: 100 << 20, Moved: 50 << 20, Speed: 1 << 20}, "50 % · 1 MiB/s · 00:50"},
+		{transfer.QueueItem{Size: 100 << 20, Moved: 100 << 20, Speed: 1 << 20}, "100 % · 1 MiB/s"},
+		{transfer.QueueItem{Size: -1, Moved: 5, Speed: 1 << 20}, "1 MiB/s"},
+	} {
+		if got := progress(c.item); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.item, got, c.want)
+		}
+	}
+}

@@ -270,7 +270,8 @@ func (w *Window) closing() {
 	size := w.Canvas().Size()
 	w.app.ChangeSettings(func(s *app.Settings) {
 		s.Window.Width, s.Window.Height, s.Window.Screen = size.Width, size.Height, w.screen
-		s.Window.Drawer = 1 - float64(w.connect.split.Share())
+		s.Window.Drawer, s.Window.Folded = 1-float64(w.connect.split.Share()), w.connect.split.Folded()
+		s.Window.Panes = float64(w.connect.panes.Offset())
 	})
 	quit := func() { w.driver.Quit() }
 	people := len(w.app.Share().Sessions)

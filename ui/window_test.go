@@ -14,6 +14,7 @@ import (
 	"fyne.io/fyne/v2/container"
 
 	"portside/app"
+	"portside/client"
 	"portside/connlog"
 	"portside/ui/channels"
 	"portside/ui/kit"
@@ -258,5 +259,61 @@ func TestTheKeysAreListedInTheOrderOfTheScreens(t *testing.T) {
 	at := func(group string) int { return slices.Index(groups, group) }
 	if at("File") != 0 || at("Connection") > at("Share") || at("Share") > at("Doctor") || at("Doctor") > at("Learn") {
 		t.Errorf("the groups are %q", groups)
+	}
+}
+
+func TestTheWindowComesBackAsItWasLeft(t *testing.T) {
+	w, core, _ := testWindow(t, 1280, 800)
+	w.connect.panes.SetOffset(0.3)
+	w.connect.split.SetFolded(true)
+	w.closing()
+	again := New(fyne.CurrentApp(), core, Options{Post: uitest.NewQueue().Post})
+	t.Cleanup(again.Close)
+	if got := again.connect.panes.Offset(); got < 0.299 || got > 0.301 {
+		t.Errorf("the panes are parted at %v", got)
+	}
+	if !again.connect.split.Folded() {
+		t.Error("the drawer is open")
+	}
+}
+
+func TestTabsOfOneServerAreToldApart(t *testing.T) {
+	tab := func(name, user, host string) app.Tab {
+		return app.Tab{Name: name, Target: client.Target{User: user, Host: host}}
+	}
+	for _, c := range []struct {
+		tabs []app.Tab
+		want []string
+	}{
+		{[]app.Tab{tab("", "alice", "a"), tab("", "", "b"), tab("", "", "")}, []string{"a", "b", "New tab"}},
+		{[]app.Tab{tab("", "alice", "a"), tab("", "", "a")}, []string{"alice@a", "anonymous@a"}},
+		{[]app.Tab{tab("", "alice", "a"), tab("", "alice", "a"), tab("NAS", "x", "a"), tab("NAS", "x", "a")}, []string{"alice@a", "alice@a (2)", "NAS", "NAS (2)"}},
+	} {
+		if got := tabTitles(c.tabs); !slices.Equal(got, c.want) {
+			t.Errorf("titles %q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestASiteThatIsSavedAsksForItsName(t *testing.T) {
+	w, _, _ := testWindow(t, 1280, 800)
+	w.connect.address.SetText("ftp://nas.example.org")
+	w.connect.keepSite()
+	uitest.Type(w, "My NAS") // over the name that is proposed
+	uitest.Key(w, fyne.KeyReturn)
+	book, _ := w.app.Sites()
+	if book.Len() != 1 || book.Nodes[0].Name != "My NAS" {
+		t.Errorf("the book holds %d sites", book.Len())
+	}
+	if w.app.Remote().Phase != app.Disconnected {
+		t.Error("Enter connected")
+	}
+}
+
+func TestIdleTimesAreWrittenRoughly(t *testing.T) {
+	for d, want := range map[time.Duration]string{30 * time.Second: "30 s", 130 * time.Second: "2 min", 125 * time.Minute: "2 h 5 min"} {
+		if got := roughly(d); got != want {
+			t.Errorf("%v is written %q, want %q", d, got, want)
+		}
 	}
 }

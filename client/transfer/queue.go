@@ -746,6 +746,7 @@ type laneWorker struct {
 	signed bool // it has a session
 	// shown is what others may see of the task under way, as it was taken up or begun: the rest of it is the worker's.
 	shown  QueueItem
+	pace   pace
 	places []string // where the task's file goes to; no other may
 
 	mode     client.Mode // that the session uses

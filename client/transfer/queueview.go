@@ -20,9 +20,10 @@ type QueueItem struct {
 	Named    bool // whether it is a file or a folder is not known yet
 	State    State
 	Priority Priority
-	Size     int64 // bytes, -1: not known
-	Moved    int64 // bytes that are across
-	Writing  bool  // it is here, and its disk, which is slow, is being waited for
+	Size     int64   // bytes, -1: not known
+	Moved    int64   // bytes that are across
+	Speed    float64 // bytes a second while it moves, over the last seconds; 0: it can't be told yet
+	Writing  bool    // it is here, and its disk, which is slow, is being waited for
 	Err      string
 	Ended    time.Time
 	NextTry  time.Time // of one whose last try failed
@@ -65,6 +66,35 @@ type speedSample struct {
 	bytes [2]int64
 }
 
+// pace measures the speed of what a worker moves, from one snapshot to the next.
+type pace struct {
+	id      uint64 // of the item
+	samples []paceSample
+}
+
+type paceSample struct {
+	at    time.Time
+	moved int64
+}
+
+// speed takes note of how much of an item is across by now, and returns its speed in bytes a second.
+func (p *pace) speed(id uint64, now time.Time, moved int64) float64 {
+	if n := len(p.samples); p.id != id || n > 0 && moved < p.samples[n-1].moved { // another one, or begun anew
+		p.id, p.samples = id, nil
+	}
+	if n := len(p.samples); n == 0 || now.Sub(p.samples[n-1].at) >= 100*time.Millisecond {
+		p.samples = append(p.samples, paceSample{now, moved})
+	}
+	for len(p.samples) > 2 && now.Sub(p.samples[0].at) > speedWindow {
+		p.samples = p.samples[1:]
+	}
+	span := now.Sub(p.samples[0].at).Seconds()
+	if span <= 0.2 {
+		return 0
+	}
+	return float64(moved-p.samples[0].moved) / span
+}
+
 // Snapshot says how the queue stands. It looks at nothing on disk.
 func (q *Queue) Snapshot() QueueSnapshot {
 	c := q.st.counts()
@@ -88,6 +118,7 @@ func (q *Queue) Snapshot() QueueSnapshot {
 			it.State = Active
 			if w.signed && !it.Named && !it.Folder {
 				it.Moved = w.moved()
+				it.Speed = w.pace.speed(it.ID, now, it.Moved)
 				bytes[it.Direction] += w.beside.Load() + w.s.Moved()
 				under += it.Moved
 			}

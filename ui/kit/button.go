@@ -31,6 +31,8 @@ type Button struct {
 	IconColor fyne.ThemeColorName // empty: the text's
 	Trailing  IconName            // after the text
 	Style     ButtonStyle
+	// Titles are all that it may be called: it is as wide as the widest, so that nothing beside it moves.
+	Titles []string
 	// On shows the button as chosen, for a row of choices.
 	On       bool
 	OnTapped func()
@@ -182,9 +184,18 @@ const (
 )
 
 func (b *Button) minSize() fyne.Size {
+	title := b.label.MinSize().Width
+	for _, t := range b.Titles {
+		title = max(title, fyne.MeasureText(t, TextSize, fyne.TextStyle{Bold: true}).Width)
+	}
+	return fyne.NewSize(b.width(title), InputHeight)
+}
+
+// width is the button's with a title that is so wide.
+func (b *Button) width(title float32) float32 {
 	w := 2 * b.padding()
 	if b.Text != "" {
-		w += b.label.MinSize().Width
+		w += title
 	}
 	if b.Icon != "" {
 		w += buttonIcon
@@ -195,7 +206,7 @@ func (b *Button) minSize() fyne.Size {
 	if b.Trailing != "" {
 		w += trailingIcon + buttonIconGap
 	}
-	return fyne.NewSize(w, InputHeight)
+	return w
 }
 
 func (b *Button) layout(size fyne.Size) {
@@ -203,7 +214,7 @@ func (b *Button) layout(size fyne.Size) {
 	b.ring.Move(fyne.NewPos(-1, -1))
 	b.ring.Resize(size.AddWidthHeight(2, 2))
 	text := b.label.MinSize()
-	x := (size.Width - b.minSize().Width) / 2
+	x := (size.Width - b.width(text.Width)) / 2
 	x += b.padding()
 	if b.Icon != "" {
 		b.icon.Move(fyne.NewPos(x, (size.Height-buttonIcon)/2))

@@ -144,6 +144,24 @@ func (d *Dialog) SetEnabled(title string, on bool) {
 	}
 }
 
+// SetDefault makes the button with a title the one that Enter runs, and shows it so.
+func (d *Dialog) SetDefault(title string) {
+	for i := range d.Buttons {
+		one := &d.Buttons[i]
+		one.Default = one.Text == title
+		switch {
+		case one.Default && one.Style == Plain:
+			one.Style = Primary
+		case !one.Default && one.Style == Primary:
+			one.Style = Plain
+		}
+		if i < len(d.buttons) {
+			d.buttons[i].Style = one.Style
+			d.buttons[i].Refresh()
+		}
+	}
+}
+
 // Refresh lays the dialog out again after its content has changed its size.
 func (d *Dialog) Refresh() {
 	if d.Open() {

@@ -444,3 +444,23 @@ func TestATooltipDoesNotStayBelowADialog(t *testing.T) {
 	}
 	d.Close()
 }
+
+func TestTheDefaultButtonCanBecomeAnother(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	ran := ""
+	run := func(name string) func() bool { return func() bool { ran += name; return false } }
+	d := &kit.Dialog{Title: "Synchronize", Content: kit.NewLabel(""), Focus: kit.NewEntry(), Buttons: []kit.DialogButton{
+		{Text: "Compare", Style: kit.Primary, Default: true, Run: run("c")}, {Text: "Run", Run: run("r")}, {Text: "Delete", Style: kit.Danger},
+	}}
+	w := uitest.Window(t, kit.NewLabel(""), 400, 300)
+	d.Show(w)
+	d.Accept()
+	d.SetDefault("Run")
+	d.Accept()
+	if ran != "cr" {
+		t.Errorf("Enter ran %q", ran)
+	}
+	if d.Buttons[0].Style != kit.Plain || d.Buttons[1].Style != kit.Primary || d.Buttons[2].Style != kit.Danger {
+		t.Errorf("the buttons look like %v %v %v", d.Buttons[0].Style, d.Buttons[1].Style, d.Buttons[2].Style)
+	}
+}

@@ -113,6 +113,47 @@ func (s *Separator) CreateRenderer() fyne.WidgetRenderer {
 	}
 }
 
+// Marked is something with a line below it while it is the current one of its kind, as the tabs of a [TabBar] have it.
+type Marked struct {
+	widget.BaseWidget
+	content fyne.CanvasObject
+	on      bool
+}
+
+// NewMarked returns content without a line.
+func NewMarked(content fyne.CanvasObject) *Marked {
+	m := &Marked{content: content}
+	m.ExtendBaseWidget(m)
+	return m
+}
+
+// SetOn shows or hides the line.
+func (m *Marked) SetOn(on bool) {
+	if m.on != on {
+		m.on = on
+		m.Refresh()
+	}
+}
+
+// On says whether the line is to be seen.
+func (m *Marked) On() bool { return m.on }
+
+// CreateRenderer is called by Fyne.
+func (m *Marked) CreateRenderer() fyne.WidgetRenderer {
+	line := canvas.NewRectangle(colorTransparent)
+	paint := func() { line.FillColor, line.Hidden = Color(theme.ColorNamePrimary), !m.on }
+	paint()
+	return &simpleRenderer{
+		objects: []fyne.CanvasObject{m.content, line},
+		layout: func(s fyne.Size) {
+			m.content.Resize(s.SubtractWidthHeight(0, 2))
+			line.Move(fyne.NewPos(0, s.Height-2))
+			line.Resize(fyne.NewSize(s.Width, 2))
+		},
+		min: func() fyne.Size { return m.content.MinSize().AddWidthHeight(0, 2) }, refresh: paint,
+	}
+}
+
 // Dot is a filled circle that says a state, beside words that say it too.
 type Dot struct {
 	widget.BaseWidget

@@ -239,3 +239,18 @@ func TestADisabledButtonWithoutABorderLooksSo(t *testing.T) {
 		t.Error("it stays faint")
 	}
 }
+
+func TestAButtonThatChangesItsTitleKeepsItsWidth(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	b := kit.NewPrimaryButton("Connect", nil)
+	b.Titles = []string{"Connect", "Cancel", "Disconnect"}
+	before := b.MinSize()
+	b.Style = kit.Plain
+	b.SetText("Disconnect")
+	if now := b.MinSize(); now != before {
+		t.Errorf("Connect is %v, Disconnect %v", before, now)
+	}
+	if wide := kit.NewPrimaryButton("Disconnect", nil).MinSize(); before.Width < wide.Width {
+		t.Errorf("the button is %v wide, its longest title needs %v", before.Width, wide.Width)
+	}
+}

@@ -131,6 +131,9 @@ func (d *Drawer) SetFolded(folded bool) {
 	}
 }
 
+// Folded says whether the body is folded away.
+func (d *Drawer) Folded() bool { return d.folded }
+
 // Toggle folds or opens the body.
 func (d *Drawer) Toggle() { d.SetFolded(!d.folded) }
 

@@ -88,6 +88,8 @@ type Table struct {
 	// dropped without rows.
 	OnDrag func(rows []int, at fyne.Position)
 	OnDrop func(rows []int, at fyne.Position)
+	// NotAll says of a row that Ctrl+A leaves it alone. Nil: of none.
+	NotAll func(row int) bool
 	// Single allows one selected row at most.
 	Single bool
 	// Fold returns a row's text in lower case for typing to find. Nil: the text of TypeColumn.
@@ -311,7 +313,7 @@ func (t *Table) SetSelected(keys []string) {
 	t.selectionChanged()
 }
 
-// SelectAll selects every row.
+// SelectAll selects every row but those that NotAll names.
 func (t *Table) SelectAll() {
 	if t.Single {
 		return
@@ -319,7 +321,9 @@ func (t *Table) SelectAll() {
 	n := t.length()
 	t.selected = make(map[string]struct{}, n)
 	for row := range n {
-		t.selected[t.key(row)] = struct{}{}
+		if t.NotAll == nil || !t.NotAll(row) {
+			t.selected[t.key(row)] = struct{}{}
+		}
 	}
 	t.selectionChanged()
 }

@@ -430,3 +430,16 @@ func TestTheWheelMovesThePageWhereTheTableHasNothingToScroll(t *testing.T) {
 		t.Errorf("with rows below, the page moved by %v, the table by %v", p.moved, u.offset)
 	}
 }
+
+func TestSelectAllLeavesOutWhatIsNoEntry(t *testing.T) {
+	test.NewTempApp(t).Settings().SetTheme(NewTheme(nil))
+	table := NewTable(Column{Title: "Name", Flex: true})
+	table.Length = func() int { return 3 }
+	table.Cell = func(row, _ int) Cell { return Cell{Text: "x"} }
+	table.NotAll = func(row int) bool { return row == 0 }
+	test.NewTempWindow(t, table)
+	table.SelectAll()
+	if got := table.Selected(); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("selected %v", got)
+	}
+}
