@@ -15,12 +15,12 @@ const columnCompared = "compared"
 // paneColumns are all columns in their order.
 func paneColumns() []kit.Column {
 	return []kit.Column{
-		{ID: string(byName), Title: "Name", Flex: true, Min: 120, Sortable: true},
+		{ID: string(byName), Title: "Name", Flex: true, Min: 120, Wish: 180, Sortable: true},
 		{ID: columnCompared, Title: "Compared", Width: 76, Min: 70},
 		{ID: string(bySize), Title: "Size", Width: 80, Align: fyne.TextAlignTrailing, Sortable: true},
 		{ID: string(byTime), Title: "Modified", Width: 126, Sortable: true},
-		{ID: string(byRights), Title: "Rights", Width: 84, Sortable: true},
-		{ID: string(byOwner), Title: "Owner", Width: 80, Sortable: true},
+		{ID: string(byRights), Title: "Rights", Width: 84, Sortable: true, Yields: true},
+		{ID: string(byOwner), Title: "Owner", Width: 80, Sortable: true, Yields: true},
 	}
 }
 

@@ -154,6 +154,9 @@ func (e *Entry) FocusGained() {
 func (e *Entry) FocusLost() {
 	e.focused = false
 	e.Entry.FocusLost()
+	if e.SelectOnFocus && !e.MultiLine { // of a text that is too long the beginning says more than the end
+		e.Entry.TypedKey(&fyne.KeyEvent{Name: fyne.KeyHome})
+	}
 	if e.OnFocus != nil {
 		e.OnFocus(false)
 	}

@@ -44,3 +44,35 @@ func TestTheKeyboardStaysInTheTableWhenTheEditedRowGoes(t *testing.T) {
 		t.Errorf("editing %v, the keyboard is on %T", table.Editing(), w.Canvas().Focused())
 	}
 }
+
+func TestALongTextShowsItsBeginningOnceItIsLeft(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	e, other := kit.NewEntry(), kit.NewEntry()
+	e.SelectOnFocus = true
+	w := uitest.Window(t, kit.VBox(8, e, other), 120, 100)
+	w.Canvas().Focus(e)
+	uitest.Type(w, "ftpes://files.example.org:2121/releases/of/long/ago")
+	w.Canvas().Focus(other)
+	if e.CursorColumn != 0 {
+		t.Errorf("the field shows what lies around letter %d", e.CursorColumn)
+	}
+	w.Canvas().Focus(e)
+	if e.SelectedText() != e.Text {
+		t.Errorf("coming back selects %q", e.SelectedText())
+	}
+}
+
+func TestAChipGivesUpItsTextWholeOrKeepsMostOfIt(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	chip := kit.NewChip("TLS 1.3", "", kit.IconLock)
+	whole := chip.MinSize().Width
+	chip.Shrinks = true
+	sign := chip.MinSize().Width
+	for _, room := range []float32{sign, whole - 30, whole} {
+		row := kit.HBox(0, chip, kit.Grow(kit.NewLabel("")))
+		uitest.Window(t, row, room+120, 40)
+		if got := chip.Size().Width; got != sign && got < whole-12 {
+			t.Errorf("with %v for it the chip is %v wide: a sign is %v, all of it %v", room, got, sign, whole)
+		}
+	}
+}

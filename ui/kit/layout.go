@@ -146,6 +146,9 @@ func (l *rowLayout) Layout(objects []fyne.CanvasObject, size fyne.Size) {
 	for i, o := range objects {
 		if s, ok := o.(shrinks); ok && !l.down && o.Visible() {
 			more[i] = clamp(s.wish()-o.MinSize().Width, 0, max(0, rest-float32(growing)*growsFirst))
+			if c, ok := o.(*Chip); ok && more[i] < c.worth() {
+				more[i] = 0
+			}
 			rest -= more[i]
 		}
 	}

@@ -305,6 +305,14 @@ func (c *Chip) wish() float32 {
 	return c.textAt() + fyne.MeasureText(c.text, CaptionSize, fyne.TextStyle{}).Width + chipPad
 }
 
+// worth is how much more than its least width makes a difference: the first letters of a word say less than the sign alone.
+func (c *Chip) worth() float32 {
+	if c.icon == "" && c.dot == "" {
+		return 0
+	}
+	return 0.7 * (c.wish() - c.minSize().Width)
+}
+
 func (c *Chip) layout(size fyne.Size) {
 	y := (size.Height - chipHeight) / 2
 	c.back.Move(fyne.NewPos(0, y))
@@ -330,7 +338,7 @@ func (c *Chip) layout(size fyne.Size) {
 		c.label.Text = text
 		c.label.Refresh()
 	}
-	c.label.Hidden = c.Shrinks && room < chipLeastText
+	c.label.Hidden = c.Shrinks && (room < chipLeastText || size.Width-c.minSize().Width < c.worth()-1)
 	m := c.label.MinSize()
 	c.label.Move(fyne.NewPos(c.textAt(), y+(chipHeight-m.Height)/2))
 	c.label.Resize(m)

@@ -21,6 +21,9 @@ type Column struct {
 	Align    fyne.TextAlign
 	Sortable bool
 	Flex     bool // takes the width that the others leave; the first such column does
+	// Wish is a width of the flexible column below which the columns that yield are left out, the last first; 0: none is.
+	Wish   float32
+	Yields bool
 }
 
 // Cell is what one cell shows.
@@ -822,11 +825,18 @@ func (t *Table) widths(total float32) []float32 {
 	if flex < 0 {
 		return w
 	}
+	for i := len(w) - 1; i >= 0 && rest < t.columns[flex].Wish; i-- {
+		if c := t.columns[i]; c.Yields {
+			rest += w[i]
+			slack -= w[i] - c.min()
+			w[i] = 0
+		}
+	}
 	least := t.columns[flex].min()
 	if rest < least && slack > 0 { // too narrow: the others give what they can
 		give := min(1, (least-rest)/slack)
 		for i, c := range t.columns {
-			if i != flex {
+			if i != flex && w[i] > 0 {
 				cut := (w[i] - c.min()) * give
 				w[i] -= cut
 				rest += cut

@@ -443,3 +443,21 @@ func TestSelectAllLeavesOutWhatIsNoEntry(t *testing.T) {
 		t.Errorf("selected %v", got)
 	}
 }
+
+func TestColumnsYieldToNamesInANarrowTable(t *testing.T) {
+	u := newTableUnder(t, "a")
+	u.SetColumns([]Column{{Title: "Name", Flex: true, Min: 100, Wish: 180}, {Title: "Size", Width: 80}, {Title: "Owner", Width: 80, Yields: true}, {Title: "Rights", Width: 90, Yields: true}})
+	for total, want := range map[float32][]float32{
+		500: {250, 80, 80, 90},
+		400: {240, 80, 80, 0},
+		330: {250, 80, 0, 0},
+		200: {120, 80, 0, 0},
+	} {
+		if got := u.widths(total); !slices.Equal(got, want) {
+			t.Errorf("%v wide: columns of %v, want %v", total, got, want)
+		}
+	}
+	if x, w := cellSpan([]float32{240, 80, 80, 0}, 2); w != 80-2*cellPad-edgePad {
+		t.Errorf("the last column that is there has its text from %v, %v wide", x, w)
+	}
+}

@@ -32,10 +32,19 @@ func cellSpan(widths []float32, col int) (x, w float32) {
 		x += edgePad
 		w -= edgePad
 	}
-	if col == len(widths)-1 {
+	if col == lastColumn(widths) {
 		w -= edgePad
 	}
 	return x, w
+}
+
+// lastColumn is the last one that has a width: others have yielded.
+func lastColumn(widths []float32) int {
+	last := len(widths) - 1
+	for last > 0 && widths[last] == 0 {
+		last--
+	}
+	return last
 }
 
 // tableBody draws the rows that can be seen. It is Scrollable, which also makes Fyne clip it.
@@ -297,6 +306,9 @@ func (b *tableBody) fill(r *tableRow) (added bool) {
 
 func (b *tableBody) fillCell(c *tableCell, col int, cell Cell, selected bool) (added bool) {
 	_, w := cellSpan(b.widths, col)
+	if b.widths[col] == 0 {
+		cell = Cell{}
+	}
 	c.indent = cell.Indent
 	w -= cell.Indent
 	if cell.Icon != nil {
@@ -425,7 +437,7 @@ var (
 func (h *tableHeader) boundaryAt(x float32) int {
 	edge := float32(0)
 	widths := h.t.widths(h.Size().Width)
-	for i := range len(widths) - 1 {
+	for i := range lastColumn(widths) {
 		edge += widths[i]
 		if x >= edge-4 && x <= edge+4 {
 			return i
@@ -550,7 +562,7 @@ func (r *headerRenderer) Layout(size fyne.Size) {
 		}
 		text.Move(fyne.NewPos(tx, (size.Height-min.Height)/2))
 		text.Resize(min)
-		if sorted {
+		if sorted && w > 0 {
 			h.sort.Move(fyne.NewPos(tx+min.Width+4, (size.Height-11)/2))
 			h.sort.Resize(fyne.NewSquareSize(11))
 			h.sort.Show()
