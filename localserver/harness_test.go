@@ -29,7 +29,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of the tests; nothing waits that long unless it is broken.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // atOnce bounds what must not wait for any of the server's limits, which are 10 s and more: a busy machine is slow, too.
 const atOnce = 5 * time.Second

@@ -145,6 +145,9 @@ const user, password = "ann", "sesame 42"
 // serve starts portside serve. It is stopped when the test ends, and must do so with exit code 0.
 func serve(t *testing.T, host string, tls peers.TLS, options ...string) *server {
 	t.Helper()
+	if _, err := peers.FreePort(host); err != nil {
+		t.Skip("no such address here: ", err)
+	}
 	s := &server{Root: t.TempDir(), ends: make(chan error, 1), more: make(chan struct{}, 1)}
 	args := append([]string{"serve", "--listen", netip.AddrPortFrom(netip.MustParseAddr(host), 0).String(), "--user", user, "--write", "--tls", string(tls),
 		"--log", "json"}, options...)

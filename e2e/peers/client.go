@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -183,6 +184,9 @@ var Lftp = Client{
 		if j.Active && j.Addr.Addr().Is6() {
 			return "lftp 4.9.2 names the address :: in EPRT over IPv6"
 		}
+		if j.Addr.Addr().Is6() && !globalIPv6() {
+			return "lftp takes IPv6 for switched off on a machine without a global IPv6 address"
+		}
 		return ""
 	},
 	command: func(_ context.Context, op Op, j Job) ([]string, []string, error) {
@@ -203,6 +207,14 @@ var Lftp = Client{
 		}
 		return []string{bin, "--norc", "-c", script}, nil, nil
 	},
+}
+
+func globalIPv6() bool {
+	addresses, _ := net.InterfaceAddrs()
+	return slices.ContainsFunc(addresses, func(a net.Addr) bool {
+		n, ok := a.(*net.IPNet)
+		return ok && n.IP.To4() == nil && n.IP.IsGlobalUnicast()
+	})
 }
 
 // LftpSettings are the lines that sign lftp in and go to Base.

@@ -244,12 +244,15 @@ func (s *Server) pyftpdlib(ctx context.Context) (args, env []string, err error) 
 
 // pythonWith is a Python that has the modules. The one first in PATH need not be Debian's, which has them.
 func pythonWith(ctx context.Context, modules ...string) (string, error) {
+	why := ""
 	for _, python := range []string{"/usr/bin/python3", "python3"} {
-		if exec.CommandContext(ctx, python, "-W", "ignore", "-c", "import "+strings.Join(modules, ", ")).Run() == nil {
+		out, err := exec.CommandContext(ctx, python, "-W", "ignore", "-c", "import "+strings.Join(modules, ", ")).CombinedOutput()
+		if err == nil {
 			return python, nil
 		}
+		why += fmt.Sprintf("\n%s: %v: %s", python, err, out)
 	}
-	return "", fmt.Errorf("a Python with %s: %w", strings.Join(modules, " and "), ErrMissing)
+	return "", fmt.Errorf("a Python with %s: %w%s", strings.Join(modules, " and "), ErrMissing, why)
 }
 
 // unpacked is the folder where ./test unpacks packages.

@@ -218,10 +218,10 @@ func TestFoldersGoBothWaysThroughTheWindowsOwnServer(t *testing.T) {
 		os.RemoveAll(d.path("tree"))
 		os.RemoveAll(d.path("Public/outbox"))
 		d.click(remoteRow1.X, remoteRow1.Y, 1)
-		d.keys("t", "r", "e", "F6") // typing finds the row
+		d.keys("t", "F6") // typing finds the row; a word would have to be typed within a second of the window's time
 		d.await("the folder is downloaded in "+mode+" mode", func() bool { return maps.Equal(tree(t, d.path("tree")), outside) })
 		d.click(localRow1.X, localRow1.Y, 1)
-		d.keys("o", "u", "t", "F6")
+		d.keys("o", "F6")
 		d.await("the folder is uploaded in "+mode+" mode", func() bool { return maps.Equal(tree(t, d.path("Public/outbox")), inside) })
 		for _, side := range []string{"client", "server"} {
 			d.awaitLog("all files went over "+mode+" data channels, says the "+side, func(record) bool {
