@@ -42,7 +42,7 @@ func start(t *testing.T) *App {
 // until waits for a state that other goroutines bring about.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("it never came about that %s", what)
@@ -79,7 +79,7 @@ func answer(t *testing.T, task func(done func(error))) error {
 	select {
 	case err := <-said:
 		return err
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the task was never done")
 		return nil
 	}

@@ -823,7 +823,8 @@ func TestRow35StopIsNotHeldUpByClientsThatDoNotRead(t *testing.T) {
 	}
 	for range 2 {
 		c := r.login()
-		c.send(strings.Repeat("STAT /\r\n", 100)) // 25 MB of replies that nobody reads
+		_ = c.c.(*net.TCPConn).SetReadBuffer(4096) // so that little is enough
+		c.send(strings.Repeat("STAT /\r\n", 100))  // 25 MB of replies that nobody reads
 	}
 	until(t, "the server's replies are stuck", func() bool {
 		n := r.rec.count(connlog.ReplySent)

@@ -557,7 +557,7 @@ func TestAPausedTransferGoesOnWhereItStopped(t *testing.T) {
 			}))})
 			q.SetSpeed(4<<20, 4<<20)
 			add(t, q, transfer.Batch{Site: siteAt(at)}, transfer.Item{Direction: d, Local: filepath.Join(dir, "f"), Remote: "/f"})
-			deadline := time.Now().Add(10 * time.Second)
+			deadline := time.Now().Add(time.Minute)
 			for half := false; !half; {
 				if time.Now().After(deadline) {
 					t.Fatalf("%+v", q.Snapshot())

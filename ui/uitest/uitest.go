@@ -137,7 +137,7 @@ func (q *Queue) Drain() int {
 // Await drains the queue until done is true, and fails the test after ten seconds.
 func (q *Queue) Await(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	for {
 		q.Drain()
@@ -147,7 +147,7 @@ func (q *Queue) Await(t testing.TB, what string, done func() bool) {
 		select {
 		case <-q.added:
 		case <-deadline.C:
-			t.Fatalf("waited 10 s for: %s", what)
+			t.Fatalf("waited a minute for: %s", what)
 		}
 	}
 }
