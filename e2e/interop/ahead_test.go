@@ -85,7 +85,7 @@ func smallFilesBothWays(t *testing.T, o client.Options, root, base string) {
 	if err := os.Remove(filepath.Join(root, filepath.Base(paths[missing]))); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer stop()
 	o.MovesFirst = true
 	first, err := client.Dial(ctx, o)

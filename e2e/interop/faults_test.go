@@ -109,7 +109,7 @@ func write(t *testing.T, name string, seed byte) {
 
 func (b *broken) until(what string, f func(queue.QueueSnapshot) bool) {
 	b.t.Helper()
-	for until := time.Now().Add(60 * time.Second); !f(b.q.Snapshot()); time.Sleep(2 * time.Millisecond) {
+	for until := time.Now().Add(3 * time.Minute); !f(b.q.Snapshot()); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(until) {
 			b.t.Fatalf("not so: %s: %+v", what, b.q.Snapshot())
 		}
@@ -137,7 +137,7 @@ func (b *broken) restart(change func(*peers.Config)) {
 func (b *broken) whole() {
 	b.t.Helper()
 	b.q.SetSpeed(0, 0)
-	ctx, cancel := context.WithTimeout(b.t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := b.q.Wait(ctx); err != nil {
 		b.t.Fatalf("%v: %+v", err, b.q.Snapshot())

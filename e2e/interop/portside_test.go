@@ -178,7 +178,7 @@ func serve(t *testing.T, host string, tls peers.TLS, options ...string) *server 
 			if err != nil {
 				t.Errorf("portside serve ended with %v\n%s", err, stderr.String())
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			s.cmd.Process.Kill()
 			t.Errorf("portside serve did not end on SIGTERM: %v", <-s.ends)
 		}

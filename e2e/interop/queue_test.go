@@ -34,7 +34,7 @@ func peerQueue(t *testing.T, dial func(context.Context) (*client.Session, error)
 	if _, err := q.Add(queue.Batch{Site: queue.Site{URL: "ftp://peer/"}, Segments: segments}, queue.Orders(items...)); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := q.Wait(ctx); err != nil {
 		t.Fatalf("%v: %+v", err, q.Snapshot())

@@ -28,7 +28,7 @@ const (
 	insideVariable = "PORTSIDE_TEST_KEYRING"
 	master         = "hunter2"
 	secret         = "pässword & more"
-	patience       = 30 * time.Second
+	patience       = 90 * time.Second
 )
 
 // inside runs the rest of the test, a program of its own, on a session bus with a keyring: with one that is unlocked by

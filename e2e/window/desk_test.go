@@ -25,11 +25,11 @@ import (
 
 const (
 	// patience is how long an effect may take on a slow, busy machine.
-	patience = 40 * time.Second
+	patience = 90 * time.Second
 	// pollEvery is how often an effect is looked for.
 	pollEvery = 40 * time.Millisecond
 	// toolTime bounds a look at the display, or a key: an X server that is held by a hung window answers nobody.
-	toolTime = 20 * time.Second
+	toolTime = time.Minute
 )
 
 // artifacts is the folder of the pictures, which git ignores.
