@@ -809,7 +809,7 @@ func TestAServerThatIsAwayIsAskedLessAndLess(t *testing.T) {
 	until(t, q, func(s transfer.QueueSnapshot) bool {
 		return len(s.Sites) == 1 && s.Sites[0].Rests && strings.HasPrefix(s.Sites[0].Note, "Next try in")
 	})
-	until(t, q, func(transfer.QueueSnapshot) bool { return dials.Load() == 6 })
+	until(t, q, func(transfer.QueueSnapshot) bool { return dials.Load() >= 6 }) // a busy machine may look too late for the sixth alone
 	if took := time.Since(began); took < first*(1+2+4+8+16) {
 		t.Errorf("6 dials in %v", took)
 	}
