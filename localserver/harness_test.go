@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 30 * time.Second
 
 // atOnce bounds what must not wait for any of the server's limits, which are 10 s and more: a busy machine is slow, too.
-const atOnce = 5 * time.Second
+const atOnce = 9 * time.Second
 
 // records keeps what the server recorded, and lets tests wait for a record.
 type records struct {
