@@ -250,7 +250,10 @@ func (s *Server) greeting(ctx context.Context) error {
 	if s.TLS == Implicit {
 		return nil // greets after the handshake only
 	}
-	c.SetDeadline(time.Now().Add(2 * time.Second))
+	// Who gave up early and asked again would have a busy machine start one more session each time, and be later still.
+	if limit, ok := ctx.Deadline(); ok {
+		c.SetDeadline(limit)
+	}
 	line, err := bufio.NewReader(c).ReadString('\n')
 	if err != nil {
 		return err
