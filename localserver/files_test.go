@@ -598,6 +598,9 @@ func TestRow27STOUsAtOnceHaveNamesOfTheirOwn(t *testing.T) {
 }
 
 func TestRow27UploadComesToItsEndInAFolderThatIsRenamed(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows renames no folder in which a file is open")
+	}
 	r := start(t, nil)
 	r.write("d/old", "old")
 	c, other := r.login(), r.login()
@@ -627,11 +630,15 @@ func TestRow30Listings(t *testing.T) {
 	when := time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC)
 	os.Chtimes(filepath.Join(r.root, "b.txt"), when, when)
 	os.Chmod(filepath.Join(r.root, "b.txt"), 0o640)
+	letters, mode := "-rw-r-----", "0640"
+	if runtime.GOOS == "windows" { // knows of these nothing but "read only"
+		letters, mode = "-rw-rw-rw-", "0666"
+	}
 	if err := os.WriteFile(filepath.Join(r.root, "evil\r\n226 done"), nil, 0o644); err != nil {
 		t.Logf("no line ends in names here: %v", err)
 	}
 	c := r.login()
-	const line = "-rw-r-----   1 ftp      ftp                 5 Feb  3  2020 b.txt\r\n"
+	line := letters + "   1 ftp      ftp                 5 Feb  3  2020 b.txt\r\n"
 	for _, cmd := range []string{"LIST", "LIST -a", "LIST -l", "LIST -la", "LIST -la /", "LIST ."} {
 		if text := c.fetch("%s", cmd); strings.Count(text, "\r\n") != 3 || !strings.Contains(text, line) || text[0] != '-' {
 			t.Errorf("%s: %q", cmd, text)
@@ -659,7 +666,7 @@ func TestRow30Listings(t *testing.T) {
 		t.Fatalf("%q: %v", lines, err)
 	}
 	for _, want := range []wire.Fact{{Name: "type", Value: "file"}, {Name: "size", Value: "5"}, {Name: "modify", Value: "20200203040506"},
-		{Name: "perm", Value: "adfrw"}, {Name: "unix.mode", Value: "0640"}} {
+		{Name: "perm", Value: "adfrw"}, {Name: "unix.mode", Value: mode}} {
 		if !slices.Contains(facts, want) {
 			t.Errorf("%v lacks %v", facts, want)
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -139,10 +140,10 @@ func TestMirrorNamesWhatFailsAndDeletesNothingThen(t *testing.T) {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 	for want, args := range map[string][]string{
-		"550":        {"mirror", "--delete", "--insecure", "ftp://" + addr + "/nowhere", here},
-		"no such":    {"mirror", "--upload", "--delete", "--insecure", "ftp://" + addr, filepath.Join(here, "nowhere")},
-		"refused":    {"mirror", "ftp://127.0.0.1:1/", here},
-		"--insecure": {"mirror", "ftpes://" + addr, here},
+		"550":                  {"mirror", "--delete", "--insecure", "ftp://" + addr + "/nowhere", here},
+		syscall.ENOENT.Error(): {"mirror", "--upload", "--delete", "--insecure", "ftp://" + addr, filepath.Join(here, "nowhere")},
+		"refused":              {"mirror", "ftp://127.0.0.1:1/", here},
+		"--insecure":           {"mirror", "ftpes://" + addr, here},
 	} {
 		if code, _, errs := run(t, args...); code != 1 || !strings.Contains(errs, want) {
 			t.Errorf("%q: exit %d: %s", args, code, errs)

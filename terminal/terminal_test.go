@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -217,13 +218,13 @@ func TestEachFailureIsNamedAndTheRestGoesOn(t *testing.T) {
 func TestTroubleWithTheConnectionIsASentenceAndExitOne(t *testing.T) {
 	addr := sharing(t, "--user", "bob", "--password", "right", t.TempDir())
 	for want, args := range map[string][]string{
-		"refused":      {"get", "ftp://127.0.0.1:1/", t.TempDir()},
-		"no.such.host": {"get", "ftp://no.such.host.invalid/", t.TempDir()},
-		"--insecure":   {"get", "ftp://bob:right@" + addr + "/", t.TempDir()},
-		"530":          {"get", "--insecure", "ftp://bob:wrong@" + addr + "/", t.TempDir()},
-		"no such file": {"put", "--insecure", "/no/such/file", "ftp://bob:right@" + addr + "/"},
-		"not exist":    {"serve", "--listen", "127.0.0.1:0", "/no/such/folder"},
-		"is in use":    {"serve", "--listen", addr, t.TempDir()},
+		"refused":              {"get", "ftp://127.0.0.1:1/", t.TempDir()},
+		"no.such.host":         {"get", "ftp://no.such.host.invalid/", t.TempDir()},
+		"--insecure":           {"get", "ftp://bob:right@" + addr + "/", t.TempDir()},
+		"530":                  {"get", "--insecure", "ftp://bob:wrong@" + addr + "/", t.TempDir()},
+		syscall.ENOENT.Error(): {"put", "--insecure", filepath.Join(t.TempDir(), "nowhere"), "ftp://bob:right@" + addr + "/"},
+		"not exist":            {"serve", "--listen", "127.0.0.1:0", "/no/such/folder"},
+		"is in use":            {"serve", "--listen", addr, t.TempDir()},
 	} {
 		if code, _, errs := run(t, args...); code == 0 || !strings.Contains(errs, want) {
 			t.Errorf("%q: exit %d: %s (want %q in it)", args, code, errs, want)

@@ -128,7 +128,12 @@ func changes(p *transfer.Plan) (out []string) {
 func TestNothingIsDeletedWhereTheSourceListsWhatCantBeRead(t *testing.T) {
 	for name, odd := range map[string]string{"a name": file("x\x07"), "a line": "type=file;size=4 x\x07\r\n"} {
 		h, dir := &hostile{listings: map[string]string{"": folder("sub"), "sub": file("good") + odd}}, t.TempDir()
-		writeIn(t, dir, "sub/x\x07", "mine")
+		if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "sub", "x\x07"), []byte("mine"), 0o666); err != nil {
+			t.Skip("no such name on this system: ", err)
+		}
 		writeIn(t, dir, "gone", "mine")
 		p := plan(t, options(h.serve(t), 1), transfer.Mirror{Local: dir, Remote: "/", Delete: true})
 		if got := strings.Join(changes(p), ", "); got != "copy sub/good, delete gone" {
@@ -145,6 +150,9 @@ func TestANameThatDiffersInCaseOnlyIsNotDeleted(t *testing.T) {
 	root, dir := t.TempDir(), t.TempDir()
 	for _, name := range []string{"README", "Docs/a", "two", "TWO"} {
 		writeIn(t, root, name, "old")
+	}
+	if two, _ := filepath.Glob(filepath.Join(root, "*")); len(two) != 4 {
+		t.Skip("two and TWO are one file here")
 	}
 	for _, name := range []string{"readme", "docs/a", "two"} {
 		writeIn(t, dir, name, "newer")
