@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -336,34 +337,37 @@ func TestRightsSurviveTheSettingsFileAndNonsenseIsRefused(t *testing.T) {
 	}
 }
 
+// anonymousFrom signs in from 127.0.0.last and returns what sends a command and returns the reply.
+func anonymousFrom(t *testing.T, addr string, last byte) func(string) string {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, last)}}
+	c, err := d.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	read := func() string {
+		b := make([]byte, 512)
+		n, err := c.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	}
+	read()
+	do := func(line string) string { c.Write([]byte(line + "\r\n")); return read() }
+	do("USER anonymous")
+	do("PASS x")
+	return do
+}
+
 func TestHoldersOfPassivePortsAndAFullRangeAreKnown(t *testing.T) {
 	a := start(t)
 	before := time.Now()
 	port := freePort(t)
 	addr := a.share.startOver(t, t.TempDir(), func(s *ShareSettings) { s.UseRange, s.Min, s.Max = true, port, port })
-	send := func(user string) (net.Conn, func(string) string) {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		c.SetDeadline(time.Now().Add(10 * time.Second))
-		read := func() string {
-			b := make([]byte, 512)
-			n, err := c.Read(b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return string(b[:n])
-		}
-		read()
-		do := func(line string) string { c.Write([]byte(line + "\r\n")); return read() }
-		do("USER " + user)
-		do("PASS x")
-		return c, do
-	}
-	_, first := send("anonymous")
-	_, second := send("anonymous")
+	first, second := anonymousFrom(t, addr, 1), anonymousFrom(t, addr, 1)
 	if got := first("EPSV"); !strings.HasPrefix(got, "229") {
 		t.Fatal(got)
 	}
@@ -389,6 +393,29 @@ func TestHoldersOfPassivePortsAndAFullRangeAreKnown(t *testing.T) {
 		p := a.Share().Ports
 		return len(p) == 1 && p[0].InUse && !p[0].Since.Before(st.Ports[0].Since)
 	})
+}
+
+func TestAnOfferThatWasTakenBackSaysThatTheRangeWasFull(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("127.0.0.2 is an address of this computer on Linux only")
+	}
+	a := start(t)
+	port := freePorts(t, 2)
+	addr := a.share.startOver(t, t.TempDir(), func(s *ShareSettings) { s.UseRange, s.Min, s.Max = true, port, port+1 })
+	for range 2 {
+		if got := anonymousFrom(t, addr, 1)("EPSV"); !strings.HasPrefix(got, "229") {
+			t.Fatal(got)
+		}
+	}
+	if n := a.Share().Shortage.Times; n != 0 {
+		t.Fatalf("the range was full %d times", n)
+	}
+	if got := anonymousFrom(t, addr, 2)("EPSV"); !strings.HasPrefix(got, "229") {
+		t.Fatal(got)
+	}
+	if s := a.Share().Shortage; s.Times != 1 || !strings.Contains(connlog.Sentence(s.Last), "was taken back: an address without a port needed it") {
+		t.Errorf("shortage: %+v", s)
+	}
 }
 
 func TestLocalNetworksAreReadKeptAndApplied(t *testing.T) {

@@ -94,12 +94,23 @@ func portOf(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }
 
 // freePort returns a port that no system gives out by itself: one of those may belong to another program's connection by
 // the time that the server listens.
-func freePort(t *testing.T) int {
+func freePort(t *testing.T) int { return freePorts(t, 1) }
+
+// freePorts returns the first of n free ports in a row.
+func freePorts(t *testing.T, n int) int {
 	t.Helper()
 	for range 100 {
 		port := 10_000 + rand.IntN(10_000)
-		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+		free := true
+		for i := range n {
+			l, err := net.Listen("tcp", fmt.Sprintf(":%d", port+i))
+			if err != nil {
+				free = false
+				break
+			}
 			l.Close()
+		}
+		if free {
 			return port
 		}
 	}

@@ -14,8 +14,8 @@ type PortHolder struct {
 	Since time.Time
 }
 
-// PortShortage says how often the passive range was full since the server's start, and what its log says of the last
-// time.
+// PortShortage says how often the passive range was full since the server's start: a client got no port, or one that was
+// taken back from another. Last is what the log says of the last time.
 type PortShortage struct {
 	Times int
 	Last  connlog.Record
@@ -53,7 +53,7 @@ func (w *portWatch) Record(r connlog.Record) {
 		w.mu.Lock()
 		delete(w.since, r.Session)
 		w.mu.Unlock()
-	case r.Event == connlog.PortsExhausted:
+	case r.Event == connlog.PortsExhausted, r.Reason == connlog.ReasonRangeFull:
 		w.mu.Lock()
 		w.shortage.Times++
 		w.shortage.Last = r

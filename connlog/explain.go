@@ -69,7 +69,7 @@ func (c Channel) opener() string {
 		are = "are"
 	}
 	switch {
-	case c.State == Failed && c.Opened.IsZero() && (c.Reason == ReasonRejected || c.Reason == ReasonPolicy):
+	case c.State == Failed && c.Opened.IsZero() && (c.Reason == ReasonRejected || c.Reason == ReasonPolicy || c.Reason == ReasonRangeFull):
 		return "nobody opened it"
 	case c.State == Offered:
 		return "waiting for " + who
@@ -267,8 +267,8 @@ func (c Channel) explainData() [][]Span {
 		switch {
 		case !c.Opened.IsZero():
 			out = append(out, spans(Plain, "It was closed again before anything went through it. That is normal: clients that copy many files open the next data channel before they know that they need it."))
-		case c.Err != "":
-			out = append(out, spans(Plain, "You took the offer back: %s. All ports of your passive range were offered, and nobody had come to this one yet. **A larger range** helps.", quoted(c.Err)))
+		case c.Reason == ReasonRangeFull:
+			out = append(out, c.takenBack())
 		case c.missed():
 			out = append(out, spans(Plain, "The offer was taken back after %s, and nobody had come. Clients often ask for a port and then change their mind. But **if this client can't list a folder, then its dial did not arrive here.**", Took(c.Ended.Sub(c.Started))), c.whyNobodyComes())
 		default:
@@ -324,9 +324,17 @@ func privateNote(a netip.Addr) string {
 	return ""
 }
 
+// takenBack says why the port of an offer went to another client.
+func (c Channel) takenBack() []Span {
+	return spans(Plain, "You took the offer back: %s. All ports of your passive range were offered, and nobody had come to this one yet. **A larger range** helps.", quoted(c.Err))
+}
+
 func (c Channel) withdrawnWhy() string {
-	if c.Side == Server {
+	switch {
+	case c.Side == Server:
 		return "clients often ask for a port and then change their mind."
+	case c.Err != "":
+		return c.Err + "."
 	}
 	return "another way was used instead."
 }
@@ -504,6 +512,8 @@ func (c Channel) passiveFailureAtServer() [][]Span {
 			}
 		}
 		return [][]Span{spans(Plain, "You said no: `%s`.", quoted(c.Reply))}
+	case ReasonRangeFull:
+		return [][]Span{c.takenBack()}
 	case ReasonTimeout:
 		if c.elsewhere() {
 			return [][]Span{

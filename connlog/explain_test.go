@@ -141,6 +141,7 @@ func outcomes(mode Mode, side Side) []outcome {
 			outcome{"Turned away", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonRefused})}},
 			outcome{"Unreachable", []Record{offer, dial, end(Record{Event: DataFailed, Reason: ReasonUnreachable, Err: "no route to host"})}},
 			outcome{"The transfer was refused", []Record{offer, dial, opened, broken(refused)}},
+			outcome{"Asked for early, and not needed", []Record{offer, dial, end(Record{Event: OfferExpired, Reason: ReasonNotTaken, Err: "it was asked for early, and not needed"})}},
 			outcome{"The reply named a private address", []Record{private, opened}},
 			outcome{"The server refused", []Record{unnamed(end(Record{Event: PassiveRefused, Command: "EPSV", Reply: "425 No free port"}))}},
 			outcome{"No answer, active mode had failed", after(Active, offer, dial, end(Record{Event: DataFailed, Reason: ReasonTimeout}))},
@@ -159,8 +160,8 @@ func outcomes(mode Mode, side Side) []outcome {
 				end(Record{Event: PassiveOffered, Command: "PASV", To: netip.MustParseAddrPort("192.168.1.20:21107")}),
 				end(Record{Event: OfferExpired, Reason: ReasonTimeout, To: netip.MustParseAddrPort("192.168.1.20:21107")})}},
 			outcome{"Taken back", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonNotTaken})}},
-			outcome{"Taken back for another client", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonNotTaken, By: Server, Err: "an address without a port needed it, and this client's had the most"})}},
-			outcome{"Taken back for another client, and a transfer waited", []Record{offer, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonPolicy, By: Server, Err: "an address without a port needed it, and this client's had the most"})}},
+			outcome{"Taken back for another client", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonRangeFull, By: Server, Err: "an address without a port needed it, and this client's had the most"})}},
+			outcome{"Taken back for another client, and a transfer waited", []Record{offer, end(Record{Event: DataFailed, Command: "RETR a.iso", Reason: ReasonRangeFull, By: Server, Err: "an address without a port needed it, and this client's had the most"})}},
 			outcome{"Taken back after a while", []Record{offer, end(Record{Event: OfferExpired, Reason: ReasonNotTaken, Time: t0.Add(15 * time.Second)})}},
 			outcome{"No port left", []Record{unnamed(end(Record{Event: PortsExhausted, Command: "EPSV", Holders: []string{"s2 guest 192.168.1.44: 21100", "s3 guest 192.168.1.45: 21101"}}))}},
 		)

@@ -425,7 +425,7 @@ func (s *session) applyData(c *Channel, n Numbered) {
 		}
 		s.fail(c, n, n.Reason)
 	case OfferExpired:
-		if n.Reason == ReasonNotTaken {
+		if n.Reason == ReasonNotTaken || n.Reason == ReasonRangeFull {
 			c.State, c.Reason, c.Err, c.Ended = Withdrawn, n.Reason, n.Err, n.Time
 		} else {
 			s.fail(c, n, ReasonTimeout)

@@ -136,6 +136,8 @@ const (
 	ReasonLocal       Reason = "local"     // something on this computer: disk, rights, address in use
 	ReasonPolicy      Reason = "policy"    // a rule of this side refused it
 	ReasonNotTaken    Reason = "not-taken" // withdrawn before anybody came: a newer offer, or the session's end
+	// ReasonRangeFull: the passive range was full, and this offer's port went to an address that had fewer offers.
+	ReasonRangeFull Reason = "range-full"
 )
 
 // Record is one thing that happened in a session. Zero fields mean "does not apply".

@@ -115,7 +115,7 @@ func (c Channel) StoppedAt() float32 {
 	switch c.Reason {
 	case ReasonRefused, ReasonTLS, ReasonNotFTP:
 		return 0.97 // the other end answered
-	case ReasonRejected, ReasonUnknownHost:
+	case ReasonRejected, ReasonUnknownHost, ReasonRangeFull:
 		return 0.06 // it never began
 	case ReasonLocal, ReasonPolicy:
 		if c.Initiator == c.Side {

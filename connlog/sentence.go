@@ -91,7 +91,7 @@ func Sentence(r Record) string {
 		}
 		return dataFailed(r.channel().meant())
 	case OfferExpired:
-		if r.Reason == ReasonNotTaken {
+		if r.Reason == ReasonNotTaken || r.Reason == ReasonRangeFull {
 			return fmt.Sprintf("The offer of port %s was taken back: %s.", port(r.To), cmp.Or(r.Err, "nobody used it"))
 		}
 		return fmt.Sprintf("The offer of port %s has run out: no connection came from the client's address (inbound for your firewall, outbound for the client's).", port(r.To))

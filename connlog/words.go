@@ -251,6 +251,8 @@ func trouble(r Reason) string {
 		return "refused by a rule"
 	case ReasonNotTaken:
 		return "not used"
+	case ReasonRangeFull:
+		return "passive range full"
 	}
 	return "failed"
 }

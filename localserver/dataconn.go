@@ -118,7 +118,7 @@ func (d *dataConn) accept() {
 				d.record(connlog.Record{Event: connlog.OfferExpired, Command: d.command})
 			case errors.Is(d.gone, errTakenBack) && !d.claimed:
 				d.said = true
-				d.record(connlog.Record{Event: connlog.OfferExpired, Command: d.command, Reason: connlog.ReasonNotTaken, By: connlog.Server, Err: d.gone.Error()})
+				d.record(connlog.Record{Event: connlog.OfferExpired, Command: d.command, Reason: connlog.ReasonRangeFull, By: connlog.Server, Err: d.gone.Error()})
 			}
 			return
 		}
@@ -246,7 +246,7 @@ func (d *dataConn) takeBack() {
 // withdraw takes back an offer or request that no transfer has used, and waits until nothing of it is left.
 func (d *dataConn) withdraw(why error) {
 	d.mu.Lock()
-	d.gone = why
+	d.gone = cmp.Or(d.gone, why)
 	d.mu.Unlock()
 	if d.ln != nil {
 		d.ln.Close()
@@ -310,8 +310,10 @@ func classify(err error) (connlog.Reason, connlog.Side) {
 		return connlog.ReasonStopping, connlog.Server
 	case errors.Is(err, errStalled):
 		return connlog.ReasonStalled, connlog.Server
-	case errors.Is(err, errTLSPolicy), errors.Is(err, errNotResumed), errors.Is(err, errTakenBack):
+	case errors.Is(err, errTLSPolicy), errors.Is(err, errNotResumed):
 		return connlog.ReasonPolicy, connlog.Server
+	case errors.Is(err, errTakenBack):
+		return connlog.ReasonRangeFull, connlog.Server
 	case errors.Is(err, errHandshake):
 		return connlog.ReasonTLS, ""
 	case errors.Is(err, errNewer), errors.Is(err, errUnused), errors.Is(err, errSignOut), errors.Is(err, errEnd):
