@@ -143,8 +143,9 @@ func (g *passwordGate) allow(accounts []Account) {
 	g.dummy, g.known = dummy, known
 }
 
-// check reports whether plain is the password of account, which is nil for a name that nobody has.
-func (g *passwordGate) check(ctx context.Context, account *Account, plain string) (bool, error) {
+// check reports whether plain is the password of account, which is nil for a name that nobody has. Its turn to be hashed may
+// come late; may is asked then whether it still is to be.
+func (g *passwordGate) check(ctx context.Context, account *Account, plain string, may func() bool) (bool, error) {
 	g.mu.Lock()
 	want := g.dummy
 	g.mu.Unlock()
@@ -167,6 +168,9 @@ func (g *passwordGate) check(ctx context.Context, account *Account, plain string
 		defer func() { <-g.slots }()
 	case <-ctx.Done():
 		return false, context.Cause(ctx)
+	}
+	if !may() {
+		return false, nil
 	}
 	h, err := want.parts()
 	if err != nil {

@@ -336,6 +336,21 @@ func TestRow8WrongPasswords(t *testing.T) {
 	}
 }
 
+func always() bool { return true }
+
+func TestRow8NoPasswordIsHashedForAnAddressThatIsShutOut(t *testing.T) {
+	// Whose hash can't be read: who computes it fails.
+	r := start(t, func(c *Config) { c.Accounts[0].Password = Password{"unreadable"} })
+	c := r.connect()
+	c.cmd(331, "USER u")
+	c.cmd(451, "PASS x")
+	c.cmd(331, "USER u")
+	for range r.srv.limits().ShutOutAfter {
+		r.srv.guard.wrongPassword(netip.MustParseAddr("127.0.0.1"), "", r.srv.limits(), time.Now())
+	}
+	c.cmd(421, "PASS x")
+}
+
 func TestRow8ConnectionsThatStandAreShutOutToo(t *testing.T) {
 	r := start(t, func(c *Config) { c.Limits.ShutOutAfter = 2 })
 	before := r.connect()
@@ -406,7 +421,7 @@ func TestRow8UnknownNameCostsAHash(t *testing.T) {
 		t.Error("the dummy does not cost what the account's hash costs")
 	}
 	for range 2 {
-		ok, err := g.check(context.Background(), nil, "pw")
+		ok, err := g.check(context.Background(), nil, "pw", always)
 		if ok || err != nil {
 			t.Fatalf("an unknown name with the dummy's password: %v, %v", ok, err)
 		}
@@ -415,14 +430,14 @@ func TestRow8UnknownNameCostsAHash(t *testing.T) {
 	g.slots <- struct{}{} // as many hashes are under way as may be: another waits
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := g.check(ended, nil, "pw"); err == nil {
+	if _, err := g.check(ended, nil, "pw", always); err == nil {
 		t.Error("an unknown name is told apart by its time: no hash was made for it")
 	}
 	<-g.slots
 	<-g.slots
 	a := &Account{Name: "u", Password: testPassword()}
 	for _, pw := range []string{"pw", "pw", "wrong", "pw"} {
-		if ok, err := g.check(context.Background(), a, pw); ok != (pw == "pw") || err != nil {
+		if ok, err := g.check(context.Background(), a, pw, always); ok != (pw == "pw") || err != nil {
 			t.Errorf("%q: %v, %v", pw, ok, err)
 		}
 	}

@@ -990,13 +990,18 @@ func TestRow37IdleSessionIsOneGoroutineAndLittleMemory(t *testing.T) {
 		r.rec.mu.Lock()
 		r.rec.all = nil // the test's own memory
 		r.rec.mu.Unlock()
-		runtime.GC()
+		for range 4 { // each halves a stack that is used for a quarter at most
+			runtime.GC()
+		}
 		runtime.ReadMemStats(&after)
 		// The clients' ends are in this process too, and count.
 		each := int64(after.HeapAlloc+after.StackInuse-before.HeapAlloc-before.StackInuse) / n
 		t.Logf("TLS %v: %d bytes each, the client's end included", x.tls, each)
 		if each > x.most {
 			t.Errorf("TLS %v: %d bytes each", x.tls, each)
+		}
+		if stack := int64(after.StackInuse-before.StackInuse) / n; !x.tls && stack > 6000 {
+			t.Errorf("a stack of %d bytes waits for a command: see run", stack)
 		}
 		first.cmd(221, "QUIT")
 	}

@@ -150,7 +150,7 @@ func (s *session) activeTarget(c wire.Command) (to netip.AddrPort, refusal wire.
 	to, err := parse(arg)
 	switch {
 	case errors.Is(err, wire.ErrFamily):
-		return refuse(522, "Network protocol not supported, use (1,2)")
+		return refuse(522, "Network protocol not supported, use ("+ownFamily(six)+")")
 	case err != nil:
 		return refuse(501, "Malformed. Usage: "+s.srv.commands[c.Verb].help+".")
 	case to.Addr().Unmap().Is6() != six && c.Verb == "EPRT": // "|2|::ffff:192.0.2.1|…"

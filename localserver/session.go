@@ -135,18 +135,16 @@ func (s *session) recordControl(r connlog.Record) {
 }
 
 // run is the session from its greeting to its end.
+//
+// What lies on the stack while a session waits for its next command counts for each of them: from run down to the system
+// call it must be less than 1,248 bytes, or the runtime leaves 8 KiB to a stack that a command made grow, where it could
+// shrink to 4. So what takes much, such as a record, has a function of its own here.
 func (s *session) run() {
 	defer s.cleanUp()
 	defer s.srv.contain(s)
-	s.tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 15 * time.Second, Count: 4})
-	s.recordControl(connlog.Record{Event: connlog.ControlOpened})
-	if s.srv.config.TLS.Mode == TLSImplicit {
-		s.protected = true
-		if !s.startTLS() {
-			return
-		}
+	if !s.greet() {
+		return
 	}
-	s.reply(220, wire.Greeting(s.srv.config.Greeting, s.id))
 	for s.ctx.Err() == nil {
 		line, err := s.readLine()
 		if err != nil {
@@ -155,6 +153,20 @@ func (s *session) run() {
 		}
 		s.take(line)
 	}
+}
+
+// greet begins the session. It is false when TLS should have begun and did not.
+func (s *session) greet() bool {
+	s.tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interval: 15 * time.Second, Count: 4})
+	s.recordControl(connlog.Record{Event: connlog.ControlOpened})
+	if s.srv.config.TLS.Mode == TLSImplicit {
+		s.protected = true
+		if !s.startTLS() {
+			return false
+		}
+	}
+	s.reply(220, wire.Greeting(s.srv.config.Greeting, s.id))
+	return true
 }
 
 // cleanUp leaves nothing of the session behind.
@@ -246,16 +258,7 @@ func (s *session) endIfIdle() bool {
 // readLine returns the next whole command line. A line that did not end is never returned.
 func (s *session) readLine() (string, error) {
 	for {
-		l := s.srv.limits()
-		s.mu.Lock()
-		wait := l.IdleTimeout - time.Since(s.active)
-		if s.busy {
-			wait = l.IdleTimeout // data moves: its stall time watches
-		}
-		if s.account == nil {
-			wait = l.LoginTimeout - time.Since(s.loginFrom)
-		}
-		s.mu.Unlock()
+		wait := s.patience()
 		if wait <= 0 {
 			return "", errIdle
 		}
@@ -268,6 +271,22 @@ func (s *session) readLine() (string, error) {
 			return "", err
 		}
 	}
+}
+
+// patience is how long the session waits for the next command.
+//
+//go:noinline
+func (s *session) patience() time.Duration {
+	l := s.srv.limits()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.account == nil:
+		return l.LoginTimeout - time.Since(s.loginFrom)
+	case s.busy:
+		return l.IdleTimeout // data moves: its stall time watches
+	}
+	return l.IdleTimeout - time.Since(s.active)
 }
 
 // readFailed ends the session after the control connection gave no more commands.

@@ -71,14 +71,16 @@ func (s *session) cmdPASS(c wire.Command) {
 		if a != nil {
 			plain = &a.Account
 		}
-		if ok, err = s.srv.gate.check(s.ctx, plain, c.Arg); err != nil {
+		// Of passwords that were sent at the same time over many connections, most wait for their turn. Once their address is
+		// shut out, they cost nothing more and learn nothing, not even of a right one.
+		shutOut := func() bool { return s.srv.guard.shutOut(s.peer.Addr(), time.Now()) }
+		if ok, err = s.srv.gate.check(s.ctx, plain, c.Arg, func() bool { return !shutOut() }); err != nil {
 			if s.ctx.Err() == nil {
 				s.refuse(name, connlog.ReasonLocal, 451, "The server could not check the password.")
 			}
 			return
 		}
-		// Not before: of passwords that were sent at the same time over many connections, most wait in check.
-		if s.srv.guard.shutOut(s.peer.Addr(), time.Now()) {
+		if shutOut() {
 			s.close(connlog.Server, connlog.ReasonPolicy, errors.New("too many wrong passwords from this address"), shutOutText)
 			return
 		}
