@@ -37,7 +37,8 @@ type App struct {
 	mu       sync.Mutex
 	closed   bool
 	settings Settings
-	saved    *saver // of the settings
+	saved    *saver   // of the settings
+	kept     Settings // as they were read or last written; the saver's, after the start
 	notices  []Notice
 	nextID   uint64
 
@@ -87,7 +88,7 @@ func New(dir string) *App {
 	a.queue = newTransfers(a)
 	if dir != "" {
 		s, notice, err := loadSettings(dir, time.Now())
-		a.settings = s
+		a.settings, a.kept = s, s.clone()
 		switch {
 		case err != nil:
 			a.notify(err.Error(), true)
@@ -202,7 +203,16 @@ func (a *App) saveSettings() error {
 	if a.dir == "" {
 		return nil
 	}
-	return saveSettings(a.dir, a.Settings())
+	now := a.Settings()
+	notice, err := saveSettings(a.dir, a.kept, now)
+	if err != nil {
+		return err
+	}
+	a.kept = now
+	if notice != "" {
+		a.notify(notice, false)
+	}
+	return nil
 }
 
 // notSaved says that something could not be written.

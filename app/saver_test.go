@@ -5,9 +5,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"portside/client/sites"
 )
 
 // disk is a saver's file whose writes take as long as the test wants.
@@ -172,5 +175,75 @@ func TestAChangeAfterTheEndIsWritten(t *testing.T) {
 	defer b.Close(context.Background())
 	if got := b.Settings().Share.User; got != "late" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestTwoPortsidesKeepEachOthersSettings(t *testing.T) {
+	dir := t.TempDir()
+	first, second := New(dir), New(dir)
+	t.Cleanup(func() { first.Close(context.Background()); second.Close(context.Background()) })
+	change := func(a *App, f func(*Settings)) {
+		t.Helper()
+		a.ChangeSettings(f)
+		if err := a.saved.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(first, func(s *Settings) {
+		s.Theme, s.Connect.Parallel, s.Window.Width = ThemeDark, 7, 900
+		s.Sites["a:21"] = Site{NotAhead: true}
+		s.Share.Port = 2200
+	})
+	change(second, func(s *Settings) { s.Connect.Segments, s.Window.Height, s.Sites["b:21"] = 3, 700, Site{NotAhead: true} })
+	change(first, func(s *Settings) { delete(s.Sites, "a:21") })
+	got, _, err := loadSettings(dir, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Theme != ThemeDark || got.Connect.Parallel != 7 || got.Window.Width != 900 || got.Share.Port != 2200 {
+		t.Errorf("what the first one changed is gone: %+v", got)
+	}
+	if _, has := got.Sites["b:21"]; len(got.Sites) != 1 || !has || got.Connect.Segments != 3 || got.Window.Height != 700 {
+		t.Errorf("what the second one changed is gone: %+v", got)
+	}
+	if n := second.TakeNotices(); len(n) != 0 {
+		t.Errorf("%+v", n)
+	}
+	change(second, func(s *Settings) { s.Share.Write = true })
+	if n := second.TakeNotices(); len(n) != 1 || !strings.HasPrefix(n[0].Text, "Another Portside that runs has changed the settings of Share") {
+		t.Errorf("%+v", n)
+	}
+	if got, _, _ := loadSettings(dir, time.Now()); !got.Share.Write || got.Share.Port == 2200 || got.Theme != ThemeDark {
+		t.Errorf("a mixture of two servers: %+v", got.Share)
+	}
+}
+
+func TestSitesThatAnotherPortsideHasWrittenAreSetAside(t *testing.T) {
+	dir := t.TempDir()
+	first, second := New(dir), New(dir)
+	t.Cleanup(func() { first.Close(context.Background()); second.Close(context.Background()) })
+	add := func(a *App, name string) {
+		t.Helper()
+		_ = a.ChangeSites(func(b *sites.Book) error {
+			b.Nodes = append(b.Nodes, &sites.Node{ID: name, Name: name, Site: &sites.Site{Host: name}})
+			return nil
+		})
+		if err := a.book.saved.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(first, "one.example")
+	add(first, "two.example")
+	if n := first.TakeNotices(); len(n) != 0 {
+		t.Errorf("its own sites: %+v", n)
+	}
+	add(second, "three.example")
+	n := second.TakeNotices()
+	if len(n) != 1 || !n[0].Bad {
+		t.Fatalf("%+v", n)
+	}
+	name := regexp.MustCompile(`\S+sites\.other-[^,]+json`).FindString(n[0].Text)
+	if text, err := os.ReadFile(name); err != nil || !strings.Contains(string(text), "two.example") {
+		t.Errorf("%q: %v %s", n[0].Text, err, text)
 	}
 }

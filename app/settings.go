@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"github.com/natefinch/atomic"
@@ -255,19 +256,70 @@ func loadSettings(dir string, now time.Time) (s Settings, notice string, err err
 	return s, "", nil
 }
 
-// saveSettings writes the settings so that a crash leaves either the old file or the new one.
-func saveSettings(dir string, s Settings) error {
+// saveSettings writes the settings so that a crash leaves either the old file or the new one. before is what this program
+// read or wrote last: of what it did not change since, the file's is kept, which another Portside may have written. notice
+// is a sentence about what was replaced all the same.
+func saveSettings(dir string, before, s Settings) (notice string, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("the settings folder can't be made: %w", err)
+	}
+	path := filepath.Join(dir, settingsFile)
+	if there, err := os.ReadFile(path); err == nil {
+		s, notice = s.beside(before, there)
+	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("the settings folder can't be made: %w", err)
+	if err := atomic.WriteFile(path, bytes.NewReader(append(b, '\n'))); err != nil {
+		return "", fmt.Errorf("the settings can't be saved: %w", err)
 	}
-	if err := atomic.WriteFile(filepath.Join(dir, settingsFile), bytes.NewReader(append(b, '\n'))); err != nil {
-		return fmt.Errorf("the settings can't be saved: %w", err)
+	return notice, nil
+}
+
+// beside returns s with what differs in there, a settings file, from before and does not in s. Share's settings go together:
+// a mixture of two would be a server that nobody chose.
+func (s Settings) beside(before Settings, there []byte) (both Settings, notice string) {
+	both = DefaultSettings()
+	if json.Unmarshal(there, &both) != nil {
+		return s, ""
 	}
-	return nil
+	both.mend()
+	if !reflect.DeepEqual(s.Share, before.Share) {
+		if !reflect.DeepEqual(both.Share, before.Share) && !reflect.DeepEqual(both.Share, s.Share) {
+			notice = "Another Portside that runs has changed the settings of Share. Those of this one have replaced them."
+		}
+		both.Share = s.Share
+	}
+	if s.Theme != before.Theme {
+		both.Theme = s.Theme
+	}
+	takeChanged(&both.Window, before.Window, s.Window)
+	takeChanged(&both.Connect, before.Connect, s.Connect)
+	if !reflect.DeepEqual(s.Recent, before.Recent) {
+		both.Recent = s.Recent
+	}
+	for host, site := range s.Sites {
+		if !reflect.DeepEqual(site, before.Sites[host]) {
+			both.Sites[host] = site
+		}
+	}
+	for host := range before.Sites {
+		if _, has := s.Sites[host]; !has {
+			delete(both.Sites, host)
+		}
+	}
+	return both, notice
+}
+
+// takeChanged sets those fields of to that differ between before and now to now's.
+func takeChanged[T any](to *T, before, now T) {
+	t, b, n := reflect.ValueOf(to).Elem(), reflect.ValueOf(before), reflect.ValueOf(now)
+	for i := range n.NumField() {
+		if !reflect.DeepEqual(n.Field(i).Interface(), b.Field(i).Interface()) {
+			t.Field(i).Set(n.Field(i))
+		}
+	}
 }
 
 // saveFile writes a file that is whole or not there.

@@ -26,6 +26,7 @@ type siteBook struct {
 	dir string // empty: nowhere
 
 	saved *saver
+	kept  []byte // the file as it was read or last written; the saver's, after the start
 
 	mu    sync.Mutex
 	book  *sites.Book
@@ -38,6 +39,7 @@ func (a *App) loadSites(dir string) {
 	if dir == "" {
 		return
 	}
+	a.book.kept, _ = os.ReadFile(filepath.Join(dir, sites.File)) // Load says what is wrong with it
 	book, notice, err := sites.Load(dir, time.Now())
 	a.book.book = book
 	switch {
@@ -82,7 +84,15 @@ func (a *App) saveSites() error {
 	a.book.mu.Lock()
 	book := a.book.book // never changed in place, see ChangeSites
 	a.book.mu.Unlock()
-	return sites.Save(a.book.dir, book)
+	kept, other, err := sites.Save(a.book.dir, book, a.book.kept, time.Now())
+	if err != nil {
+		return err
+	}
+	a.book.kept = kept
+	if other != "" {
+		a.notify(fmt.Sprintf("Another Portside that runs has changed the sites. This one's have replaced them; the others are kept as %s, which Import in Sites can read.", other), true)
+	}
+	return nil
 }
 
 // SecretChanges are what happens to passwords together with a change of the book, by the IDs of sites.

@@ -107,7 +107,7 @@ func TestABookComesBackAsItWas(t *testing.T) {
 		ActiveMin: 5000, ActiveMax: 5010, ActiveAddress: "192.0.2.1", TrustPassiveAddress: true, Charset: "KOI8-R", TimeOffset: &minutes,
 		LocalFolder: "/l", RemoteFolder: "/r", Linked: true, Connections: 3, DownLimit: 1 << 20, UpLimit: 4096, Color: "red",
 		Notes: "two\nlines", Bookmarks: []Bookmark{{"n", "/a", "/b", true}}}
-	if err := Save(dir, book); err != nil {
+	if _, _, err := Save(dir, book, nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	back, notice, err := Load(dir, time.Now())
@@ -126,13 +126,13 @@ func TestABookComesBackAsItWas(t *testing.T) {
 func TestABrokenBookIsSetAsideAndTheLastGoodOneIsUsed(t *testing.T) {
 	dir := t.TempDir()
 	book, _, _, _, _, c := sample()
-	if err := Save(dir, book); err != nil {
+	if _, _, err := Save(dir, book, nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := book.Delete(c.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := Save(dir, book); err != nil {
+	if _, _, err := Save(dir, book, nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, File)
@@ -151,7 +151,7 @@ func TestABrokenBookIsSetAsideAndTheLastGoodOneIsUsed(t *testing.T) {
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Save(dir, got); err != nil {
+	if _, _, err := Save(dir, got, nil, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := readBook(filepath.Join(dir, Backup)); err != nil || b.Len() != 3 {

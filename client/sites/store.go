@@ -84,25 +84,33 @@ func Format(b *Book) ([]byte, error) {
 }
 
 // Save writes the book to dir so that a crash leaves either the old file or the new one, and keeps the old one, if it is
-// good, as the backup.
-func Save(dir string, b *Book) error {
+// good, as the backup. known is the file as this program read or wrote it last; when another program has written it since,
+// that one's is kept, too, under the name other. written is what the file holds now.
+func Save(dir string, b *Book, known []byte, now time.Time) (written []byte, other string, err error) {
 	data, err := Format(b)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("the folder of the site book can't be made: %w", err)
+		return nil, "", fmt.Errorf("the folder of the site book can't be made: %w", err)
 	}
 	path := filepath.Join(dir, File)
-	if old, err := os.ReadFile(path); err == nil && !bytes.Equal(old, data) {
+	old, err := os.ReadFile(path)
+	if err == nil && !bytes.Equal(old, data) {
+		if !bytes.Equal(old, known) {
+			other = filepath.Join(dir, "sites.other-"+now.Format("20060102-150405.000")+".json")
+			if err := atomic.WriteFile(other, bytes.NewReader(old)); err != nil {
+				return nil, "", fmt.Errorf("the site book that another Portside has written can't be kept: %w", err)
+			}
+		}
 		if _, err := Parse(old); err == nil {
 			if err := atomic.WriteFile(filepath.Join(dir, Backup), bytes.NewReader(old)); err != nil {
-				return fmt.Errorf("the last good site book can't be kept: %w", err)
+				return nil, "", fmt.Errorf("the last good site book can't be kept: %w", err)
 			}
 		}
 	}
 	if err := atomic.WriteFile(path, bytes.NewReader(data)); err != nil {
-		return fmt.Errorf("the site book can't be saved: %w", err)
+		return nil, "", fmt.Errorf("the site book can't be saved: %w", err)
 	}
-	return nil
+	return data, other, nil
 }
