@@ -168,7 +168,7 @@ type Record struct {
 	Reason     Reason
 	Err        string   // the error in the program's words; for the record, after the sentence
 	Addr       string   // Listening: HOST:PORT
-	Holders    []string // PortsExhausted: "SESSION USER ADDRESS: PORT"; a log keeps 50 lines, the last then says how many more
+	Holders    []string // PortsExhausted: "SESSION USER ADDRESS: PORT", and "another program: PORT"; a log keeps 50 lines, the last then says how many more
 	Host       string   // ControlDialing, ControlFailed: the name that the person typed
 	Peer       string   // Greeted: the server's id of the session, when its greeting gives one
 	Software   string   // Greeted: the greeting's text; SignedIn at a server: what CLNT said

@@ -409,6 +409,11 @@ func TestRow21PortsThatOthersHoldAreLeftOut(t *testing.T) {
 			t.Fatalf("port %d", p)
 		}
 	}
+	r.login().cmd(425, "EPSV")
+	x := r.rec.wait(t, connlog.PortsExhausted, 1)
+	if want := fmt.Sprintf("other programs: 3 ports from %d to %d", lo, lo+2); len(x.Holders) != 2 || x.Holders[0] != want {
+		t.Errorf("holders %q, want %q first", x.Holders, want)
+	}
 }
 
 func TestRow21OfferCostsTheSameInALargeRange(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -129,6 +130,20 @@ func (p *portPool) listen(addr, owner netip.Addr) (*net.TCPListener, lease, erro
 		st.aside = true
 		p.aside = append(p.aside, asidePort{port, now.Add(asideFor)})
 	}
+}
+
+// others returns the ports of the range that other programs were seen to hold, lowest first.
+func (p *portPool) others() (ports []uint16) {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range p.aside {
+		ports = append(ports, a.port)
+	}
+	slices.Sort(ports)
+	return ports
 }
 
 // pick takes a port that is free, else one that is only in use, out of its set. The caller holds mu.

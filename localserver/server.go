@@ -580,9 +580,16 @@ func (s *Server) PortsInUse() []PortHolder {
 	return all
 }
 
-// holders describes who has the passive ports, for the record of a full range.
+// holders describes who has the passive ports, for the record of a full range: first other programs, then sessions.
 func (s *Server) holders() []string {
 	var texts []string
+	switch others := s.pool().others(); len(others) {
+	case 0:
+	case 1:
+		texts = append(texts, fmt.Sprintf("another program: %d", others[0]))
+	default:
+		texts = append(texts, fmt.Sprintf("other programs: %d ports from %d to %d", len(others), others[0], others[len(others)-1]))
+	}
 	for _, h := range s.PortsInUse() {
 		texts = append(texts, fmt.Sprintf("%s %s %s: %d", h.Session, cmp.Or(h.User, "-"), h.Client.Addr(), h.Port))
 	}
