@@ -28,7 +28,18 @@ var (
 	errNotFolder  = errors.New("not a folder")
 	errIsFolder   = errors.New("it is a folder")
 	errShared     = errors.New("it is the shared folder itself")
+	errLeadsOut   = errors.New("it leads out of the shared folder")
 )
+
+// leadsOut reports whether a path was refused because it leads out of its os.Root, of which the package os says no more
+// than the words.
+func leadsOut(err error) bool {
+	const words = "path escapes from parent"
+	var at *fs.PathError
+	var renamed *os.LinkError
+	return errors.Is(err, errLeadsOut) || errors.As(err, &at) && at.Err.Error() == words ||
+		errors.As(err, &renamed) && renamed.Err.Error() == words
+}
 
 // folder is a shared folder. Its [os.Root] lets no name, link or race leave it.
 type folder struct {
@@ -165,7 +176,7 @@ func resolveLink(root *os.Root, rel string) (string, error) {
 		case part == "" || part == ".":
 			continue
 		case part == ".." && len(done) == 0:
-			return "", fs.ErrPermission
+			return "", errLeadsOut
 		case part == "..":
 			done = done[:len(done)-1]
 			continue
@@ -190,7 +201,7 @@ func resolveLink(root *os.Root, rel string) (string, error) {
 			return "", err
 		}
 		if to == "" || os.IsPathSeparator(to[0]) || filepath.VolumeName(to) != "" {
-			return "", fs.ErrPermission
+			return "", errLeadsOut
 		}
 		done, parts = done[:len(done)-1], append(strings.Split(filepath.ToSlash(to), "/"), parts...)
 	}
@@ -437,6 +448,8 @@ func fileReply(err error, virtual string) (code int, text string) {
 	switch {
 	case errors.Is(err, errNotRegular):
 		return 550, virtual + ": not a regular file."
+	case leadsOut(err):
+		return 550, virtual + ": it leads out of the shared folder."
 	case errors.Is(err, errShared):
 		return 550, "The shared folder itself can't be changed."
 	case errors.Is(err, fs.ErrNotExist):

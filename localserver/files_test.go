@@ -46,6 +46,11 @@ func TestRow25NothingOutsideTheRootIsReached(t *testing.T) {
 		c.cmd(550, "CWD %s", path)
 		c.cmd(550, "SITE CHMOD 777 %s", path)
 	}
+	for _, line := range []string{"SIZE out", "MLST outdir/secret", "CWD up", "STOR out", "STOR outdir/new"} {
+		if text := c.cmd(550, "%s", line); !strings.HasSuffix(text, ": it leads out of the shared folder.") {
+			t.Errorf("%s: %q", line, text)
+		}
+	}
 	c.epsvPort()
 	c.cmd(550, "STOR outdir/new")
 	c.epsvPort()
@@ -54,7 +59,9 @@ func TestRow25NothingOutsideTheRootIsReached(t *testing.T) {
 	c.cmd(550, "RMD outdir/folder")
 	c.cmd(550, "DELE outdir/secret")
 	c.cmd(350, "RNFR in/real")
-	c.cmd(550, "RNTO outdir/real")
+	if text := c.cmd(550, "RNTO outdir/real"); !strings.HasSuffix(text, ": it leads out of the shared folder.") {
+		t.Errorf("RNTO: %q", text)
+	}
 	if n := listing(outside); n != "folder secret" {
 		t.Errorf("outside is now %q", n)
 	}

@@ -32,9 +32,9 @@ const tabPorts = "ports"
 func newPorts(s *share) *ports {
 	p := &ports{s: s, line: kit.NewFlowText()}
 	t := kit.NewTable(
-		kit.Column{ID: "port", Title: "Port", Width: 70, Min: 60},
-		kit.Column{ID: "state", Title: "State", Width: 100, Min: 86},
-		kit.Column{ID: "who", Title: "Who", Flex: true, Min: 100},
+		kit.Column{ID: "port", Title: "Port", Width: 70, Min: 56},
+		kit.Column{ID: "state", Title: "State", Width: 100, Min: 82},
+		kit.Column{ID: "who", Title: "Who", Flex: true, Min: 92},
 		kit.Column{ID: "address", Title: "Client's address", Width: 170, Min: 90},
 		kit.Column{ID: "session", Title: "Session", Width: 90, Min: 80},
 		kit.Column{ID: "since", Title: "Since", Width: 80, Min: 70, Align: fyne.TextAlignTrailing},
