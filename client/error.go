@@ -135,9 +135,11 @@ func checkNames(names ...string) error {
 	return nil
 }
 
+// addressInUse says that a port can't be listened on because somebody has it. Windows answers WSAEACCES for one that
+// another program holds exclusively, or that the system has reserved.
 func addressInUse(err error) bool {
 	var errno syscall.Errno
-	return errors.As(err, &errno) && (errno == syscall.EADDRINUSE || errno == wsaEADDRINUSE)
+	return errors.As(err, &errno) && (errno == syscall.EADDRINUSE || errno == wsaEADDRINUSE || errno == wsaEACCES)
 }
 
 // Winsock's numbers, which package syscall does not name on every system.

@@ -153,3 +153,12 @@ func TestErrorsOfTheNetworkAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// Ports that Windows has reserved are not free, and the next one of a range is tried.
+func TestAPortThatSomebodyHasIsKnownOnEverySystem(t *testing.T) {
+	for errno, want := range map[syscall.Errno]bool{syscall.EADDRINUSE: true, 10048: true, 10013: true, syscall.EACCES: false, syscall.EADDRNOTAVAIL: false} {
+		if got := addressInUse(&net.OpError{Op: "listen", Net: "tcp", Err: os.NewSyscallError("bind", errno)}); got != want {
+			t.Errorf("%d: %v", uint(errno), got)
+		}
+	}
+}
