@@ -989,6 +989,19 @@ func TestRefusedTLSStopsBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
+func TestAServerThatIsFullIsNotSaidToHaveNoTLS(t *testing.T) {
+	p := newPeer(t)
+	p.on["AUTH"] = func(c *peerConn, _ string) { c.say("421 Too many users") }
+	target := p.target()
+	for _, target.TLS = range []TLSMode{TLSAuto, TLSExplicit} {
+		_, err := Dial(context.Background(), Options{Target: target})
+		e := wantError(t, err, connlog.ReasonRejected, "Too many users", "try later")
+		if !e.Temporary() || strings.Contains(err.Error(), "no TLS") {
+			t.Errorf("%s: %v", target.TLS, err)
+		}
+	}
+}
+
 func TestBytesBeforeTheHandshakeAreTampering(t *testing.T) {
 	p := newPeer(t)
 	p.on["AUTH"] = func(c *peerConn, _ string) { c.say("234 Go\r\n230 You are in") }

@@ -346,8 +346,11 @@ func (s *Session) greet(ctx context.Context) (*bufio.Reader, reply, error) {
 		return nil, reply{}, fmt.Errorf("no answer to AUTH TLS: %w", err)
 	}
 	c.log(connlog.Record{Event: connlog.ReplySent, Channel: connlog.Control, Reply: answer.String()})
+	if answer.code == 421 {
+		return nil, reply{}, notTaken(answer)
+	}
 	if answer.code != 234 && answer.code != 334 {
-		if s.o.TLS == TLSExplicit || answer.code == 421 {
+		if s.o.TLS == TLSExplicit {
 			return nil, reply{}, &Error{Reason: connlog.ReasonTLS, Code: answer.code, Reply: answer.String(),
 				Err: errors.New("the server has no TLS (AUTH TLS was refused)"), Advice: "Nothing was sent in clear."}
 		}
@@ -409,15 +412,20 @@ func (s *Session) readGreeting(ctx context.Context, br *bufio.Reader) (reply, er
 		case r.preliminary():
 			soon = r // 120: service ready in some minutes
 		default:
-			e := &Error{Reason: connlog.ReasonRejected, Code: r.code, Reply: r.String(),
-				Err: errors.New("the server does not take the connection")}
-			if r.code == 421 {
-				e.Advice = "It is full or in maintenance: try later, or use fewer connections at once."
-			}
-			return reply{}, e
+			return reply{}, notTaken(r)
 		}
 	}
 	return reply{}, &Error{Reason: connlog.ReasonNotFTP, Err: errTooMuch}
+}
+
+// notTaken is a server's word before the sign-in that it serves nobody now.
+func notTaken(r reply) *Error {
+	e := &Error{Reason: connlog.ReasonRejected, Code: r.code, Reply: r.String(),
+		Err: errors.New("the server does not take the connection")}
+	if r.code == 421 {
+		e.Advice = "It is full or in maintenance: try later, or use fewer connections at once."
+	}
+	return e
 }
 
 func notFTP(line string, port uint16) *Error {
