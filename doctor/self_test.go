@@ -307,10 +307,13 @@ func TestASuggestedRangeIsFreeOfOtherUses(t *testing.T) {
 			t.Errorf("from %d, %d ports: %d-%d, want %d-%d", tt.min, tt.need, lo, hi, tt.lo, tt.hi)
 		}
 	}
-	for need := 20; need < 60000; need += 977 {
-		lo, hi := SuggestRange(21100, need, 2121, e)
-		if lo < 1024 || hi > 65535 || hi-lo+1 < need || 2121 >= lo && 2121 <= hi {
-			t.Errorf("%d ports: %d-%d", need, lo, hi)
+	for _, control := range []int{21, 1024, 2121, 40000, 65535} {
+		for need := 20; need <= maxPassivePorts; need += 976 {
+			lo, hi := SuggestRange(21100, need, control, e)
+			most := max(control-1024, 65535-max(control, 1023)) // on one side of the control port
+			if lo < 1024 || hi > 65535 || hi-lo+1 < min(need, most) || control >= lo && control <= hi {
+				t.Errorf("%d ports beside %d: %d-%d", need, control, lo, hi)
+			}
 		}
 	}
 }

@@ -68,9 +68,9 @@ func (e Ephemeral) taken(lo, hi int) (int, bool) {
 	return 0, false
 }
 
-// SuggestRange returns a passive range of at least need ports, from min on when that can be: clear of the control port
-// and, if there is room, of the ports that the system uses itself.
-func SuggestRange(min, need, control int, e Ephemeral) (lo, hi int) {
+// SuggestRange returns a passive range of at least need ports, from the given one on when that can be: clear of the control port
+// and, if there is room, of the ports that the system uses itself. Where so many can't be, it is the longest range there is.
+func SuggestRange(from, need, control int, e Ephemeral) (lo, hi int) {
 	need = (need + 9) / 10 * 10
 	fits := func(lo int) bool {
 		hi := lo + need - 1
@@ -80,20 +80,21 @@ func SuggestRange(min, need, control int, e Ephemeral) (lo, hi int) {
 		_, taken := e.taken(lo, hi)
 		return !taken
 	}
-	for _, lo := range []int{min, 21100, control + 1, 10000, 5000, 1024} {
+	for _, lo := range []int{from, 21100, control + 1, 10000, 5000, 1024} {
 		if fits(lo) {
 			return lo, lo + need - 1
 		}
 	}
-	// There is no room beside the system's own ports: better shared than too few.
-	lo = 1024
-	if control >= lo {
+	// There is no room beside the system's own ports: better shared than too few, and too few than what can't be.
+	lo, hi = 1024, 65535
+	switch below, above := control-lo, hi-control; {
+	case control < lo:
+	case above >= need || above >= below:
 		lo = control + 1
-		if 65535-control < need {
-			lo = 1024
-		}
+	default:
+		hi = control - 1
 	}
-	return lo, lo + need - 1
+	return lo, min(hi, lo+need-1)
 }
 
 // readEphemeral asks the system for the range.
