@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/xml"
 	"errors"
@@ -31,8 +32,7 @@ type Router struct {
 	igd   igd
 	pmp   netip.AddrPort // valid: it answers NAT-PMP, or PCP
 	pcp   bool
-	nonce [12]byte // of this router's PCP mappings: who changes one must know it
-	boot  time.Time
+	nonce [12]byte // of this router's PCP mappings: who changes one must know it (RFC 6887 section 11.2)
 }
 
 // RouterSearch says where to look. The zero values of ports are the protocols' own; tests set others.
@@ -60,9 +60,8 @@ func FindRouter(ctx context.Context, s RouterSearch) (*Router, error) {
 	if !s.PMP.IsValid() {
 		s.PMP = netip.AddrPortFrom(s.Gateway, 5351)
 	}
-	r := &Router{local: s.Local, boot: time.Now()}
-	copy(r.nonce[:], "portside")
-	binary.BigEndian.PutUint32(r.nonce[8:], uint32(r.boot.UnixNano()))
+	r := &Router{local: s.Local}
+	_, _ = rand.Read(r.nonce[:]) // never fails (crypto/rand)
 	var tasks sync.WaitGroup
 	var device *goupnp.RootDevice
 	second, enough := context.WithTimeout(ctx, routerSearch)

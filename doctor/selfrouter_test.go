@@ -214,6 +214,25 @@ func TestARouterIsAskedInTheWayItUnderstands(t *testing.T) {
 	}
 }
 
+func TestNobodyCanGuessWhatChangesAMapping(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, false, true)
+	g.set(func() { g.pcpOnly = true })
+	var nonces [2][12]byte
+	for i := range nonces {
+		r, err := FindRouter(t.Context(), g.search)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nonces[i] = r.nonce
+	}
+	for at := 0; at < len(nonces[0]); at += 4 {
+		if [4]byte(nonces[0][at:]) == [4]byte(nonces[1][at:]) {
+			t.Errorf("bytes %d to %d of two mappings' nonces are the same: %x", at, at+3, nonces)
+		}
+	}
+}
+
 func TestARouterThatKnowsOnlyPermanentMappingsGetsThem(t *testing.T) {
 	g := newGateway(t, true, false)
 	r, err := FindRouter(t.Context(), g.search)
