@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -837,6 +838,17 @@ func TestRow31Times(t *testing.T) {
 	c.cmd(504, "SITE RMDIR a")
 	if st, _ := os.Stat(filepath.Join(r.root, "a")); runtime.GOOS != "windows" && st.Mode().Perm() != 0o600 {
 		t.Error(st.Mode())
+	}
+}
+
+func TestRow31FreeSpaceIsNeverBelowNothing(t *testing.T) {
+	for _, tt := range []struct {
+		blocks, size uint64
+		want         int64
+	}{{0, 4096, 0}, {3, 4096, 12288}, {1 << 52, 4096, math.MaxInt64}, {1 << 51, 4096, math.MaxInt64}, {1<<51 - 1, 4096, math.MaxInt64 - 4095}, {math.MaxUint64, 1, math.MaxInt64}} {
+		if got := bytesIn(tt.blocks, tt.size); got != tt.want {
+			t.Errorf("%d blocks of %d: %d, not %d", tt.blocks, tt.size, got, tt.want)
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
+	"math"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -133,6 +135,15 @@ func (s *session) cmdAVBL(c wire.Command) {
 		return
 	}
 	s.reply(213, strconv.FormatInt(free, 10))
+}
+
+// bytesIn is the size of so many blocks, at most the largest number: some file systems on a network say that they have more.
+func bytesIn(blocks, size uint64) int64 {
+	high, low := bits.Mul64(blocks, size)
+	if high > 0 || low > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(low)
 }
 
 func (s *session) cmdREST(c wire.Command) {

@@ -117,7 +117,7 @@ func freeSpace(root *os.Root, rel string) (int64, error) {
 	if err := raw.Control(func(fd uintptr) { statErr = unix.Fstatfs(int(fd), &st) }); err != nil {
 		return 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), statErr
+	return bytesIn(uint64(st.Bavail), uint64(st.Bsize)), statErr
 }
 
 // reuseAddress lets the active dial bind port 20 again while an earlier connection from it is in TIME_WAIT.

@@ -75,7 +75,7 @@ func freeSpace(root *os.Root, rel string) (int64, error) {
 	if err := windows.GetDiskFreeSpaceEx(dir, &free, nil, nil); err != nil {
 		return 0, err
 	}
-	return int64(free), nil
+	return bytesIn(free, 1), nil
 }
 
 // reuseAddress does nothing: on Windows SO_REUSEADDR would let two programs share a port.
