@@ -80,8 +80,10 @@ func Mask(line string) string {
 		}
 	}
 	// A verb that is glued to a control byte ("PASS\x00secret") is no command, but still somebody's password.
-	if len(verb) >= 4 && strings.EqualFold(verb[:4], "PASS") {
-		return "PASS****"
+	for _, secret := range []string{"PASS", "ACCT"} {
+		if len(verb) >= len(secret) && strings.EqualFold(verb[:len(secret)], secret) {
+			return secret + "****"
+		}
 	}
 	return Escape(line)
 }

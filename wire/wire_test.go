@@ -41,7 +41,7 @@ var errAny = errors.New("any error")
 func TestMaskAndEscape(t *testing.T) {
 	for in, want := range map[string]string{
 		"PASS secret": "PASS ****", "pass secret": "PASS ****", "PASS": "PASS", " PASS secret": "PASS ****", "\tPASS secret": "PASS ****", "PASS\x00secret": "PASS****",
-		"\xff\xf4PASS secret": "PASS ****", "ACCT x": "ACCT ****", "RETR a\x1b[31mb": `RETR a\x1b[31mb`, "CWD \u202ea\u2028": `CWD \u202ea\u2028`,
+		"\xff\xf4PASS secret": "PASS ****", "ACCT x": "ACCT ****", "acct\tx": "ACCT****", "RETR a\x1b[31mb": `RETR a\x1b[31mb`, "CWD \u202ea\u2028": `CWD \u202ea\u2028`,
 		"SITE PSWD old new": "SITE PSWD ****", " site  pass x": "SITE PASS ****", "SITE CHMOD 600 a": "SITE CHMOD 600 a", "SITE PSWD": "SITE PSWD",
 		"CWD \xff": `CWD \xff`, "CWD \u0085": `CWD \u0085`, "CWD é": "CWD é",
 	} {
