@@ -10,6 +10,7 @@ package app
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -160,15 +161,16 @@ func (a *App) Settings() Settings {
 	return a.settings.clone()
 }
 
+// clone returns settings that share nothing with s.
 func (s Settings) clone() Settings {
-	sites := make(map[string]Site, len(s.Sites))
-	for k, v := range s.Sites {
-		sites[k] = v
-	}
-	s.Sites = sites
+	s.Sites = maps.Clone(s.Sites)
 	s.Recent = slices.Clone(s.Recent)
 	s.Share.Accounts = slices.Clone(s.Share.Accounts)
 	s.Share.LocalNetworks = slices.Clone(s.Share.LocalNetworks)
+	s.Connect.SyncExclude = slices.Clone(s.Connect.SyncExclude)
+	for _, p := range []*PaneSettings{&s.Connect.LocalPane, &s.Connect.RemotePane} {
+		p.Columns, p.Widths = slices.Clone(p.Columns), maps.Clone(p.Widths)
+	}
 	return s
 }
 

@@ -201,6 +201,30 @@ func TestSettingsThatStayAsTheyAreAreNotWritten(t *testing.T) {
 	}
 }
 
+func TestAChangeInPlaceIsWrittenAndTouchesNoOlderLook(t *testing.T) {
+	dir := t.TempDir()
+	a := New(dir)
+	a.ChangeSettings(func(s *Settings) {
+		s.Connect.SyncExclude = []string{"*.tmp"}
+		s.Connect.LocalPane = PaneSettings{Columns: []string{"size"}, Widths: map[string]float32{"size": 80}}
+	})
+	before := a.Settings()
+	a.ChangeSettings(func(s *Settings) {
+		s.Connect.SyncExclude[0], s.Connect.LocalPane.Columns[0], s.Connect.LocalPane.Widths["size"] = "*.bak", "time", 90
+	})
+	if c := before.Connect; c.SyncExclude[0] != "*.tmp" || c.LocalPane.Columns[0] != "size" || c.LocalPane.Widths["size"] != 80 {
+		t.Errorf("the older look has become %+v", c)
+	}
+	if err := a.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b := New(dir)
+	defer b.Close(t.Context())
+	if c := b.Settings().Connect; c.SyncExclude[0] != "*.bak" || c.LocalPane.Columns[0] != "time" || c.LocalPane.Widths["size"] != 90 {
+		t.Errorf("written was %+v", c)
+	}
+}
+
 func TestABrokenSettingsFileIsSetAsideAndSaid(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, settingsFile), `{"theme": "dark", `)
@@ -519,12 +543,43 @@ func TestLocalFolderChanges(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "..", "out")); err == nil {
 		t.Error("a folder was made outside")
 	}
-	a.OpenLocal(filepath.Join(dir, "no such folder"))
-	until(t, "it says so", func() bool { return a.Local().Err != "" })
+	until(t, "it says so", func() bool {
+		if st := a.Local(); st.Err == "" && !st.Loading { // else what was refused has listed the folder again, after this
+			a.OpenLocal(filepath.Join(dir, "no such folder"))
+		}
+		return a.Local().Err != ""
+	})
 	if a.Local().Path != dir {
 		t.Errorf("path %q", a.Local().Path)
 	}
 	step(func() { a.DeleteLocal(a.Local().Path, []string{"b.txt", "new"}) }, "")
+}
+
+// On Windows and macOS "a.txt" and "A.txt" are one file; two names of one file stand for that here.
+func TestCapitalsOfANameCanBeChangedWhereTheyDoNotCount(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write(t, at("a.txt"), "one")
+	if err := os.Link(at("a.txt"), at("A.txt")); err != nil {
+		t.Skip("no disk with two names for a file:", err)
+	}
+	if err := os.Link(at("a.txt"), at("other.txt")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, at("b.txt"), "two")
+	write(t, at("B.txt"), "three")
+	for _, tt := range []struct {
+		from, to string
+		same     bool
+	}{{"a.txt", "A.txt", true}, {"a.txt", "a.txt", false}, {"a.txt", "other.txt", false}, {"b.txt", "B.txt", false}, {"none", "A.txt", false}} {
+		st, err := os.Lstat(at(tt.to))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sameEntry(at(tt.from), at(tt.to), st) != tt.same {
+			t.Errorf("%s and %s are taken for one: %v", tt.from, tt.to, !tt.same)
+		}
+	}
 }
 
 func TestAFolderThatWasStillBeingReadIsReadToItsEndWhenTheNextOneFails(t *testing.T) {
