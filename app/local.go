@@ -220,11 +220,19 @@ func (a *App) RenameLocal(dir, from, to string) {
 		if err := localName(to); err != nil {
 			return err
 		}
-		if _, err := os.Lstat(filepath.Join(dir, to)); err == nil {
+		old, place := filepath.Join(dir, from), filepath.Join(dir, to)
+		if st, err := os.Lstat(place); err == nil && !sameEntry(old, place, st) {
 			return fmt.Errorf("%s is there already", to)
 		}
-		return os.Rename(filepath.Join(dir, from), filepath.Join(dir, to))
+		return os.Rename(old, place)
 	})
+}
+
+// sameEntry says that what is at place, st, is what is called old: two spellings of one name, where the disk takes capitals
+// and small letters for the same.
+func sameEntry(old, place string, st fs.FileInfo) bool {
+	was, err := os.Lstat(old)
+	return err == nil && old != place && strings.EqualFold(old, place) && os.SameFile(was, st)
 }
 
 func tlsNames(cs *tls.ConnectionState) (version, cipher string) {
