@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	"portside/connlog"
@@ -21,7 +20,11 @@ func (a *App) CompareWith(names []string, done func([]connlog.Pair, error)) {
 func (a *App) compareWith(names []string) ([]connlog.Pair, error) {
 	both := connlog.NewLog(connlog.FileRecords)
 	for _, name := range names {
-		if err := readLog(both, name); err != nil {
+		full, err := expand(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := both.ReadFile(full); err != nil {
 			return nil, err
 		}
 	}
@@ -44,24 +47,4 @@ func (a *App) compareWith(names []string) ([]connlog.Pair, error) {
 		return nil, fmt.Errorf("%s has no session in common with this log: the other end's log of the same session is needed", names[0])
 	}
 	return nil, fmt.Errorf("%s have no session in common: the logs of both ends of the same session are needed", strings.Join(names, " and "))
-}
-
-func readLog(into *connlog.Log, name string) error {
-	full, err := expand(name)
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(full)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	n, err := into.ReadJSON(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", full, err)
-	}
-	if n == 0 {
-		return fmt.Errorf("%s holds no record of a connection log: save it as JSON lines at the other end", full)
-	}
-	return nil
 }

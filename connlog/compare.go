@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 )
 
@@ -35,6 +36,23 @@ func (l *Log) ReadJSON(r io.Reader) (n int, err error) {
 		n++
 	}
 	return n, errors.Join(err, lines.Err())
+}
+
+// ReadFile is [Log.ReadJSON] of a file. The error names the file, and says so of one without any record.
+func (l *Log) ReadFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := l.ReadJSON(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("%s holds no record of a connection log: save it as JSON lines", name)
+	}
+	return nil
 }
 
 // Pair is one session as both ends saw it. Of an end that left no log the session is nil.

@@ -2,8 +2,6 @@ package terminal
 
 import (
 	"context"
-	"fmt"
-	"os"
 
 	"github.com/mitchellh/go-homedir"
 
@@ -20,7 +18,11 @@ func explain(_ context.Context, c Console, args []string) error {
 	}
 	log := connlog.NewLog(connlog.FileRecords)
 	for _, name := range rest {
-		if err := readLog(log, name); err != nil {
+		name, err := homedir.Expand(name)
+		if err != nil {
+			return err
+		}
+		if err := log.ReadFile(name); err != nil {
 			return err
 		}
 	}
@@ -28,24 +30,4 @@ func explain(_ context.Context, c Console, args []string) error {
 		return log.WriteHTML(c.Out)
 	}
 	return log.WriteComparison(c.Out)
-}
-
-func readLog(log *connlog.Log, name string) error {
-	name, err := homedir.Expand(name)
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	n, err := log.ReadJSON(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if n == 0 {
-		return fmt.Errorf("%s holds no record of a connection log", name)
-	}
-	return nil
 }
