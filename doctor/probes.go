@@ -535,7 +535,7 @@ func (x *examination) transfer(ctx context.Context, s *controlConn) *controlConn
 		return s
 	}
 	if a, err := s.ask("SIZE " + e.Target.Path); err == nil && a.Code == 213 {
-		_, _ = fmt.Sscan(a.Text, &e.Size)
+		e.Size, _ = wire.ParseOffset(a.Text)
 	}
 	if e.Action == ActionResume {
 		done := x.begin(Fact{Probe: ProbeRest, Command: "REST " + itoa(resumeAt)})
