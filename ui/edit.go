@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"fyne.io/fyne/v2"
 
@@ -190,13 +191,23 @@ func (l *editList) ask(e app.Edit) *kit.Dialog {
 
 // openFile opens a file of this computer with the program that the system has for it.
 func (w *Window) openFile(name string) {
-	err := w.opener(&url.URL{Scheme: "file", Path: filepath.ToSlash(name)})
+	err := w.opener(fileURL(name))
 	switch {
 	case errors.Is(err, exec.ErrNotFound): // on Linux a program of its own knows which one opens what
 		kit.Message(w, "The file could not be opened", "This computer lacks xdg-open, which finds the program for a file. It comes with the package xdg-utils. The file lies here: "+name)
 	case err != nil:
 		kit.Message(w, "The file could not be opened", app.Sentence(err))
 	}
+}
+
+// fileURL is the address of a file of this computer (RFC 8089). Before a drive's letter stands a slash, too: else it would be
+// a host.
+func fileURL(name string) *url.URL {
+	name = filepath.ToSlash(name)
+	if !strings.HasPrefix(name, "/") {
+		name = "/" + name
+	}
+	return &url.URL{Scheme: "file", Path: name}
 }
 
 // edit opens what is chosen with the system's program: a file of the server is downloaded, watched, and uploaded again when

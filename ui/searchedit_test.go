@@ -154,3 +154,13 @@ func TestKeysInADialogsListReachNothingBelowIt(t *testing.T) {
 		}
 	}
 }
+
+func TestAFileIsOpenedByItsAddressOnEverySystem(t *testing.T) {
+	for name, want := range map[string]string{
+		"/home/bob/a b#1.txt": "file:///home/bob/a%20b%231.txt", "C:/Users/bob/a.txt": "file:///C:/Users/bob/a.txt", "//host/share/a.txt": "file:////host/share/a.txt",
+	} {
+		if got := fileURL(name).String(); got != want {
+			t.Errorf("%s: %s, not %s", name, got, want)
+		}
+	}
+}
