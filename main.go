@@ -1,7 +1,7 @@
 // Portside is a desktop FTP client and one-click local FTP server that says who opened which channel.
 //
-// Without arguments it opens the window; with a URL the window connects to it. The commands serve, get, put, mirror, check and
-// demo run the same engines in a terminal: see portside help.
+// Without arguments it opens the window; with a URL the window connects to it. The commands serve, get, put, mirror, check,
+// explain and demo run the same engines in a terminal: see portside help.
 package main
 
 import (

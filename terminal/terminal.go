@@ -1,4 +1,5 @@
-// Package terminal is Portside without a window: the commands serve, get, put, mirror, check and demo, over the same engines.
+// Package terminal is Portside without a window: the commands serve, get, put, mirror, check, explain and demo, over the same
+// engines.
 //
 // Their forms are fixed, since other programs call them: exit code 0 means all went well, 1 that something failed
 // (each failure is named), 2 that the command was used wrongly. With --log json, standard output holds one JSON object

@@ -1,8 +1,9 @@
 // Package ui is the window: a rail with the screens Connect, Share, Doctor, Learn and Settings, and a status bar.
 //
 // A screen asks [app.App] to do things and draws what it shows. Nothing here touches the network or a disk: every such
-// call is a task of the application, but for a change of the settings, which is written at once. The screens look at its
-// state a few times a second through one watcher, on the toolkit's own goroutine.
+// call is a task of the application. Only the choosers of files and folders ([kit.Chooser]) read folders by themselves, in
+// goroutines of their own. The screens look at the application's state a few times a second through one watcher, on the
+// toolkit's own goroutine.
 package ui
 
 import (
