@@ -1,5 +1,6 @@
-// Package assets holds what Portside shows and does not compute: the application icon and the signs of buttons, tables and
-// the rail. Everything is drawn for Portside and embedded, so the program is one file.
+// Package assets holds what Portside shows and does not compute: the application icon, the signs of buttons, tables and the
+// rail, sample files, and the licences of what others have made of the program. Everything else is made for Portside; all of
+// it is embedded, so the program is one file.
 //
 // It knows no toolkit. The signs in [Icons] are SVG files of 24 by 24 units that name their one colour currentColor; who
 // draws them puts a colour in its place.
@@ -31,3 +32,8 @@ func Icon(name string) ([]byte, error) {
 //
 //go:embed samples
 var Samples embed.FS
+
+// Licences are the licences of the modules, fonts and C code that are part of the program. scripts/licences writes them.
+//
+//go:embed licences.txt
+var Licences string

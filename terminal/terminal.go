@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 
+	"portside/assets"
 	"portside/connlog"
 	"portside/wire"
 )
@@ -99,6 +100,7 @@ const Usage = `Portside, an FTP client and local FTP server that says who opened
                                 explains a log saved as JSON lines; with the logs of both ends: what they prove together
   portside demo                 a local server, a client, one file in each mode: every channel explained
   portside version
+  portside licences             the licences of what others have made of Portside
 
 URL is a host, or ftp://, ftps:// (implicit TLS) or ftpes:// (explicit TLS) with user, password and path.
 The password can also come from the environment variable PORTSIDE_PASSWORD, or is asked for.
@@ -120,7 +122,7 @@ func Is(name string) bool { return commands()[name] != nil }
 func commands() map[string]command {
 	return map[string]command{
 		"serve": serve, "get": get, "put": put, "mirror": mirror, "check": check, "demo": demo, "explain": explain,
-		"version": version, "help": help, "--help": help, "-h": help, "--version": version,
+		"version": version, "licences": licences, "help": help, "--help": help, "-h": help, "--version": version,
 	}
 }
 
@@ -129,6 +131,11 @@ var Version = "0.1.0"
 
 func version(_ context.Context, c Console, _ []string) error {
 	_, err := fmt.Fprintln(c.Out, "portside", Version)
+	return err
+}
+
+func licences(_ context.Context, c Console, _ []string) error {
+	_, err := io.WriteString(c.Out, assets.Licences)
 	return err
 }
 

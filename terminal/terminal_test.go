@@ -255,6 +255,9 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("%q: exit %d: %s", args, code, out)
 		}
 	}
+	if code, out, _ := run(t, "licences"); code != 0 || !strings.Contains(out, "github.com/jlaffaye/ftp") {
+		t.Errorf("licences: exit %d: %.200s", code, out)
+	}
 	for _, command := range []string{"serve", "get", "put", "mirror", "check", "explain", "demo"} {
 		code, out, _ := run(t, command, "--help")
 		if code != 0 || !strings.Contains(out, "  portside "+command) || !strings.Contains(out, passwordVariable) || strings.Contains(out, "opens the window") {

@@ -110,7 +110,7 @@ func newSettings(w *Window) *settings {
 	servers := kit.NewCard("Servers", kit.VBox(kit.Gap, kit.FixedHeight(180, s.sites), kit.HBox(6, forget, certificates, kit.Space())))
 	keys := kit.NewCard("Keyboard shortcuts", s.keys())
 
-	left := kit.VBox(12, looks, transfers, active, servers)
+	left := kit.VBox(12, looks, transfers, active, servers, s.about())
 	columns := container.NewGridWithColumns(2, kit.Pad(0, 6, 0, 0, left), kit.Pad(0, 0, 0, 6, keys))
 	page := container.NewVScroll(kit.Pad(12, 12, 12, 12, columns))
 	s.sites.Page, s.object = page, page
