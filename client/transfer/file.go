@@ -183,13 +183,14 @@ func (m *mover) download(t *task) (int64, error) {
 	}
 	began := time.Now()
 	var size int64
-	if pieces := m.pieces(t, part); pieces != nil {
+	pieces := m.pieces(t, part)
+	if pieces != nil {
 		size, err = m.fillPieces(t, f, part, offset, pieces, mayGoOn)
 	} else {
 		size, err = m.fill(t, f, offset)
 	}
 	if err == nil {
-		err = m.unchanged(t, size, offset > 0 || time.Since(began) > slow)
+		err = m.unchanged(t, size, offset > 0 || pieces != nil || time.Since(began) > slow)
 	}
 	if closing := f.Close(); err == nil {
 		err = closing
@@ -266,18 +267,23 @@ func ofTheDay(e *client.Entry) bool { return e.Precision > time.Minute }
 
 // goesOn says whether a part can be gone on with: the server's file must be the one that it was begun from.
 func (m *mover) goesOn(t *task, part fs.FileInfo) bool {
-	if t.size >= 0 && part.Size() > t.size {
+	whole := t.isThat(part) // it lacks the name alone
+	switch {
+	case t.size >= 0 && part.Size() > t.size:
 		return false
-	}
-	if !t.begun {
-		return !t.time.After(part.ModTime())
+	case whole:
+	case t.small() && !m.exact():
+		return false // its time is not known to the second, and it is here anew as fast as it is asked for
+	case !t.begun:
+		m.knowTime(t)
+		return before(t.time, part)
 	}
 	same := true
 	if size, err := m.s.Size(m.ctx, t.Remote); err == nil && t.size >= 0 && size != t.size {
 		t.size, same = size, false
 	}
 	if at, err := m.s.ModTime(m.ctx, t.Remote); err == nil {
-		if exact := m.exact() || t.timed; exact && !t.time.IsZero() && !at.Equal(t.time) || !exact && at.After(part.ModTime()) {
+		if exact := m.exact() || t.timed; exact && !t.time.IsZero() && !at.Equal(t.time) || !exact && !whole && !before(at, part) {
 			t.time, same = at, false
 		}
 	}
@@ -285,6 +291,12 @@ func (m *mover) goesOn(t *task, part fs.FileInfo) bool {
 		_ = m.h.begin(t)
 	}
 	return same
+}
+
+// before says that a server's file was last changed in an earlier second than a part of it: in the same one, it may have
+// been changed after that.
+func before(at time.Time, part fs.FileInfo) bool {
+	return at.Before(part.ModTime().Truncate(time.Second))
 }
 
 // exact says that listings give times to the second, in UTC.

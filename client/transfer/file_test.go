@@ -369,3 +369,61 @@ func TestASmallFileThatIsChangedWhileItComesSlowlyComesAgain(t *testing.T) {
 		})
 	}
 }
+
+// Where a listing gives the minute only, a small file's part may be of another version: it comes anew.
+func TestAPartOfASmallFileIsNotGoneOnWithWhereTimesAreCoarse(t *testing.T) {
+	minute := time.Now().UTC().Add(-48 * time.Hour).Truncate(time.Minute)
+	for name, c := range map[string]struct {
+		part string
+		at   time.Time
+		anew bool
+	}{
+		"a part":                       {"xx", time.Now(), true},
+		"the whole, without its name":  {"evil", minute, false},
+		"as long, and of another time": {"good", time.Now(), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &hostile{unix: true, feat: " MDTM\r\n REST STREAM\r\n", listings: map[string]string{"": fmt.Sprintf("-rw-r--r-- 1 u g 4 %s f\r\n", minute.Format("Jan 02 15:04"))},
+				answers: map[string][]string{"MDTM": {"213 " + minute.Format("20060102150405")}, "REST": {"350 Restarting"}}}
+			dir := t.TempDir()
+			part := filepath.Join(dir, "f.part")
+			write(t, part, c.part)
+			if err := os.Chtimes(part, c.at, c.at); err != nil {
+				t.Fatal(err)
+			}
+			o := options(h.serve(t), 1)
+			o.Resume = true
+			ok(t, transfer.Start(context.Background(), o, transfer.Item{Local: filepath.Join(dir, "f"), Remote: "/f"}).Wait())
+			if got := content(t, filepath.Join(dir, "f")); got != "evil" || (len(h.asked("RETR")) > 0) != c.anew || len(h.asked("REST")) > 0 {
+				t.Errorf("%q after %q", got, h.asked("RETR", "REST"))
+			}
+		})
+	}
+}
+
+// Segments come over several connections, so however fast they came the server is asked whether they are of one version.
+func TestSegmentsOfTwoVersionsAreNotJoined(t *testing.T) {
+	const mib = 1 << 20
+	whole := strings.Repeat("abcd", mib)
+	stamp := func(second int) string { return fmt.Sprintf("213 202601020304%02d", second) }
+	for name, listing := range map[string]string{
+		"MLSD": fmt.Sprintf("type=file;size=%d;modify=20260102030405; f\r\n", len(whole)),
+		"LIST": fmt.Sprintf("-rw-r--r-- 1 u g %d Jan 02  2026 f\r\n", len(whole)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &hostile{unix: name == "LIST", size: strconv.Itoa(len(whole)), feat: " MDTM\r\n REST STREAM\r\n", listings: map[string]string{"": listing},
+				odd:     map[string]odd{"/f": {body: func(w io.Writer) { io.WriteString(w, whole) }}},
+				answers: map[string][]string{"MDTM": {stamp(5), stamp(6)}, "REST": {"350 Restarting"}}}
+			if name == "MLSD" {
+				h.answers["MDTM"] = h.answers["MDTM"][1:]
+			}
+			dir := t.TempDir()
+			o := options(h.serve(t), 1)
+			o.Segments = 4
+			ok(t, transfer.Start(context.Background(), o, transfer.Item{Local: filepath.Join(dir, "f"), Remote: "/f"}).Wait())
+			if n := len(h.asked("RETR")); n != 8 {
+				t.Errorf("%d segments were fetched, not each of four twice", n)
+			}
+		})
+	}
+}

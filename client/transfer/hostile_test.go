@@ -34,6 +34,7 @@ type hostile struct {
 	odd      map[string]odd // how a file comes, by path
 	whim     *whimsical
 	refusal  string              // to every RETR
+	size     string              // of every file; "": 4
 	answers  map[string][]string // to other commands, the last one again and again
 	mu       sync.Mutex
 	lines    []string
@@ -176,7 +177,7 @@ func (h *hostile) session(conn net.Conn) {
 			}
 			send(listing)
 		case "SIZE":
-			say("213 4")
+			say("213 " + cmp.Or(h.size, "4"))
 		case "RETR":
 			h.mu.Lock()
 			o, isOdd := h.odd[arg]
