@@ -19,8 +19,8 @@ import (
 	"portside/ui"
 )
 
-// closeGrace bounds the end: a running server lets transfers finish for ten seconds.
-const closeGrace = 15 * time.Second
+// closeGrace bounds the end: a running server lets transfers finish for ten seconds, and a disk that hangs is waited for for five.
+const closeGrace = 20 * time.Second
 
 func main() {
 	if len(os.Args) > 1 && terminal.Is(os.Args[1]) {

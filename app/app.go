@@ -116,16 +116,17 @@ func (a *App) Close(ctx context.Context) error {
 	err := a.share.close(ctx)
 	a.stopSamples(ctx, nil)
 	a.cancel()
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	go func() {
-		a.queue.close()
+		queue := a.queue.close()
 		a.tasks.Wait()
 		a.tabs.close()
 		a.stopSamples(ctx, nil) // of a task that was starting them
-		close(done)
+		done <- queue
 	}()
 	select {
-	case <-done:
+	case queue := <-done:
+		err = errors.Join(err, queue)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}

@@ -458,20 +458,22 @@ func (q *transfers) landed(d transfer.Direction, site transfer.Site) {
 	})
 }
 
-// close stops the transfers and waits for them; what is left is kept.
-func (q *transfers) close() {
+// close stops the transfers and waits for them; what is left is kept. The error names a disk that hangs.
+func (q *transfers) close() error {
 	q.opening.Lock()
 	defer q.opening.Unlock()
 	q.mu.Lock()
 	queue, temp := q.queue, q.temp
 	q.closed = true
 	q.mu.Unlock()
+	var err error
 	if queue != nil {
-		_ = queue.Close()
+		err = queue.Close()
 	}
 	if temp != "" {
 		_ = os.RemoveAll(temp)
 	}
+	return err
 }
 
 // hangUp ends the sessions of transfers that have ended.

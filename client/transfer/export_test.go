@@ -1,12 +1,19 @@
 package transfer
 
 import (
+	"cmp"
 	"os"
 	"time"
 )
 
-// Hurry shortens a queue's patience for tests.
-func (o *QueueOptions) Hurry() { o.retry, o.idle = 20*time.Millisecond, 200*time.Millisecond }
+// Hurry shortens a queue's patience for tests, but not the one that a busy computer needs.
+func (o *QueueOptions) Hurry() {
+	o.retry, o.idle = 20*time.Millisecond, 200*time.Millisecond
+	o.patience = cmp.Or(o.patience, time.Minute)
+}
+
+// Wait sets how long [Queue.Close] waits for a disk that hangs.
+func (o *QueueOptions) Wait(patience time.Duration) { o.patience = patience }
 
 // Suspect lets a download bring only so many bytes beyond the size that the server has named.
 func (o *Options) Suspect(bytes int64) { o.surplus, o.look = bytes, 5*time.Millisecond }

@@ -66,18 +66,20 @@ type QueueOptions struct {
 
 	// For tests. Zero: the defaults.
 	retry, idle time.Duration
+	patience    time.Duration
 	folders     int
 	sync        func(*os.File) error
 }
 
 // Limits of a queue's patience.
 const (
-	queueTries   = 8               // of one item, when the failure may pass: vsftpd keeps a broken upload locked for 5 minutes
-	queueDials   = 8               // in a row, before a site is left alone
-	firstRetry   = 2 * time.Second // doubled with every try
-	longestRetry = 2 * time.Minute
-	idleSession  = 20 * time.Second // a session with nothing to do is kept so long
-	rootsOpen    = 64               // local folders held open
+	queueTries    = 8               // of one item, when the failure may pass: vsftpd keeps a broken upload locked for 5 minutes
+	queueDials    = 8               // in a row, before a site is left alone
+	firstRetry    = 2 * time.Second // doubled with every try
+	longestRetry  = 2 * time.Minute
+	idleSession   = 20 * time.Second // a session with nothing to do is kept so long
+	rootsOpen     = 64               // local folders held open
+	closePatience = 5 * time.Second  // a session says goodbye within one
 )
 
 // Batch is a request: files and folders of one site.
@@ -130,8 +132,8 @@ type Queue struct {
 	goodbye int // grows when idle sessions are to end
 
 	// Downloads that have their names and are not known to be on the disk.
-	unwritten []arrival
-	underWay  []arrival     // being written out
+	unwritten []*arrival
+	underWay  []*arrival    // being written out
 	writing   bool          // a goroutine does it
 	writes    time.Time     // since when
 	taken     chan struct{} // closed and replaced when unwritten was taken
@@ -310,20 +312,31 @@ func (q *Queue) drop(tx *bolt.Tx, state State, n int) error {
 	return nil
 }
 
-// Close stops the transfers, keeps what is left, and waits until nothing goes on.
+// Close stops the transfers, keeps what is left, and waits until nothing goes on. A disk that hangs, for instance a network
+// drive whose server is away, is waited for for five seconds; the error names it then.
 func (q *Queue) Close() error {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
 	q.cancel()
-	q.wg.Wait()
-	err := q.st.close()
+	ended := make(chan struct{})
+	go func() {
+		q.wg.Wait()
+		close(ended)
+	}()
+	patience := time.NewTimer(cmp.Or(q.o.patience, closePatience))
+	defer patience.Stop()
+	var hangs error
+	select {
+	case <-ended:
+	case <-patience.C: // nothing can end a call that waits for a disk
+		hangs = q.abandon()
+	}
+	err := errors.Join(hangs, q.st.close())
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, r := range q.roots {
-		_ = r.Close()
-	}
-	q.roots = map[uint64]*openRoot{}
+	q.letGo()
+	q.roots = map[uint64]*openRoot{} // what is still in use is closed by whom it was opened for
 	return err
 }
 

@@ -133,6 +133,9 @@ func (q *Queue) Snapshot() QueueSnapshot {
 	}
 	slow := q.writing && now.Sub(q.writes) > slowDisk
 	for i, a := range slices.Concat(q.underWay, q.unwritten) {
+		if a.gone {
+			continue
+		}
 		under += a.t.moved
 		if slow && i < shownUnwritten {
 			it := a.t.item(a.site)
@@ -365,6 +368,9 @@ func (q *Queue) inHand(ids []uint64, cause error) {
 			}
 		}
 	}
+	if errors.Is(cause, errRemove) {
+		q.removeArrived(func(t *task) bool { return wanted[t.id] })
+	}
 }
 
 // Pause takes items out of the order until [Queue.Resume]. One under way is put back, to be gone on with later.
@@ -408,7 +414,8 @@ func (q *Queue) RetryFailed() error {
 	return err
 }
 
-// Remove takes items out of the queue. What was downloaded of one stays beside it as a part.
+// Remove takes items out of the queue. What was downloaded of one stays beside it as a part, or as a file when it is whole
+// and only waits for its disk.
 func (q *Queue) Remove(ids ...uint64) error {
 	return q.each(ids, errRemove, q.takeOut)
 }
@@ -436,6 +443,7 @@ func (q *Queue) RemoveBatch(batch uint64) {
 		}
 		q.release(l)
 	}
+	q.removeArrived(func(t *task) bool { return t.batch == batch })
 	q.missed(batch)
 	q.removed[batch] = true // what is claimed at this moment goes when it is taken
 	if q.closed {
@@ -515,6 +523,7 @@ func (q *Queue) clearOpen() error {
 			q.release(l)
 			l.rouse()
 		}
+		q.removeArrived(func(*task) bool { return true })
 		q.mu.Unlock()
 		if err := q.all(Waiting, q.takeOut); err != nil {
 			return err

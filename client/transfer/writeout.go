@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -22,6 +23,7 @@ import (
 type arrival struct {
 	t    *task
 	site Site
+	gone bool // it is out of the queue, or kept for the next run; guarded by q.mu
 }
 
 // Limits of writing out.
@@ -34,7 +36,7 @@ const (
 
 // arrived is told of a download that has its name; q.mu is held.
 func (q *Queue) arrived(l *lane, t *task) {
-	q.unwritten = append(q.unwritten, arrival{t, l.site})
+	q.unwritten = append(q.unwritten, &arrival{t: t, site: l.site})
 	if !q.writing {
 		q.writing, q.writes = true, time.Now()
 		q.wg.Go(q.writeOut)
@@ -81,10 +83,9 @@ func (q *Queue) writeOut() {
 		q.underWay = nil
 		for i, a := range now {
 			switch {
-			case closing: // the next run finds it whole, and writes it out
-				q.post(a.t, func(tx *bolt.Tx, t *task, r *record) error {
-					return q.st.update(tx, r, func(r *record) { t.keep(r); r.Size = t.moved })
-				})
+			case a.gone:
+			case closing:
+				q.keepArrived(a)
 			case errs[i] != nil:
 				q.lost(a.t, errs[i])
 			default:
@@ -94,6 +95,52 @@ func (q *Queue) writeOut() {
 		q.mu.Unlock()
 		q.o.Changed()
 	}
+}
+
+// keepArrived leaves a download to the next run, which finds it whole and writes it out; q.mu is held.
+func (q *Queue) keepArrived(a *arrival) {
+	a.gone = true
+	q.post(a.t, func(tx *bolt.Tx, t *task, r *record) error {
+		return q.st.update(tx, r, func(r *record) { t.keep(r); r.Size = t.moved })
+	})
+}
+
+// removeArrived takes those downloads out of the queue that wait for the disk and that f wants. Their files stay. q.mu is
+// held.
+func (q *Queue) removeArrived(f func(*task) bool) {
+	for _, a := range slices.Concat(q.underWay, q.unwritten) {
+		if a.gone || !f(a.t) {
+			continue
+		}
+		a.gone = true
+		q.missed(a.t.batch)
+		q.post(a.t, func(tx *bolt.Tx, _ *task, r *record) error { return q.st.remove(tx, r) })
+		q.landed(a.t)
+	}
+	q.unwritten = slices.DeleteFunc(q.unwritten, func(a *arrival) bool { return a.gone })
+}
+
+// abandon gives up waiting for what does not end, and says what that is.
+func (q *Queue) abandon() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	hang := q.underWay
+	for _, a := range slices.Concat(q.underWay, q.unwritten) {
+		if !a.gone {
+			q.keepArrived(a)
+		}
+	}
+	if len(hang) > 0 {
+		return fmt.Errorf("the disk of %s does not answer, so it is not known whether it has kept what came last; it is looked at again the next time", hang[0].t.Local)
+	}
+	for _, l := range q.lanes {
+		for w := range l.workers {
+			if w.task != nil {
+				return fmt.Errorf("the transfer of %s does not end: its disk may not answer; it is gone on with the next time", w.shown.Local)
+			}
+		}
+	}
+	return errors.New("the transfers don't end: a disk may not answer; they are gone on with the next time")
 }
 
 // lost fails a download that the disk did not take; q.mu is held.
@@ -110,14 +157,14 @@ func (q *Queue) lost(t *task, err error) {
 }
 
 // syncAll writes out files and the folders that name them. What is not there any more needs nothing.
-func (q *Queue) syncAll(files []arrival) []error {
+func (q *Queue) syncAll(files []*arrival) []error {
 	errs := make([]error, len(files))
 	var all sync.WaitGroup
 	next := make(chan int)
 	for range min(writers, len(files)) {
 		all.Go(func() {
 			for i := range next {
-				errs[i] = q.syncFile(files[i].t)
+				errs[i] = q.syncFile(files[i])
 			}
 		})
 	}
@@ -143,8 +190,10 @@ func (q *Queue) syncAll(files []arrival) []error {
 	return errs
 }
 
-// syncFile writes a file out. One that the disk refuses is taken away: what is in it can't be told.
-func (q *Queue) syncFile(t *task) error {
+// syncFile writes a file out. One that the disk refuses is taken away, unless it is out of the queue: what is in it can't be
+// told.
+func (q *Queue) syncFile(a *arrival) error {
+	t := a.t
 	root, err := q.open(t, false)
 	if err != nil {
 		return nil // the folder was taken away, and the file with it
@@ -160,7 +209,10 @@ func (q *Queue) syncFile(t *task) error {
 	}
 	err = q.o.sync(f)
 	_ = f.Close()
-	if err != nil {
+	q.mu.Lock()
+	ours := !a.gone
+	q.mu.Unlock()
+	if err != nil && ours {
 		_ = root.Remove(t.rel)
 	}
 	return err

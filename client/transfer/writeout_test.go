@@ -189,6 +189,93 @@ func TestWhatWaitsForTheDiskAtTheEndIsNotFetchedAgain(t *testing.T) {
 	}
 }
 
+// What waits for the disk is here: taken out of the queue it stays, and is done with.
+func TestWhatWaitsForTheDiskCanBeTakenOutOfTheQueue(t *testing.T) {
+	for name, out := range map[string]func(q *transfer.Queue, batch uint64, ids []uint64) error{
+		"by item": func(q *transfer.Queue, _ uint64, ids []uint64) error { return q.Remove(ids...) },
+		"all":     func(q *transfer.Queue, _ uint64, _ []uint64) error { return q.Clear(transfer.Waiting) },
+		"a batch": func(q *transfer.Queue, batch uint64, _ []uint64) error { q.RemoveBatch(batch); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			root, dir := t.TempDir(), t.TempDir()
+			disk := &slowDisk{opened: make(chan struct{})}
+			o := transfer.QueueOptions{Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 1} }}
+			o.Hurry()
+			o.Sync(func(f *os.File) error {
+				_ = disk.sync(f)
+				return errors.New("input/output error")
+			})
+			q := openQueue(t, o)
+			var items []transfer.Item
+			for _, name := range []string{"a", "b"} { // one is being written out, the other waits for that
+				write(t, filepath.Join(root, name), name)
+				items = append(items, transfer.Item{Local: filepath.Join(dir, name), Remote: "/" + name})
+			}
+			ended := make(chan bool, 1)
+			batch, err := q.Add(transfer.Batch{Site: siteAt(serve(t, root, nil)), Ended: func(all bool) { ended <- all }}, transfer.Orders(items...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := q.ResumeAll(); err != nil {
+				t.Fatal(err)
+			}
+			var ids []uint64
+			until(t, q, func(s transfer.QueueSnapshot) bool {
+				ids = nil
+				for _, it := range s.Current {
+					if it.Writing {
+						ids = append(ids, it.ID)
+					}
+				}
+				return len(ids) == 2
+			})
+			if err := out(q, batch, ids); err != nil {
+				t.Fatal(err)
+			}
+			until(t, q, func(s transfer.QueueSnapshot) bool { return s.Items[transfer.Active] == 0 && len(s.Current) == 0 })
+			close(disk.opened)
+			q.Rest()
+			if s := q.Snapshot(); s.Left()+s.Items[transfer.Failed]+s.Items[transfer.Done] != 0 || <-ended {
+				t.Errorf("%+v", s)
+			}
+			onlyFiles(t, dir, "a", "b")
+		})
+	}
+}
+
+// A network drive whose server is away lets nobody write or end: the program says so, and goes.
+func TestADiskThatHangsIsNotWaitedForAtTheEnd(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	var asked atomic.Int32
+	file, at := filepath.Join(t.TempDir(), "queue.db"), serve(t, root, nil)
+	disk := &slowDisk{opened: make(chan struct{})}
+	o := transfer.QueueOptions{File: file, Dial: dialURL(retrs(&asked)), Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 1} }}
+	o.Sync(disk.sync)
+	o.Wait(50 * time.Millisecond)
+	first := openQueue(t, o)
+	var items []transfer.Item
+	for _, name := range []string{"a", "b"} {
+		write(t, filepath.Join(root, name), name)
+		items = append(items, transfer.Item{Local: filepath.Join(dir, name), Remote: "/" + name})
+	}
+	add(t, first, transfer.Batch{Site: siteAt(at)}, items...)
+	until(t, first, func(s transfer.QueueSnapshot) bool { return len(s.Current) == 2 && s.Current[1].Writing })
+	if err := first.Close(); err == nil || !strings.Contains(err.Error(), "the disk of "+items[0].Local+" does not answer") {
+		t.Error(err)
+	}
+	q := openQueue(t, transfer.QueueOptions{File: file, Dial: dialURL(retrs(&asked))})
+	if err := q.ResumeAll(); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, q)
+	noFailures(t, q)
+	if n := len(listed(t, q, transfer.Done)); n != 2 || asked.Load() != 2 {
+		t.Errorf("%d are done, %d times asked for", n, asked.Load())
+	}
+	close(disk.opened)
+	first.Rest()
+}
+
 // A disk may forget a folder that was made, and a person may delete one.
 func TestAFolderThatIsGoneIsMadeAgain(t *testing.T) {
 	root, dir := t.TempDir(), t.TempDir()
