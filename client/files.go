@@ -79,6 +79,51 @@ func (s *Session) listUnix(dir string, piece func([]Entry)) ([]Entry, error) {
 	return l.entries, err
 }
 
+// Links returns the names in a folder that LIST shows as links, where MLSD may say what they lead to, as pyftpdlib's does.
+// listed are the names that LIST shows at all.
+func (s *Session) Links(ctx context.Context, dir string) (links, listed map[string]bool, err error) {
+	links, listed = map[string]bool{}, map[string]bool{}
+	err = s.do(ctx, "look for links in", dir, func() error {
+		entries, err := s.listUnix(dir, nil)
+		for _, e := range entries {
+			listed[e.Name] = true
+			if e.Type == Link {
+				links[e.Name] = true
+			}
+		}
+		return err
+	})
+	return links, listed, err
+}
+
+// Unique is what tells a file or folder from all others of the server, see [Entry.ID]. It is asked for with MLST (RFC 3659
+// section 7); "" without an error: the server does not say.
+func (s *Session) Unique(ctx context.Context, path string) (id string, err error) {
+	if !strings.Contains(strings.ToLower(s.features["MLST"]), "unique") {
+		return "", nil
+	}
+	err = s.do(ctx, "ask for the facts of", path, func() error {
+		if err := s.askFacts(); err != nil {
+			return err
+		}
+		r, err := s.ctl.command(s.ctl.op, strings.TrimSpace("MLST "+path))
+		if err != nil {
+			return err
+		}
+		if r.code != 250 {
+			return errRefused
+		}
+		for _, line := range r.lines {
+			if fact, ok := strings.CutPrefix(line, " "); ok {
+				e, _ := parseMLSD(fact, time.Time{})
+				id = e.ID
+			}
+		}
+		return nil
+	})
+	return id, err
+}
+
 // listWith runs one listing command.
 func (s *Session) listWith(verb, arg string, parse parser, piece func([]Entry)) (lister, error) {
 	command := verb

@@ -107,7 +107,7 @@ func parseMLSD(line string, _ time.Time) (Entry, lineKind) {
 	if err != nil {
 		return unreadable(line)
 	}
-	e := Entry{Name: name}
+	e, self := Entry{Name: name}, false
 	for _, f := range facts {
 		switch f.Name {
 		case "type":
@@ -118,7 +118,7 @@ func parseMLSD(line string, _ time.Time) (Entry, lineKind) {
 			case "dir":
 				e.Type = Folder
 			case "cdir", "pdir":
-				return e, lineSelf
+				self = true
 			case "os.unix=slink", "os.unix=symlink":
 				e.Type, e.Target = Link, target
 			default:
@@ -146,6 +146,9 @@ func parseMLSD(line string, _ time.Time) (Entry, lineKind) {
 				e.Owner = wire.Escape(f.Value)
 			}
 		}
+	}
+	if self {
+		return e, lineSelf
 	}
 	if e.Type != File {
 		e.Size = 0

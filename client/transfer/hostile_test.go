@@ -28,6 +28,7 @@ import (
 type hostile struct {
 	listings map[string]string // by folder
 	endless  string            // of every other folder
+	lists    map[string]string // what LIST shows of a folder, where that is not what MLSD does
 	feat     string
 	unix     bool           // it has LIST, and no MLSD
 	short    map[string]int // how often a file comes without its end, by name
@@ -174,6 +175,9 @@ func (h *hostile) session(conn net.Conn) {
 			listing, ok := h.listings[strings.Trim(arg, "/")]
 			if !ok {
 				listing = h.endless
+			}
+			if as, ok := h.lists[strings.Trim(arg, "/")]; ok && verb == "LIST" {
+				listing = as
 			}
 			send(listing)
 		case "SIZE":
@@ -637,6 +641,15 @@ func TestALinkThatLeadsBackIsNotFollowed(t *testing.T) {
 			t.Errorf("%s: %v %v %v", come(), r.Err, r.Failures, r.Skipped)
 		}
 	})
+	t.Run("mirror of the folder that it leads back to", func(t *testing.T) {
+		dir, come := place(t)
+		told := &hostile{listings: h.listings, endless: h.endless, feat: " MLST type*;size*;modify*;unique*;\r\n",
+			answers: map[string][]string{"MLST": {"250-Facts\r\n type=cdir;unique=8U5; /top\r\n250 End"}}}
+		o := options(told.serve(t), 2)
+		if r := plan(t, o, transfer.Mirror{Local: dir, Remote: "/top"}).Run(context.Background(), o, nil); come() != want || !r.OK() {
+			t.Errorf("%s: %v %v %v", come(), r.Err, r.Failures, r.Skipped)
+		}
+	})
 }
 
 // Folders that branch without end come to an end, and that is said.
@@ -679,5 +692,27 @@ func TestAMirrorDoesNotEmptyWhatALinkLeadsTo(t *testing.T) {
 	did := h.asked("DELE", "RMD")
 	if got := strings.Join(did, ", "); got != "DELE /link, DELE /real, DELE /real/gone, RMD /real" || !r.OK() || r.Deleted != 4 {
 		t.Errorf("%s: %+v", got, r)
+	}
+}
+
+// Neither is it emptied when it holds what is excluded, so that the folder stays.
+func TestAMirrorDoesNotEmptyWhatALinkLeadsToThatHoldsWhatIsExcluded(t *testing.T) {
+	const unix = "drwxr-xr-x 2 u g 4096 Jan 01  2020 real\r\n"
+	for name, c := range map[string]struct{ list, changes, skipped string }{
+		"LIST tells a link":   {unix + "lrwxrwxrwx 1 u g 4 Jan 01  2020 link -> real\r\n", "delete link, delete real/gone", ""},
+		"LIST tells a folder": {unix + "drwxr-xr-x 2 u g 4096 Jan 01  2020 link\r\n", "delete link/gone, delete real/gone", ""},
+		"LIST tells nothing":  {unix, "delete real/gone", "link"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := file("keep.tmp") + file("gone")
+			h := &hostile{listings: map[string]string{"": folder("link") + folder("real"), "link": in, "real": in}, lists: map[string]string{"": c.list}}
+			p := plan(t, options(h.serve(t), 1), transfer.Mirror{Direction: transfer.Upload, Local: t.TempDir(), Remote: "/", Delete: true, Exclude: []string{"*.tmp"}})
+			if got := strings.Join(changes(p), ", "); got != c.changes {
+				t.Error(got)
+			}
+			if c.skipped == "" != (len(p.Skipped) == 0) || c.skipped != "" && !strings.Contains(p.Skipped[0].Error(), c.skipped+": nothing in it is deleted") {
+				t.Errorf("%v", p.Skipped)
+			}
+		})
 	}
 }

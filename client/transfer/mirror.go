@@ -76,7 +76,7 @@ func PlanMirror(ctx context.Context, s *client.Session, m Mirror, seen func(fold
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{ctx: ctx, s: s, plan: &Plan{Mirror: m}, seen: seen, exclude: exclude, unclear: map[string]bool{}}
+	p := &planner{ctx: ctx, s: s, plan: &Plan{Mirror: m}, seen: seen, exclude: exclude, linked: map[string]linkedNames{}, unclear: map[string]bool{}}
 	root, err := os.OpenRoot(m.Local)
 	switch {
 	case err == nil:
@@ -84,6 +84,9 @@ func PlanMirror(ctx context.Context, s *client.Session, m Mirror, seen func(fold
 		defer root.Close()
 	case m.Direction == Upload || !errors.Is(err, fs.ErrNotExist):
 		return nil, err
+	}
+	if id, err := s.Unique(ctx, m.Remote); err == nil {
+		p.line = lineage{}.with(client.Entry{Type: client.Folder, ID: id})
 	}
 	if err := p.folder("", true); err != nil {
 		return nil, err
@@ -102,7 +105,8 @@ type planner struct {
 	seen    func(int)
 	exclude excluded
 	folders int
-	line    lineage         // of the server's folder under way, below the one that is mirrored
+	line    lineage // of the server's folder under way, from the one that is mirrored on
+	linked  map[string]linkedNames
 	unclear map[string]bool // folders of the source that list what can't be read
 }
 
@@ -387,6 +391,11 @@ func (p *planner) drop(rel string, e client.Entry, first bool) (stays bool, err 
 		p.add(Change{Kind: Delete, Rel: rel, Why: why, first: first})
 		return false, nil
 	}
+	link, told := p.isLink(rel)
+	if link {
+		p.add(Change{Kind: Delete, Rel: rel, Why: why, first: first})
+		return false, nil
+	}
 	if strings.Count(rel, "/") >= maxDepth {
 		return false, fmt.Errorf("%s can't be deleted: %w", p.remote(rel), errTooDeep)
 	}
@@ -398,6 +407,7 @@ func (p *planner) drop(rel string, e client.Entry, first bool) (stays bool, err 
 	if err != nil {
 		return false, err
 	}
+	planned := len(p.plan.Changes)
 	was := p.line
 	p.line = was.with(e)
 	defer func() { p.line = was }()
@@ -410,10 +420,37 @@ func (p *planner) drop(rel string, e client.Entry, first bool) (stays bool, err 
 		}
 		stays = stays || held
 	}
-	if !stays {
+	switch {
+	case !stays:
 		p.add(Change{Kind: DeleteFolder, Rel: rel, Why: why, first: first})
+	case !told && len(p.plan.Changes) > planned:
+		p.plan.Changes = p.plan.Changes[:planned]
+		p.skip(rel, &skipped{"nothing in it is deleted: it holds what is excluded, and the server does not tell whether it is a link to another folder"})
 	}
 	return stays, nil
+}
+
+// linkedNames are what LIST shows in a folder, and what of that are links.
+type linkedNames struct{ links, listed map[string]bool }
+
+// isLink says whether a name in the server's destination is a link, and whether that can be told: MLSD need not tell a link
+// from the folder that it leads to. What that holds must not be deleted.
+func (p *planner) isLink(rel string) (link, told bool) {
+	_, hides := p.s.Features()["MLST"]
+	if p.plan.Direction == Download || !hides {
+		return false, true
+	}
+	dir, name := path.Split(rel)
+	dir = strings.TrimSuffix(dir, "/")
+	names, known := p.linked[dir]
+	if !known {
+		var err error
+		if names.links, names.listed, err = p.s.Links(p.ctx, p.remote(dir)); err != nil {
+			names = linkedNames{}
+		}
+		p.linked[dir] = names
+	}
+	return names.links[name], names.listed[name]
 }
 
 func sorted(m map[string]client.Entry) []string {
