@@ -161,8 +161,7 @@ type lane struct {
 	ready   []*task // claimed
 	later   []delayed
 	workers map[*laneWorker]bool
-	spares  int           // sessions for segments, with those that are being dialled
-	lent    int           // of them those that stand
+	lending
 	claims  chan struct{} // one at a time
 	wake    chan struct{} // closed and replaced
 	refused map[string]bool
@@ -1432,44 +1431,27 @@ func (w *laneWorker) found(from *task, folders int) error {
 func (w *laneWorker) keep(r *os.Root) { w.keeps = append(w.keeps, r) }
 func (w *laneWorker) proved()         {}
 
-// spare is a session for a segment, as long as the site may have another one: that of a worker with nothing to do, else a
-// new one.
 func (w *laneWorker) spare(ctx context.Context) (*client.Session, func(), error) {
-	q, l := w.q, w.l
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	s := l.borrow()
-	if s == nil && len(l.workers)+l.spares >= l.connections() {
-		return nil, nil, errNoSpare
-	}
-	l.spares++
-	if s == nil {
-		site := l.site
-		q.mu.Unlock()
-		fresh, err := q.o.Dial(ctx, site)
-		q.mu.Lock()
-		if err != nil {
-			l.spares--
-			if ctx.Err() == nil {
-				l.fewer(l.signed(), err)
-				q.o.Changed()
-			}
-			return nil, nil, err
-		}
-		s = fresh
-	}
-	l.lent++
+	return w.l.lend(ctx, &w.q.mu, w.l)
+}
+
+// The lane is who lends its workers' sessions.
+
+func (l *lane) mayLend() bool { return len(l.workers)+l.spares < l.connections() }
+
+func (l *lane) dialSpare(ctx context.Context) (*client.Session, error) {
+	l.q.mu.Lock()
+	site := l.site
+	l.q.mu.Unlock()
+	return l.q.o.Dial(ctx, site)
+}
+
+func (l *lane) cannotLend(err error) { l.fewer(l.signed(), err) }
+
+func (l *lane) lendsOther() {
 	l.raise()
-	q.o.Changed()
-	return s, func() {
-		_ = s.Close()
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		l.spares--
-		l.lent--
-		q.kickLocked()
-		q.o.Changed()
-	}, nil
+	l.q.kickLocked()
+	l.q.o.Changed()
 }
 
 // borrow takes the session of a worker that has nothing to do; the worker leaves, or dials anew. q.mu is held.

@@ -206,15 +206,15 @@ type Job struct {
 	worked   bool            // a data connection has worked
 	refused  map[string]bool // what the server can't do
 	targets  map[string]bool
-	spares   int // sessions for segments
-	seen     int // remote folders
-	roots    []*os.Root
-	samples  []sample
-	high     int64
-	total    int
-	bytes    int64
-	moved    int64
-	result   Result
+	lending
+	seen    int // remote folders
+	roots   []*os.Root
+	samples []sample
+	high    int64
+	total   int
+	bytes   int64
+	moved   int64
+	result  Result
 }
 
 type sample struct {
@@ -787,37 +787,18 @@ func (j *Job) sessions() int {
 	return n
 }
 
-// spare is a session for a segment: that of a worker with nothing to do, else a new one, unless the server refused one.
 func (j *Job) spare(ctx context.Context) (*client.Session, func(), error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	s := j.borrow()
-	if s == nil && (j.sessions() >= j.most() || j.result.Fewer != nil) {
-		return nil, nil, errNoSpare
-	}
-	j.spares++
-	if s == nil {
-		j.mu.Unlock()
-		fresh, err := j.o.Dial(ctx)
-		j.mu.Lock()
-		if err != nil {
-			j.spares--
-			if ctx.Err() == nil {
-				j.result.Fewer = err
-			}
-			j.wake.Broadcast()
-			return nil, nil, err
-		}
-		s = fresh
-	}
-	return s, func() {
-		_ = s.Close()
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		j.spares--
-		j.wake.Broadcast()
-	}, nil
+	return j.lend(ctx, &j.mu, j)
 }
+
+// The job is who lends its sessions.
+
+// mayLend: unless the server refused one.
+func (j *Job) mayLend() bool { return j.sessions() < j.most() && j.result.Fewer == nil }
+
+func (j *Job) dialSpare(ctx context.Context) (*client.Session, error) { return j.o.Dial(ctx) }
+func (j *Job) cannotLend(err error)                                   { j.result.Fewer = err }
+func (j *Job) lendsOther()                                            { j.wake.Broadcast() }
 
 // borrow takes the session of a worker that has nothing to do; j.mu is held.
 func (j *Job) borrow() *client.Session {
