@@ -569,9 +569,11 @@ func (a *App) SpeedLimits() (down, up int) {
 func (a *App) SetSpeedLimits(down, up int) {
 	down, up = max(down, 0), max(up, 0)
 	a.ChangeSettings(func(s *Settings) { s.Connect.DownLimit, s.Connect.UpLimit = down, up })
-	if queue := a.queue.get(); queue != nil {
-		queue.SetSpeed(int64(down)<<10, int64(up)<<10)
-	}
+	a.onQueue(func(q *transfer.Queue) error {
+		down, up := a.SpeedLimits()
+		q.SetSpeed(int64(down)<<10, int64(up)<<10)
+		return nil
+	})
 }
 
 // DownloadFrom copies entries of a remote folder into a local folder.
@@ -668,11 +670,13 @@ func (a *App) enqueueFor(opts client.Options, ref string, b transfer.Batch, orde
 
 // onQueue does something with the queue as a task; what goes wrong becomes a notice.
 func (a *App) onQueue(f func(q *transfer.Queue) error) {
-	queue := a.queue.get()
-	if queue == nil {
-		return
-	}
 	a.run(func(context.Context) {
+		a.queue.opening.Lock() // its file may be on its way
+		queue := a.queue.get()
+		a.queue.opening.Unlock()
+		if queue == nil {
+			return
+		}
 		if err := f(queue); err != nil {
 			a.notify(Sentence(err), true)
 		}

@@ -14,6 +14,23 @@ import (
 	"portside/client/transfer"
 )
 
+// What is asked of the queue while its file is being opened is done when it is open.
+func TestWhatIsPressedWhileTheQueueIsOpenedIsDone(t *testing.T) {
+	a := start(t)
+	a.queue.opening.Lock()
+	a.ResumeTransfers()
+	opened, err := transfer.OpenQueue(transfer.QueueOptions{File: filepath.Join(t.TempDir(), "queue.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened.PauseAll()
+	a.queue.mu.Lock()
+	a.queue.queue = opened
+	a.queue.mu.Unlock()
+	a.queue.opening.Unlock()
+	until(t, "the queue goes on", func() bool { return !a.Transfers().Paused })
+}
+
 func TestEveryItemOfTheQueueCanBeReached(t *testing.T) {
 	a := start(t)
 	n := sites.NewNode("Mine", &sites.Site{Host: "a.example"})

@@ -27,6 +27,7 @@ type siteManager struct {
 	secret app.SecretChanges
 	// changed: there is something to lose.
 	changed bool
+	looking bool // for what can be imported
 
 	search *kit.Entry
 	tree   *kit.Table
@@ -639,8 +640,13 @@ func (m *siteManager) cancel() bool {
 // imports reads the sites of other programs, those of each into a folder of their own: those that lie where the programs keep
 // them are offered.
 func (m *siteManager) imports() {
+	if m.looking {
+		return
+	}
+	m.looking = true
 	m.w.app.FindSites(func(found []sites.Source) {
 		m.w.post(func() {
+			m.looking = false
 			switch {
 			case !m.dialog.Open():
 			case len(found) == 0:

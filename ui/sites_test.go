@@ -332,7 +332,8 @@ func TestAnImportListsWhatItCouldNotRead(t *testing.T) {
 	put(t, filepath.Join(home, ".netrc"), "machine n.example login bob password secret\n")
 	put(t, filepath.Join(home, ".gftp", "bookmarks"), "[x]\nhostname=x.example\n")
 	m.imports()
-	queue.Await(t, "what was found is offered", func() bool { return len(find[*kit.Check](w)) == 3 })
+	m.imports() // pressed twice, it offers once
+	queue.Await(t, "what was found is offered", func() bool { return len(find[*kit.Check](w)) == 3 && !m.looking })
 	uitest.Settle(w)
 	uitest.Shot(t, w, "sites-found")
 	find[*kit.Check](w)[1].SetChecked(false) // gFTP
@@ -345,6 +346,9 @@ func TestAnImportListsWhatItCouldNotRead(t *testing.T) {
 	}
 	if !strings.Contains(dialogText(w), "bad") {
 		t.Errorf("it says %q", dialogText(w))
+	}
+	if n := len(find[*kit.Check](w)); n > 0 {
+		t.Errorf("another offer of %d is open", n)
 	}
 	read := m.lines()
 	m.keep()
