@@ -685,6 +685,7 @@ type lister struct {
 	total   int
 	err     error // why it is too much
 	piece   func([]Entry)
+	texts   map[string]string // that entries share
 }
 
 func (l *lister) read(d *dataConn) error {
@@ -737,6 +738,7 @@ func (l *lister) line(b []byte) {
 	switch e, kind := l.parse(line, l.now); kind {
 	case lineEntry:
 		l.lines++
+		l.compact(&e)
 		l.entries = append(l.entries, e)
 	case lineSelf:
 		l.lines++
@@ -748,6 +750,29 @@ func (l *lister) line(b []byte) {
 			l.entries = append(l.entries, e)
 		}
 	}
+}
+
+// compact lets go of the line that an entry was cut out of, and keeps what many entries have once: there may be a million.
+func (l *lister) compact(e *Entry) {
+	e.Name, e.Target, e.ID = strings.Clone(e.Name), strings.Clone(e.Target), strings.Clone(e.ID)
+	e.Rights, e.Owner = l.shared(e.Rights), l.shared(e.Owner)
+}
+
+// maxShared is how many texts are known by which others are shared.
+const maxShared = 1000
+
+func (l *lister) shared(text string) string {
+	if known, ok := l.texts[text]; ok {
+		return known
+	}
+	text = strings.Clone(text)
+	if l.texts == nil {
+		l.texts = map[string]string{}
+	}
+	if len(l.texts) < maxShared {
+		l.texts[text] = text
+	}
+	return text
 }
 
 // judge says that a listing of which nothing can be read is no empty folder.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"runtime"
 	"strings"
@@ -250,4 +251,33 @@ func FuzzListingStream(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A listing may have a million entries: what else stood in their lines is not kept.
+func TestAnEntryDoesNotKeepItsLine(t *testing.T) {
+	const lines = 10_000
+	now := time.Now()
+	for name, line := range map[string]string{
+		"MLSD": "type=file;size=1;x.much=" + strings.Repeat("x", 2000) + ";unix.mode=0644;unix.owner=alice; name-%d\r\n",
+		"LIST": "-rw-r--r-- 1 alice " + strings.Repeat("x", 2000) + " 1 Jan 02 2020 name-%d\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lister{parse: parseMLSD, decode: func(s string) string { return s }, now: now}
+			if name == "LIST" {
+				l.parse = parseLIST
+			}
+			before := heap()
+			for i := range lines {
+				fmt.Fprintf(&l, line, i)
+			}
+			after := heap()
+			if len(l.entries) != lines || l.entries[7].Name != "name-7" || l.entries[7].Owner != "alice" || l.entries[7].Rights != "rw-r--r--" {
+				t.Fatalf("%d entries: %+v", len(l.entries), l.entries[:min(len(l.entries), 1)])
+			}
+			if took := after - before; took > 5 {
+				t.Errorf("%d entries take %.1f MiB", lines, took)
+			}
+			runtime.KeepAlive(l)
+		})
+	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // EntryType is what an [Entry] is.
-type EntryType int
+type EntryType uint8
 
 const (
 	File EntryType = iota
@@ -37,7 +37,6 @@ func (t EntryType) String() string {
 // Entry is one line of a listing.
 type Entry struct {
 	Name string
-	Type EntryType
 	Size int64     // bytes; 0 when the server does not say
 	Time time.Time // UTC; zero when the server does not say. LIST's is in the server's zone, see [Session.TimeOffset]
 	// Precision is how much later than Time the file may have been changed: LIST gives the minute, of old files the day.
@@ -45,9 +44,10 @@ type Entry struct {
 	Rights    string // "rwxr-xr-x", or the perm fact of MLSD (RFC 3659 section 7.5.5) when that is all there is
 	Owner     string
 	Target    string // of a link, when the server says
-	// ID tells the file or folder from all others of the server (the unique fact, RFC 3659 section 7.5.2); "" when the
-	// server does not say.
-	ID string
+	// ID tells the folder from all others of the server (the unique fact, RFC 3659 section 7.5.2); "" when the server does
+	// not say, and of what is no folder.
+	ID   string
+	Type EntryType
 	// Unsafe: the server sent a name that holds a path or control characters, or a line that is an entry's and can't be
 	// read. Name shows it with those characters replaced, so it names nothing on either side; Type is Other.
 	Unsafe bool
@@ -153,21 +153,25 @@ func parseMLSD(line string, _ time.Time) (Entry, lineKind) {
 	if e.Type != File {
 		e.Size = 0
 	}
+	if e.Type != Folder {
+		e.ID = ""
+	}
 	return e.checkName()
 }
 
 // parseLIST reads a line of LIST, which no RFC defines: what Unix's "ls -l" and its imitators write, and DOS "dir".
 func parseLIST(line string, now time.Time) (Entry, lineKind) {
-	if strings.TrimSpace(line) == "" || strings.HasPrefix(strings.ToLower(line), "total") && len(strings.Fields(line)) <= 2 {
+	if strings.TrimSpace(line) == "" || len(line) >= 5 && strings.EqualFold(line[:5], "total") && len(strings.Fields(line)) <= 2 {
 		return Entry{}, lineSelf
 	}
-	if e, ok := parseDOS(line); ok {
+	w := words(line)
+	if e, ok := parseDOS(line, w); ok {
 		return e.checkName()
 	}
-	if e, ok := parseUnix(line, now); ok {
+	if e, ok := parseUnix(line, w, now); ok {
 		return e.checkName()
 	}
-	if w := words(line); len(w) >= 4 && (rights.MatchString(w[0].text) || strings.HasPrefix(w[2].text, "<")) {
+	if len(w) >= 4 && (rights.MatchString(w[0].text) || strings.HasPrefix(w[2].text, "<")) {
 		return unreadable(line)
 	}
 	return Entry{}, lineOdd // a word of the server's between the entries
@@ -182,8 +186,11 @@ type word struct {
 	end  int
 }
 
+// maxWords is how many are looked at: a date never stands further back.
+const maxWords = 12
+
 func words(line string) []word {
-	var out []word
+	out := make([]word, 0, maxWords)
 	for i := 0; i < len(line); {
 		if line[i] == ' ' || line[i] == '\t' {
 			i++
@@ -193,8 +200,8 @@ func words(line string) []word {
 		for i < len(line) && line[i] != ' ' && line[i] != '\t' {
 			i++
 		}
-		if out = append(out, word{line[start:i], i}); len(out) == 12 {
-			break // a date never stands further back
+		if out = append(out, word{line[start:i], i}); len(out) == maxWords {
+			break
 		}
 	}
 	return out
@@ -202,15 +209,17 @@ func words(line string) []word {
 
 // parseUnix finds the date in the line: what stands before it are rights, links, owner, group and size, each of which
 // some server leaves out, and after one blank comes the name.
-func parseUnix(line string, now time.Time) (Entry, bool) {
-	w := words(line)
+func parseUnix(line string, w []word, now time.Time) (Entry, bool) {
 	if strings.IndexByte("-dlbcpsD", line[0]) < 0 || len(w) < 5 || len(w[0].text) < 10 {
 		return Entry{}, false
 	}
 	for i := 2; i+1 < len(w); i++ {
+		if !digital(w[i-1]) {
+			continue
+		}
 		t, precise, used := listTime(w[i:], now)
 		bytes, err := strconv.ParseInt(w[i-1].text, 10, 64)
-		if used == 0 || err != nil || bytes < 0 {
+		if used == 0 || err != nil {
 			continue
 		}
 		after := w[i+used-1].end
@@ -243,11 +252,13 @@ const wholeDay = 24 * time.Hour
 // listTime reads the date at the beginning of w, and says how precise it is and how many words it has: "Jan 2 15:04",
 // "Jan 2 2006", "2 Jan 2006", "2006-01-02 15:04".
 func listTime(w []word, now time.Time) (at time.Time, precise time.Duration, used int) {
-	if len(w) >= 2 {
-		for layout, precise := range map[string]time.Duration{"2006-01-02 15:04": time.Minute, "2006-01-02 15:04:05": 0} {
-			if t, err := time.ParseInLocation(layout, w[0].text+" "+w[1].text, time.UTC); err == nil {
-				return t, precise, 2
-			}
+	if len(w) >= 2 && len(w[0].text) == len("2006-01-02") {
+		layout, precise := "2006-01-02 15:04", time.Minute
+		if len(w[1].text) > len("15:04") {
+			layout, precise = "2006-01-02 15:04:05", 0
+		}
+		if t, err := time.ParseInLocation(layout, w[0].text+" "+w[1].text, time.UTC); err == nil {
+			return t, precise, 2
 		}
 	}
 	if len(w) < 3 {
@@ -256,6 +267,9 @@ func listTime(w []word, now time.Time) (at time.Time, precise time.Duration, use
 	month, day := w[0].text, w[1].text
 	if len(month) <= 2 {
 		month, day = day, month
+	}
+	if len(month) != len("Jan") || !digital(word{text: day}) {
+		return time.Time{}, 0, 0
 	}
 	m, err := time.Parse("Jan", month)
 	d, err2 := strconv.Atoi(day)
@@ -280,6 +294,9 @@ func listTime(w []word, now time.Time) (at time.Time, precise time.Duration, use
 	return time.Time{}, 0, 0
 }
 
+// digital says that a word may be a number: to find out by an error costs memory, which a long listing has no time to clear.
+func digital(w word) bool { return w.text[0] >= '0' && w.text[0] <= '9' }
+
 func validDay(t time.Time, day int) int {
 	if t.Day() != day {
 		return 0
@@ -288,9 +305,8 @@ func validDay(t time.Time, day int) int {
 }
 
 // parseDOS reads "01-02-06  03:04PM  <DIR>  name" and its relatives, as Microsoft's servers write them.
-func parseDOS(line string) (Entry, bool) {
-	w := words(line)
-	if len(w) < 4 {
+func parseDOS(line string, w []word) (Entry, bool) {
+	if len(w) < 4 || !digital(w[0]) {
 		return Entry{}, false
 	}
 	var t time.Time

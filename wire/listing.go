@@ -24,6 +24,7 @@ func ParseFacts(line string) (facts []Fact, name string, err error) {
 	if !found || name == "" {
 		return nil, "", fmt.Errorf("%.80q: no space between facts and name", line)
 	}
+	facts = make([]Fact, 0, strings.Count(list, ";"))
 	for list != "" {
 		one, rest, closed := strings.Cut(list, ";")
 		key, value, has := strings.Cut(one, "=")
