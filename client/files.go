@@ -79,21 +79,19 @@ func (s *Session) listUnix(dir string, piece func([]Entry)) ([]Entry, error) {
 	return l.entries, err
 }
 
-// Links returns the names in a folder that LIST shows as links, where MLSD may say what they lead to, as pyftpdlib's does.
-// listed are the names that LIST shows at all.
-func (s *Session) Links(ctx context.Context, dir string) (links, listed map[string]bool, err error) {
-	links, listed = map[string]bool{}, map[string]bool{}
-	err = s.do(ctx, "look for links in", dir, func() error {
+// Links returns the names in a folder that LIST shows as links. MLSD may show what they lead to instead, as pyftpdlib's does.
+func (s *Session) Links(ctx context.Context, dir string) (map[string]bool, error) {
+	links := map[string]bool{}
+	err := s.do(ctx, "look for links in", dir, func() error {
 		entries, err := s.listUnix(dir, nil)
 		for _, e := range entries {
-			listed[e.Name] = true
 			if e.Type == Link {
 				links[e.Name] = true
 			}
 		}
 		return err
 	})
-	return links, listed, err
+	return links, err
 }
 
 // Unique is what tells a file or folder from all others of the server, see [Entry.ID]. It is asked for with MLST (RFC 3659

@@ -695,23 +695,26 @@ func TestAMirrorDoesNotEmptyWhatALinkLeadsTo(t *testing.T) {
 	}
 }
 
-// Neither is it emptied when it holds what is excluded, so that the folder stays.
+// Neither is it emptied when it holds what is excluded, so that a folder would stay.
 func TestAMirrorDoesNotEmptyWhatALinkLeadsToThatHoldsWhatIsExcluded(t *testing.T) {
 	const unix = "drwxr-xr-x 2 u g 4096 Jan 01  2020 real\r\n"
-	for name, c := range map[string]struct{ list, changes, skipped string }{
-		"LIST tells a link":   {unix + "lrwxrwxrwx 1 u g 4 Jan 01  2020 link -> real\r\n", "delete link, delete real/gone", ""},
-		"LIST tells a folder": {unix + "drwxr-xr-x 2 u g 4096 Jan 01  2020 link\r\n", "delete link/gone, delete real/gone", ""},
-		"LIST tells nothing":  {unix, "delete real/gone", "link"},
+	for name, c := range map[string]struct{ list, changes, did string }{
+		"LIST tells a link":          {unix + "lrwxrwxrwx 1 u g 4 Jan 01  2020 link -> real\r\n", "delete link, delete real/gone", "DELE /link, DELE /real, DELE /real/gone"},
+		"LIST hides it as MLSD does": {unix + "drwxr-xr-x 2 u g 4096 Jan 01  2020 link\r\n", "delete link/gone, delete real/gone", "DELE /link, DELE /real, DELE /real/gone"},
+		"LIST shows nothing":         {"", "delete link/gone, delete real/gone", "DELE /link, DELE /real, DELE /real/gone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := file("keep.tmp") + file("gone")
-			h := &hostile{listings: map[string]string{"": folder("link") + folder("real"), "link": in, "real": in}, lists: map[string]string{"": c.list}}
-			p := plan(t, options(h.serve(t), 1), transfer.Mirror{Direction: transfer.Upload, Local: t.TempDir(), Remote: "/", Delete: true, Exclude: []string{"*.tmp"}})
+			h := &hostile{listings: map[string]string{"": folder("link") + folder("real"), "link": in, "real": in}, lists: map[string]string{"": c.list},
+				answers: map[string][]string{"DELE": {"250 It was a link", "550 It is a folder", "250 Gone"}}}
+			o := options(h.serve(t), 1)
+			p := plan(t, o, transfer.Mirror{Direction: transfer.Upload, Local: t.TempDir(), Remote: "/", Delete: true, Exclude: []string{"*.tmp"}})
 			if got := strings.Join(changes(p), ", "); got != c.changes {
 				t.Error(got)
 			}
-			if c.skipped == "" != (len(p.Skipped) == 0) || c.skipped != "" && !strings.Contains(p.Skipped[0].Error(), c.skipped+": nothing in it is deleted") {
-				t.Errorf("%v", p.Skipped)
+			r := p.Run(context.Background(), o, nil)
+			if got := strings.Join(h.asked("DELE", "RMD"), ", "); got != c.did || !r.OK() {
+				t.Errorf("%s: %+v", got, r)
 			}
 		})
 	}

@@ -66,7 +66,8 @@ type Plan struct {
 	Bytes    int64     // to copy
 	Skipped  []Failure // what can't be mirrored, and why
 
-	deleted int // so far
+	stay    []string // folders of which a part is deleted
+	deleted int      // so far
 }
 
 // PlanMirror compares both folders by size and time, and changes nothing. A file is copied when the destination does not
@@ -76,7 +77,7 @@ func PlanMirror(ctx context.Context, s *client.Session, m Mirror, seen func(fold
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{ctx: ctx, s: s, plan: &Plan{Mirror: m}, seen: seen, exclude: exclude, linked: map[string]linkedNames{}, unclear: map[string]bool{}}
+	p := &planner{ctx: ctx, s: s, plan: &Plan{Mirror: m}, seen: seen, exclude: exclude, linked: map[string]map[string]bool{}, unclear: map[string]bool{}}
 	root, err := os.OpenRoot(m.Local)
 	switch {
 	case err == nil:
@@ -105,9 +106,9 @@ type planner struct {
 	seen    func(int)
 	exclude excluded
 	folders int
-	line    lineage // of the server's folder under way, from the one that is mirrored on
-	linked  map[string]linkedNames
-	unclear map[string]bool // folders of the source that list what can't be read
+	line    lineage                    // of the server's folder under way, from the one that is mirrored on
+	linked  map[string]map[string]bool // the links that LIST shows in the destination's folders
+	unclear map[string]bool            // folders of the source that list what can't be read
 }
 
 func (p *planner) remote(rel string) string {
@@ -391,8 +392,7 @@ func (p *planner) drop(rel string, e client.Entry, first bool) (stays bool, err 
 		p.add(Change{Kind: Delete, Rel: rel, Why: why, first: first})
 		return false, nil
 	}
-	link, told := p.isLink(rel)
-	if link {
+	if p.isLink(rel) {
 		p.add(Change{Kind: Delete, Rel: rel, Why: why, first: first})
 		return false, nil
 	}
@@ -407,7 +407,6 @@ func (p *planner) drop(rel string, e client.Entry, first bool) (stays bool, err 
 	if err != nil {
 		return false, err
 	}
-	planned := len(p.plan.Changes)
 	was := p.line
 	p.line = was.with(e)
 	defer func() { p.line = was }()
@@ -423,34 +422,32 @@ func (p *planner) drop(rel string, e client.Entry, first bool) (stays bool, err 
 	switch {
 	case !stays:
 		p.add(Change{Kind: DeleteFolder, Rel: rel, Why: why, first: first})
-	case !told && len(p.plan.Changes) > planned:
-		p.plan.Changes = p.plan.Changes[:planned]
-		p.skip(rel, &skipped{"nothing in it is deleted: it holds what is excluded, and the server does not tell whether it is a link to another folder"})
+	case !first: // else nothing of it is deleted
+		p.plan.stay = append(p.plan.stay, rel)
 	}
 	return stays, nil
 }
 
-// linkedNames are what LIST shows in a folder, and what of that are links.
-type linkedNames struct{ links, listed map[string]bool }
-
-// isLink says whether a name in the server's destination is a link, and whether that can be told: MLSD need not tell a link
-// from the folder that it leads to. What that holds must not be deleted.
-func (p *planner) isLink(rel string) (link, told bool) {
-	_, hides := p.s.Features()["MLST"]
-	if p.plan.Direction == Download || !hides {
-		return false, true
+// isLink says whether LIST shows a name in the server's destination as a link: MLSD need not tell it from the folder that it
+// leads to. Where neither does, [links] finds out.
+func (p *planner) isLink(rel string) bool {
+	if !p.hides() {
+		return false
 	}
 	dir, name := path.Split(rel)
 	dir = strings.TrimSuffix(dir, "/")
-	names, known := p.linked[dir]
+	links, known := p.linked[dir]
 	if !known {
-		var err error
-		if names.links, names.listed, err = p.s.Links(p.ctx, p.remote(dir)); err != nil {
-			names = linkedNames{}
-		}
-		p.linked[dir] = names
+		links, _ = p.s.Links(p.ctx, p.remote(dir))
+		p.linked[dir] = links
 	}
-	return names.links[name], names.listed[name]
+	return links[name]
+}
+
+// hides says that the destination may hide that a folder is a link.
+func (p *planner) hides() bool {
+	_, mlst := p.s.Features()["MLST"]
+	return mlst && p.plan.Direction == Upload
 }
 
 func sorted(m map[string]client.Entry) []string {
@@ -614,6 +611,9 @@ func (p *Plan) linksAmong(s *client.Session, which func(Change) bool) *links {
 			if c.Kind == DeleteFolder && which(c) {
 				l.folders[c.Rel] = true
 			}
+		}
+		for _, rel := range p.stay {
+			l.folders[rel] = true
 		}
 	}
 	return l
