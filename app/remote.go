@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -695,7 +696,7 @@ type CertificateText struct {
 func (q *CertificateQuestion) Describe() CertificateText {
 	t := CertificateText{SHA256: q.Problem.SHA256}
 	if q.Problem.Err != nil {
-		t.Problem = q.Problem.Err.Error()
+		t.Problem = certificateProblem(q.Problem.Err, q.Problem.Chain)
 	}
 	if len(q.Problem.Chain) == 0 {
 		return t
@@ -703,6 +704,26 @@ func (q *CertificateQuestion) Describe() CertificateText {
 	d := DescribeCertificate(q.Problem.Chain[0])
 	d.SHA256, d.Problem = t.SHA256, t.Problem
 	return d
+}
+
+// certificateProblem says in words why a certificate is not trusted by itself.
+func certificateProblem(err error, chain []*x509.Certificate) string {
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &unknown) && len(chain) > 0 && bytes.Equal(chain[0].RawSubject, chain[0].RawIssuer):
+		return "Self-signed: nobody but the server itself vouches for it."
+	case errors.As(err, &unknown):
+		return "Signed by nobody that this computer trusts."
+	case errors.As(err, &name):
+		return "Made for other names than " + name.Host + "."
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && len(chain) > 0 && time.Now().Before(chain[0].NotBefore):
+		return "Not valid yet."
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "Expired."
+	}
+	return connlog.Capital(strings.TrimPrefix(err.Error(), "x509: ")) + "."
 }
 
 func certificateNames(c *x509.Certificate) []string {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"portside/connlog"
@@ -286,12 +287,22 @@ func (d *dataConn) close(err error, notTaken bool) {
 	if err != nil {
 		r.Event = connlog.DataFailed
 		r.Reason, r.By = classify(err)
-		r.Err = err.Error()
+		r.Err = why(err)
 		if notTaken {
 			r.Reason = connlog.ReasonNotTaken
 		}
 	}
 	d.record(r)
+}
+
+// why is what the system said of a connection, without the calls and addresses around it: the record has those itself.
+func why(err error) string {
+	var local *localError
+	var system syscall.Errno
+	if !errors.As(err, &local) && errors.As(err, &system) {
+		return system.Error()
+	}
+	return err.Error()
 }
 
 // classify finds the reason for the record, and which side caused it ("" when that can't be said).

@@ -618,7 +618,7 @@ func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return fmt.Sprintf("%d %s", n, many)
+	return thousands(n) + " " + many
 }
 
 // ask shows the question about a certificate, once, and takes it away when it is no longer asked.

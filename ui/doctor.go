@@ -39,6 +39,7 @@ type doctorScreen struct {
 	title   *kit.FlowText
 	words   *kit.FlowText
 	picture *picture
+	figure  *kit.Card // around picture
 	fixes   *fyne.Container
 	fixCard *kit.Card
 	fixBox  fyne.CanvasObject // around fixCard
@@ -86,7 +87,8 @@ func newDoctor(w *Window) *doctorScreen {
 	d.fixes = kit.VBox(8)
 	d.fixCard = kit.NewCard("What to change", d.fixes)
 	d.fixBox = kit.Grow(d.fixCard)
-	d.body = kit.VBox(12, d.verdict, kit.NewCard("", d.picture), d.fixBox)
+	d.figure = kit.NewCard("", d.picture)
+	d.body = kit.VBox(12, d.verdict, d.figure, d.fixBox)
 	d.idle = invitation(kit.IconDoctor, "Why can't a server be reached?",
 		"The doctor examines it step by step: name, control channel, TLS, sign-in, passive and active mode. Then it says which firewall or setting has to change, and the line to type.")
 
@@ -279,6 +281,7 @@ func (d *doctorScreen) showProgress(facts []doctor.Fact) {
 	d.title.SetText(plainArrows(now.Title()))
 	d.words.SetText("What is wrong, and what to change, is said when all has been tried.")
 	f, done := figureOfFacts(facts)
+	d.figure.Show()
 	d.picture.show(f, nil)
 	d.picture.draw(done)
 	d.fixBox.Hide()
@@ -319,6 +322,7 @@ func (d *doctorScreen) showReport(e app.Examination) {
 		spans = append(spans, kit.Span{Text: " Read more", OnTap: func() { d.w.learn.open(page) }})
 	}
 	d.words.SetSpans(spans...)
+	kit.SetVisible(d.figure, len(r.Arrows) > 0) // nothing was opened: there is nothing to draw
 	d.picture.show(figureOfReport(r), nil)
 	d.picture.draw(float32(len(r.Arrows)))
 	d.showFixes(r)
@@ -455,8 +459,8 @@ func (d *doctorScreen) showFixes(r *doctor.Report) {
 		d.fixes.Add(kit.NewMutedParagraph("Nothing has to change."))
 	}
 	for i, f := range r.Fixes {
-		d.fixes.Add(kit.NewFlowText(kit.Span{Text: strconv.Itoa(i+1) + ". ", Bold: true}, kit.Span{Text: plainArrows(f.Text) + " "},
-			kit.Span{Text: "(" + sideWords(f.Side) + ")", Color: kit.ColorMuted}))
+		line := append([]kit.Span{{Text: strconv.Itoa(i+1) + ". ", Bold: true}}, coded(plainArrows(f.Text)+" ")...)
+		d.fixes.Add(kit.NewFlowText(append(line, kit.Span{Text: "(" + sideWords(f.Side) + ")", Color: kit.ColorMuted})...))
 		if len(f.Variants) > 0 {
 			d.fixes.Add(d.variants(f))
 		}
@@ -472,6 +476,16 @@ func (d *doctorScreen) showFixes(r *doctor.Report) {
 		})
 	}))
 	d.fixes.Add(buttons)
+}
+
+// coded is a text whose parts between backticks are typed, or go over the wire.
+func coded(text string) (out []kit.Span) {
+	for i, part := range strings.Split(text, "`") {
+		if part != "" {
+			out = append(out, kit.Span{Text: part, Mono: i%2 == 1})
+		}
+	}
+	return out
 }
 
 // variants shows a fix for one system, with the choice of the others.

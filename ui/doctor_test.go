@@ -95,3 +95,23 @@ func TestAnAddressThatCantBeExaminedStaysSaid(t *testing.T) {
 	}
 	core.CancelExamination()
 }
+
+func TestWhatIsTypedStandsApartInAFix(t *testing.T) {
+	got := coded("Ask with `nslookup x` there.")
+	if len(got) != 3 || got[1].Text != "nslookup x" || !got[1].Mono || got[0].Mono || got[2].Mono {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestWithoutAChannelNoEmptyPictureIsShown(t *testing.T) {
+	w, _, _ := testWindow(t, 1280, 800)
+	d := w.doctor
+	d.showReport(app.Examination{Report: &doctor.Report{Finding: doctor.Finding{Verdict: doctor.NameUnresolved}}})
+	if d.figure.Visible() {
+		t.Error("a picture of nothing is to be seen")
+	}
+	d.showReport(app.Examination{Report: &doctor.Report{Finding: doctor.Finding{Verdict: doctor.OK}, Arrows: []doctor.Arrow{{Works: true}}}})
+	if !d.figure.Visible() {
+		t.Error("the picture of a channel is missing")
+	}
+}

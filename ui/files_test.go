@@ -447,3 +447,30 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+func TestASelectionIsSummedOnlyWhenItHasChanged(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	p := newPane("REMOTE", false)
+	p.focused, p.tab, p.key, p.menu = func() {}, func() {}, func(*fyne.KeyEvent) bool { return false }, func(fyne.Position) {}
+	uitest.Window(t, p.object, 620, 500)
+	entries := []client.Entry{{Name: "a", Size: 1 << 10}, {Name: "b", Size: 1 << 10}, {Name: "c", Size: 3 << 10}}
+	p.show(app.Folder{Path: "/x", Entries: entries, Stamp: 1}, false)
+	looks, key := 0, p.table.Key
+	p.table.Key = func(row int) string { looks++; return key(row) }
+	p.table.SelectAll()
+	if got := p.selection(); got != "3 selected, 5 KiB" { // without the folder above
+		t.Errorf("it says %q", got)
+	}
+	before := looks
+	if p.selection(); looks != before {
+		t.Errorf("saying it again takes %d looks at rows", looks-before)
+	}
+	p.table.SetSelected([]string{"c"})
+	if got := p.selection(); got != "1 selected, 3 KiB" {
+		t.Errorf("after another choice it says %q", got)
+	}
+	p.show(app.Folder{Path: "/x", Entries: []client.Entry{{Name: "c", Size: 4 << 10}}, Stamp: 2}, false)
+	if got := p.selection(); got != "1 selected, 4 KiB" {
+		t.Errorf("after the file has grown it says %q", got)
+	}
+}

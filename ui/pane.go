@@ -1,7 +1,6 @@
 package ui
 
 import (
-	"fmt"
 	"path"
 	"path/filepath"
 	"strings"
@@ -50,10 +49,14 @@ type pane struct {
 	filter      *kit.Entry
 	filterCount *kit.Label
 
-	path       string
-	stamp      uint64
-	loading    bool // what is shown is a part yet
-	rows       listing
+	path    string
+	stamp   uint64
+	loading bool // what is shown is a part yet
+	rows    listing
+	told    struct { // of the selection
+		at   uint64
+		text string
+	}
 	want       string
 	arrive     string   // the folder that was typed: the files get the keyboard when it is there
 	past, next []string // folders to go back and forward to
@@ -383,8 +386,15 @@ func (p *pane) join(name string) string {
 	return path.Join(p.path, name)
 }
 
-// selection says how much is selected.
+// selection says how much is selected. It is asked for a few times a second, and there may be 100,000 entries.
 func (p *pane) selection() string {
+	if now := p.table.Changes(); p.told.at != now || p.told.text == "" {
+		p.told.at, p.told.text = now, p.sumSelection()
+	}
+	return p.told.text
+}
+
+func (p *pane) sumSelection() string {
 	n := p.table.SelectedCount()
 	if n == 0 {
 		return ""
@@ -400,7 +410,7 @@ func (p *pane) selection() string {
 	if n == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("%d selected", n)
+	text := thousands(n) + " selected"
 	if sum > 0 {
 		text += ", " + connlog.Bytes(sum)
 	}

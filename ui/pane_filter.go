@@ -1,8 +1,6 @@
 package ui
 
 import (
-	"fmt"
-
 	"portside/connlog"
 	"portside/ui/kit"
 )
@@ -53,7 +51,7 @@ func (p *pane) endFilter() {
 func (p *pane) countFiltered() {
 	if p.filterBar != nil && p.filterBar.Visible() {
 		shown := p.rows.sum.folders + p.rows.sum.files
-		p.filterCount.SetText(fmt.Sprintf("%d of %d", shown, shown+p.rows.sum.filtered))
+		p.filterCount.SetText(thousands(shown) + " of " + thousands(shown+p.rows.sum.filtered))
 		p.filterBar.Refresh()
 	}
 }
@@ -72,10 +70,10 @@ func (p *pane) summary() string {
 		text += ", " + connlog.Bytes(s.bytes)
 	}
 	if s.filtered > 0 {
-		text += fmt.Sprintf(", %d filtered out", s.filtered)
+		text += ", " + thousands(s.filtered) + " filtered out"
 	}
 	if s.hidden > 0 {
-		text += fmt.Sprintf(", %d hidden", s.hidden)
+		text += ", " + thousands(s.hidden) + " hidden"
 	}
 	if p.loading {
 		text += " so far"

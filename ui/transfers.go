@@ -123,7 +123,7 @@ func (l *transferList) refresh() {
 	for i, n := range []int{len(l.now.Current), counts[transfer.Waiting] + counts[transfer.Paused] + max(0, counts[transfer.Active]-len(l.now.Current)), counts[transfer.Failed], counts[transfer.Done]} {
 		text := ""
 		if n > 0 {
-			text = strconv.Itoa(n)
+			text = thousands(n)
 		}
 		l.tabs.SetCount(i, text)
 	}
@@ -310,7 +310,7 @@ func speed(bytesPerSecond float64) string { return connlog.Bytes(int64(bytesPerS
 // badge is the small text beside the tab's title: how many are left.
 func (l *transferList) badge() string {
 	if n := l.now.Left(); n > 0 {
-		return strconv.Itoa(n)
+		return thousands(n)
 	}
 	return ""
 }

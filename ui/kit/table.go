@@ -140,6 +140,7 @@ type Table struct {
 	now        func() time.Time
 	mods       func() fyne.KeyModifier
 	ellipsis   *ellipsisCache
+	changes    uint64
 }
 
 var (
@@ -225,6 +226,7 @@ func (t *Table) key(row int) string {
 
 // Refresh draws the model again. Keys that are gone leave the selection, and the cursor follows its row.
 func (t *Table) Refresh() {
+	t.changes++
 	changed := t.reconcile()
 	t.offset = clamp(t.offset, 0, t.maxOffset())
 	t.header.Refresh()
@@ -295,6 +297,9 @@ func (t *Table) Selected() []int {
 
 // SelectedCount returns how many rows are selected; it costs nothing.
 func (t *Table) SelectedCount() int { return len(t.selected) }
+
+// Changes counts what may have changed the selection or its rows: what is made of them holds until it is another one.
+func (t *Table) Changes() uint64 { return t.changes }
 
 // SetSelected selects the rows with the given keys and no others. The first of them becomes the current row.
 func (t *Table) SetSelected(keys []string) {
@@ -382,6 +387,7 @@ func (t *Table) isSelected(row int) bool {
 }
 
 func (t *Table) selectionChanged() {
+	t.changes++
 	t.body.update(true)
 	if t.OnSelectionChanged != nil {
 		t.OnSelectionChanged()
