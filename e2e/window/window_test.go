@@ -242,7 +242,7 @@ func TestFoldersGoBothWaysThroughTheWindowsOwnServer(t *testing.T) {
 	t.Run("active", func(t *testing.T) {
 		d.t = t
 		d.click(modeField.X, modeField.Y, 1)
-		d.keys("Down", "Down", "Down", "Return")
+		d.keys("Down", "Down", "Return") // from auto, the chosen one
 		d.await("active mode is chosen", func() bool { return d.kept().Connect.Mode == "active" })
 		move(t, "active")
 	})
