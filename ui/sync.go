@@ -194,6 +194,11 @@ func (s *syncDialog) refresh() {
 	} else {
 		s.dialog.SetDefault(syncCompare)
 	}
+	empty := kit.Empty{Text: "Nothing is planned."}
+	if now.Phase == app.SyncReady {
+		empty.Text = "Nothing has to be done."
+	}
+	s.table.SetEmpty(empty)
 	s.table.Refresh()
 	s.dialog.Refresh()
 }

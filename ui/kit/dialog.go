@@ -226,7 +226,7 @@ type dialogOverlay struct {
 
 func newDialogOverlay(d *Dialog) *dialogOverlay {
 	o := &dialogOverlay{d: d, floats: newFloats(d.Post), content: d.Content, title: NewBoldLabel(d.Title)}
-	o.title.TextSize = TitleSize
+	o.title.TextSize, o.title.Shrink = TitleSize, true // a file's name may be longer than the window is wide
 	if o.content == nil {
 		o.content = canvas.NewRectangle(colorTransparent)
 	}
@@ -260,7 +260,7 @@ func (o *dialogOverlay) layout(size fyne.Size) {
 	if width == 0 {
 		width = 400
 	}
-	width = max(width, o.content.MinSize().Width, o.row.MinSize().Width, o.title.MinSize().Width)
+	width = max(width, o.content.MinSize().Width, o.row.MinSize().Width, o.title.wish())
 	width = min(width, size.Width-2*(dialogPad+dialogMargin))
 	o.content.Resize(fyne.NewSize(width, o.content.MinSize().Height)) // a paragraph's height depends on its width
 	top := dialogPad
