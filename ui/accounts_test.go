@@ -217,6 +217,9 @@ func TestThePortsTabSaysWhoHoldsWhichPort(t *testing.T) {
 			t.Errorf("no %q in %q", want, p.line.String())
 		}
 	}
+	if strings.Contains(p.line.String(), "Every port") {
+		t.Errorf("said twice: %q", p.line.String())
+	}
 	w.share.drawer.SelectTab(tabPorts)
 	uitest.Settle(w)
 	uitest.Shot(t, w, "ports")

@@ -126,9 +126,13 @@ func (p *ports) show(st app.Share) {
 		if more := len(last.Holders) - holdersSaid; more > 0 {
 			last.Holders = append(slices.Clone(last.Holders[:holdersSaid]), fmt.Sprintf("%d more", more))
 		}
+		why := connlog.Sentence(last)
+		if last.Event == connlog.PortsExhausted && len(last.Holders) > 0 {
+			why = "Taken by " + strings.Join(last.Holders, "; ") + "." // that the range was full is said
+		}
 		spans = append(spans,
 			kit.Span{Text: " The range was full " + count(n, "time", "times") + ", last at " + last.Time.Format("15:04:05") + ".", Color: kit.ColorBad, Bold: true},
-			kit.Span{Text: " " + connlog.Printable(connlog.Sentence(last)) + " Make the range larger, in your firewall and router too. ", Color: kit.ColorMuted},
+			kit.Span{Text: " " + connlog.Printable(why) + " Make the range larger, in your firewall and router too. ", Color: kit.ColorMuted},
 			kit.Span{Text: "Show it", OnTap: func() { p.s.showSession(last.Session) }})
 	}
 	var said strings.Builder
