@@ -88,6 +88,13 @@ func (s *Session) newData(mode Mode) *dataConn {
 	return d
 }
 
+// renumber makes d another data connection in the log, when a second command asks for it: the refused one is a channel
+// that never came about, and the server counts it as one, too.
+func (d *dataConn) renumber() {
+	d.s.conns++
+	d.n = d.s.conns
+}
+
 // record writes a record of this data connection.
 func (d *dataConn) record(r connlog.Record) {
 	r.Channel, r.Conn, r.Mode, r.Initiator = connlog.Data, d.n, connlog.Mode(d.mode), d.initial
@@ -123,6 +130,7 @@ func (d *dataConn) passive(ctx context.Context) (netip.AddrPort, error) {
 			return netip.AddrPort{}, d.refusal("EPSV", r)
 		}
 		s.noEPSV = true
+		d.renumber()
 	}
 	r, err := s.ctl.command(ctx, "PASV")
 	if err != nil {
@@ -252,6 +260,7 @@ func (d *dataConn) request(ctx context.Context) error {
 			return d.refusal(verbOf(line), r)
 		}
 		s.noEPRT = true
+		d.renumber()
 	}
 	return nil
 }

@@ -388,10 +388,10 @@ func TestEPSVRefusedFallsBackToPASV(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	}
-	if r := b.find(connlog.PassiveRefused); len(r) != 1 || r[0].Command != "EPSV" {
+	if r := b.find(connlog.PassiveRefused); len(r) != 1 || r[0].Command != "EPSV" || r[0].Conn != 1 {
 		t.Errorf("EPSV was asked for again: %+v", r)
 	}
-	if r := b.find(connlog.PassiveOffered); len(r) != 2 || r[0].Command != "PASV" || r[0].Conn != 1 || r[1].Conn != 2 {
+	if r := b.find(connlog.PassiveOffered); len(r) != 2 || r[0].Command != "PASV" || r[0].Conn != 2 || r[1].Conn != 3 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -428,11 +428,11 @@ func TestActiveFallsBackFromEPRTToPORT(t *testing.T) {
 			t.Fatal(got, err)
 		}
 	}
-	if r := b.find(connlog.ActiveRefused); len(r) != 1 {
+	if r := b.find(connlog.ActiveRefused); len(r) != 1 || r[0].Conn != 1 {
 		t.Errorf("%+v", r)
 	}
 	opened := b.find(connlog.DataOpened)
-	if len(opened) != 2 || opened[0].Initiator != connlog.Server || opened[0].Conn != 1 || opened[1].Conn != 2 {
+	if len(opened) != 2 || opened[0].Initiator != connlog.Server || opened[0].Conn != 2 || opened[1].Conn != 3 {
 		t.Errorf("%+v", opened)
 	}
 }

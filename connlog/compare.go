@@ -119,7 +119,7 @@ func pairChannels(c, s *Session) []ChannelPair {
 			p := ChannelPair{Client: a}
 			for j := range theirs {
 				b := &theirs[j]
-				if !used[j] && a.Kind == b.Kind && a.Mode == b.Mode && (a.Kind == Control || a.named() == b.named()) {
+				if !used[j] && a.sameAs(b) {
 					used[j], p.Server = true, b
 					break
 				}
@@ -136,6 +136,24 @@ func pairChannels(c, s *Session) []ChannelPair {
 		out[i].Together = together(out[i].Client, out[i].Server)
 	}
 	return out
+}
+
+// sameAs says that two views are of one channel: arranged by the same command, which named the same port or was refused.
+func (c *Channel) sameAs(o *Channel) bool {
+	switch {
+	case c.Kind != o.Kind || c.Mode != o.Mode:
+		return false
+	case c.Kind == Control:
+		return true
+	case c.Offer != "" && o.Offer != "" && verb(c.Offer) != verb(o.Offer):
+		return false
+	}
+	return c.denied() && o.denied() || c.named() == o.named()
+}
+
+// denied says that the server refused the command that was to arrange the channel.
+func (c *Channel) denied() bool {
+	return c.State == Failed && c.Opened.IsZero() && !moves(c.Command) && (c.Reason == ReasonRejected || c.Reason == ReasonPolicy)
 }
 
 // named is the port that the offer named: the server's in passive mode, the client's in active mode. A NAT that works
@@ -183,6 +201,8 @@ func together(c, s *Channel) []Span {
 			return spans(Bad, "The ends don't agree: the client counted %s, the server %s.%s", Bytes(c.Bytes), Bytes(s.Bytes), moved)
 		}
 		return spans(Good, "Both ends agree: %s opened it, and nothing stopped it.%s", "the "+string(c.Initiator), moved)
+	case c.denied() && s.denied():
+		return spans(Plain, "Both ends agree: the server refused the client's %s, so nothing was dialled, and nothing on the way was asked.", verb(cmp.Or(c.Offer, s.Offer)))
 	case c.Kind == Control:
 		return spans(Plain, "The ends don't agree on whether the control channel was open.")
 	case len(s.Strangers) > 0 && c.Mode == Passive:

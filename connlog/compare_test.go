@@ -91,6 +91,37 @@ func TestTwoLogsTogetherProveWhatOneCannot(t *testing.T) {
 	}
 }
 
+// A refused command is a channel that never came about, at both ends, whatever port each of them has noted for it.
+func TestARefusedEPRTAndThePORTAfterItArePairedInTheirOrder(t *testing.T) {
+	mine := netip.MustParseAddrPort("192.168.1.7:50210")
+	active := func(conn int, r Record) Record {
+		r.Channel, r.Mode, r.Initiator, r.Conn = Data, Active, Server, conn
+		return r
+	}
+	l := both([]Record{
+		active(1, Record{Event: ActiveRequested, Command: "EPRT |1|192.168.1.7|50210|", To: mine}),
+		active(1, Record{Event: ActiveRefused, Command: "EPRT |1|192.168.1.7|50210|", To: mine, Reply: "501 No", Reason: ReasonRejected}),
+		active(2, Record{Event: ActiveRequested, Command: "PORT 192,168,1,7,196,34", To: mine}),
+		active(2, Record{Event: DataOpened, From: serverAt, To: mine}),
+		active(2, Record{Event: DataClosed, Bytes: 5}),
+	}, []Record{
+		active(1, Record{Event: ActiveRefused, Command: "EPRT |1|192.168.1.7|50210|", Reply: "501 No", Reason: ReasonPolicy}),
+		active(2, Record{Event: ActiveRequested, Command: "PORT 192,168,1,7,196,34", To: mine}),
+		active(2, Record{Event: DataOpened, From: serverAt, To: mine}),
+		active(2, Record{Event: DataClosed, Bytes: 5}),
+	})
+	pairs := l.Compare()
+	if len(pairs) != 1 || len(pairs[0].Channels) != 3 {
+		t.Fatalf("%+v", pairs)
+	}
+	for i, want := range []string{"the server refused the client's EPRT", "the server opened it"} {
+		p := pairs[0].Channels[i+1]
+		if p.Client == nil || p.Server == nil || !strings.Contains(Text(p.Together), want) {
+			t.Errorf("%d: %+v", i+1, p)
+		}
+	}
+}
+
 func TestABadLineOfALogIsNamedAndTheRestIsRead(t *testing.T) {
 	l := NewLog(0)
 	n, err := l.ReadJSON(strings.NewReader("{\"time\":\"2026-11-23T09:41:07.118Z\",\"side\":\"client\",\"session\":\"s1\",\"event\":\"control-opened\"}\nnonsense\n\n{}\n"))

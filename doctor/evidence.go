@@ -254,9 +254,10 @@ type Evidence struct {
 
 	Control      Outcome
 	ControlError string
-	Hops         Trace // towards the control port
-	Beyond       int   // the largest TTL at which a router answered for a packet to another port of the same host
-	OtherPort    bool  // the host itself answered there
+	ControlTook  time.Duration // until that was known, when it is not Worked
+	Hops         Trace         // towards the control port
+	Beyond       int           // the largest TTL at which a router answered for a packet to another port of the same host
+	OtherPort    bool          // the host itself answered there
 
 	Greeter  Greeter
 	Greeting Answer
@@ -279,6 +280,9 @@ type Evidence struct {
 	CertIssuer      string
 	CertNames       []string
 	CertExpired     bool
+	CertEarly       bool // it becomes valid only later, by this computer's clock
+	CertMisnamed    bool // it is for other names
+	CertWanted      bool // the server asked this side for a certificate
 	CertFingerprint string
 	ProtAnswer      Answer // the answer to PROT when it was refused
 	HeldBack        bool   // the password was not sent, because it would have gone in clear
@@ -286,6 +290,7 @@ type Evidence struct {
 	User     Answer // the answer to USER
 	Pass     Answer // the answer to PASS
 	SignedIn bool
+	SignInIn time.Duration // from USER to the answer that ended the sign-in
 
 	Features map[string]string
 	System   string
@@ -307,6 +312,7 @@ type Evidence struct {
 	PathFail Answer  // the answer that refused the path
 	Lost     error   // how the control connection ended when it did before its time
 	LostText Answer
+	LostAt   string // the command, without what follows it, at which that was seen
 }
 
 // active returns the attempt in active mode that says most.
@@ -373,6 +379,29 @@ func (p Passive) reset() bool {
 		}
 	}
 	return len(p.all()) > 0
+}
+
+// searchTime is the least time for which a router looks for a computer in its network: three tries, a second apart
+// (RFC 4861 section 10; Linux does the same for ARP).
+const searchTime = 2 * time.Second
+
+// lookedFor is how long a router took to say that an offered port can't be reached: seconds, when it forwards the port
+// and finds no computer there. 0: no such answer. Firewalls answer at once.
+func (p Passive) lookedFor() time.Duration {
+	for _, o := range p.all() {
+		if o.Dial == Unreachable && o.Took >= searchTime {
+			return o.Took
+		}
+	}
+	return 0
+}
+
+// further says that packets to an offered port pass a router that those to the control port don't: they go to another
+// computer.
+func (e *Evidence) further() bool {
+	d := e.Hops.distance()
+	last, _ := e.Passive.Trace.last()
+	return d > 0 && last >= d
 }
 
 // none says that no passive data connection came about, wherever it was dialled.

@@ -236,10 +236,11 @@ func (x *examination) toDial() []netip.AddrPort {
 func (x *examination) control(ctx context.Context) *controlConn {
 	tries := x.toDial()
 	type result struct {
-		i   int
-		s   *controlConn
-		how Outcome
-		err error
+		i    int
+		s    *controlConn
+		how  Outcome
+		err  error
+		took time.Duration
 	}
 	results := make(chan result, len(tries))
 	dctx, cancel := context.WithCancel(ctx)
@@ -249,8 +250,9 @@ func (x *examination) control(ctx context.Context) *controlConn {
 		ends[i] = x.begin(Fact{Probe: ProbeControl, By: connlog.Client, To: tries[i]})
 		// The session outlives this function, so it hangs on ctx; only its dial hangs on dctx.
 		x.beside.Go(func() {
+			start := x.now()
 			s, how, err := x.dialControlWithin(ctx, dctx, tries[i], 0)
-			results <- result{i, s, how, err}
+			results <- result{i, s, how, err, x.now().Sub(start)}
 		})
 	}
 	dial(0)
@@ -266,6 +268,9 @@ func (x *examination) control(ctx context.Context) *controlConn {
 		case r := <-results:
 			ended++
 			won[r.i], hows[r.i], errs[r.i] = r.s, r.how, r.err
+			if r.i == 0 {
+				x.e.ControlTook = r.took
+			}
 			f := Fact{OK: r.s != nil, Outcome: r.how}
 			if r.s != nil {
 				f.From, f.To = r.s.local, r.s.peer
@@ -363,7 +368,7 @@ func (x *examination) greet(ctx context.Context, s *controlConn) bool {
 	octx, came := context.WithCancel(ctx)
 	defer came()
 	x.beside.Go(func() {
-		r, err := s.next(x.limits.Slow)
+		r, err := s.greeting(x.limits.Slow)
 		heard <- said{r, err}
 		came()
 	})
@@ -387,9 +392,6 @@ func (x *examination) greet(ctx context.Context, s *controlConn) bool {
 		}
 	}
 	x.e.GreetIn = x.now().Sub(start)
-	if first.err == nil && first.r.Code == 120 { // "ready in nnn minutes" (RFC 959 section 5.4)
-		first.r, first.err = s.next(x.limits.Slow)
-	}
 	x.e.Greeter, x.e.Heard = greeter(first.r, first.err, s.buf)
 	x.e.GreetCut = first.err != nil && x.e.Greeter == GreeterFTP
 	if first.err == nil {
@@ -482,8 +484,10 @@ func (x *examination) enter(ctx context.Context, s *controlConn) bool {
 		return false
 	}
 	done := x.begin(Fact{Probe: ProbeSignIn, By: connlog.Client, From: s.local, To: s.peer, Detail: e.Target.User})
+	start := x.now()
 	var err error
 	e.User, e.Pass, err = s.signIn(e.Target.User, x.password)
+	e.SignInIn = x.now().Sub(start)
 	last := e.Pass
 	if last.Code == 0 {
 		last = e.User
@@ -494,8 +498,8 @@ func (x *examination) enter(ctx context.Context, s *controlConn) bool {
 	if !e.SignedIn {
 		f.Outcome, f.Detail = Rejected, last.String()
 		if err != nil {
-			f.Outcome, f.Detail = Broken, err.Error()
-			e.Lost = err
+			f.Outcome, f.Detail = Broken, cmp.Or(s.alert, err.Error())
+			x.lose(s, err)
 		}
 	}
 	done(f)
@@ -522,7 +526,7 @@ func (x *examination) enter(ctx context.Context, s *controlConn) bool {
 		}
 	}
 	if s.dead != nil {
-		e.Lost, e.LostText = s.dead, s.goodbye
+		x.lose(s, s.dead)
 	}
 	return s.dead == nil && ctx.Err() == nil
 }
@@ -537,7 +541,7 @@ func (x *examination) protection(s *controlConn) bool {
 	a, err := s.ask("PROT " + level)
 	switch {
 	case err != nil:
-		x.e.Lost, x.e.LostText = err, s.goodbye
+		x.lose(s, err)
 	case a.Code/100 == 2:
 		s.protect = level == "P"
 		return true
@@ -568,7 +572,7 @@ func (x *examination) another(ctx context.Context, s *controlConn, secure bool, 
 			return fail("TLS: " + err.Error())
 		}
 	}
-	g, err := n.next(x.limits.Slow / 2)
+	g, err := n.greeting(x.limits.Slow)
 	if err != nil || g.Class() != 2 {
 		return fail("greeting: " + answer(g).String())
 	}

@@ -97,8 +97,8 @@ func (e *Evidence) filler() *strings.Replacer {
 		inside = e.Peer.Addr().String()
 	}
 	public := e.Peer.Addr().String()
-	if private(e.Peer.Addr()) && e.Passive.Advertised.Advertised.IsValid() {
-		public = e.Passive.Advertised.Advertised.Addr().String()
+	if a := e.Passive.Advertised.Advertised.Addr(); private(e.Peer.Addr()) && a.IsValid() && !private(a) {
+		public = a.String()
 	}
 	activePort := "50210"
 	if a.Port() != 0 {
@@ -329,6 +329,11 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		switch {
 		case e.Control == NotTried:
 			return nil
+		case e.absent():
+			return []Fix{
+				e.advice(ServerComputer, "Check that the server's computer is on, connected, and has the address that it is meant to have."),
+				e.choice(ServerNetwork, "Check that the router forwards port {port} to the server's address.", forwardControl),
+			}
 		case f.Side == ClientNetwork:
 			return []Fix{e.advice(ClientNetwork, "Let outbound TCP port {port} through your router or firewall, or use another network.")}
 		}
@@ -376,15 +381,21 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 				e.advice(ServerComputer, "Check the welcome text and the server's log; restart the server."),
 			}
 		}
-		if e.Greeting.Code == 0 {
+		switch e.Greeting.Code {
+		case 0:
 			return nil
+		case 120:
+			return []Fix{
+				e.advice(ClientComputer, "Wait as long as the server says, and try again."),
+				e.advice(ServerSettings, "See the server's log for what it waits for before it takes clients."),
+			}
 		}
 		return []Fix{
 			e.choice(ServerSettings, "Switch the lookup of clients' names off, or repair the name server that the server's computer uses.", noLookups, server),
 			e.advice(ClientComputer, "Let your program wait longer for the greeting."),
 		}
 	case ServerFull:
-		if !saysFull.MatchString(cmp.Or(failing(e.Greeting), failing(e.Pass), failing(e.User), failing(e.LostText))) {
+		if !saysFull.MatchString(e.fullAnswer()) {
 			return []Fix{
 				e.advice(ClientComputer, "Wait and try again."),
 				e.advice(ServerSettings, "See the server's log for why it sends clients away: maintenance, a timeout, a limit."),
@@ -412,13 +423,45 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			e.advice(ClientComputer, "Or choose plain FTP (ftp://), when it does not matter that the password and the files can be read on the way."),
 		}
 	case TLSCertificate:
+		if e.CertError == "" {
+			return []Fix{
+				e.advice(ServerSettings, "Don't require certificates of clients at the server, or only of those who have one."),
+				e.advice(ClientComputer, "Or use a program that can show a certificate, with one that the server's admin gives you; Portside can't."),
+			}
+		}
 		fixes := []Fix{e.advice(ServerSettings, "Install a certificate for {host} from an authority that clients know, with its intermediate certificates.")}
 		if e.CertExpired {
-			fixes[0] = e.advice(ServerSettings, "Renew the server's certificate: it is not valid today.")
+			fixes[0] = e.advice(ServerSettings, "Renew the server's certificate: it is not valid any more.")
+		}
+		if e.CertEarly {
+			fixes = []Fix{
+				e.advice(ClientComputer, "Check the date of this computer: by its clock the certificate is not valid yet."),
+				e.advice(ServerSettings, "If the date is right, the server's certificate was made with a wrong one: make it anew."),
+			}
+		}
+		if e.CertMisnamed && len(e.CertNames) > 0 && !e.CertExpired && !e.CertEarly {
+			fixes = append([]Fix{e.advice(ClientComputer, "Connect by a name that the certificate is for, if it is this server's: "+strings.Join(e.CertNames, ", ")+".")}, fixes...)
 		}
 		return append(fixes, e.advice(ClientComputer, "If you know this server, trust its certificate after you have compared the fingerprint with its admin: "+e.CertFingerprint))
 	case LoginRefused:
-		switch {
+		switch answer := cmp.Or(failing(e.Pass), failing(e.User)); {
+		case f.Side == ClientNetwork:
+			return []Fix{
+				e.advice(ClientComputer, "Sign in as the proxy wants it, usually as {user}@{host}, with the proxy as host."),
+				e.advice(ClientNetwork, "Or let connections to {public} past the proxy: firewall, virus scanner or parental control that looks into FTP."),
+			}
+		case e.User.Code == 332 || e.Pass.Code == 332:
+			return []Fix{
+				e.advice(ServerSettings, "Let the user {user} in without an account (ACCT)."),
+				e.advice(ClientComputer, "Or send the account that the server's admin gives you, where your program has a field for it."),
+			}
+		case saysExpired.MatchString(answer):
+			return []Fix{e.advice(ServerSettings, "Give the user {user} a new password, or more time, at the server.")}
+		case e.User.Code == 0 && e.LostAt != "", e.SignedIn && e.LostAt != "" && e.LostText.Code == 0 && errors.Is(e.Lost, errClosed):
+			return []Fix{
+				e.advice(ServerSettings, "See the server's log for why it ends the session at "+e.LostAt+": a crash, access rules such as /etc/hosts.deny, a home folder that {user} may not enter."),
+				e.advice(ClientComputer, "Try another network: if it works there, a box on your side ends the session."),
+			}
 		case e.Greeting.failed() || e.User.banned() || e.Pass.banned():
 			return []Fix{
 				e.advice(ServerSettings, "Let this client's address in: see the server's access rules, and what bans addresses (fail2ban, the server's own list of blocked addresses)."),
@@ -454,19 +497,27 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		}
 		return []Fix{e.advice(ServerSettings, "Allow protected data channels (PROT P) at the server, and see what it logs for them.")}
 	case ServerFirewallPassive:
+		beforeServer := "If a router or a cloud filter stands before the server, let the range in there, too."
+		if e.ownerBeforeServer() {
+			beforeServer = "Check that the router at {public} forwards the range to the same computer as port {port}, with the same numbers."
+		}
 		return settingFirst(known, []Fix{
 			e.choice(ServerComputer, "Let the passive range in on the server's computer.", openRange, e.firewallChoice()).does(OpenRange),
 			setting,
-			e.choice(ServerNetwork, "If a router or a cloud filter stands before the server, let the range in there, too.", forwardRange).does(ForwardRange),
+			e.choice(ServerNetwork, beforeServer, forwardRange).does(ForwardRange),
 		})
 	case ServerForwardPassive:
+		forward := "Forward the passive range on the router before the server, with the same numbers."
+		if e.Passive.lookedFor() != 0 || e.further() {
+			forward = "Let the router before the server forward the passive range to the computer to which it forwards port {port}, with the same numbers."
+		}
 		return settingFirst(known, []Fix{
-			e.choice(ServerNetwork, "Forward the passive range on the router before the server, with the same numbers.", forwardRange).does(ForwardRange),
+			e.choice(ServerNetwork, forward, forwardRange).does(ForwardRange),
 			setting,
 			e.choice(ServerComputer, "Let the passive range in on the server's computer, too.", openRange, e.firewallChoice()).does(OpenRange),
 		})
 	case ServerPassiveIP, OKWithFault:
-		if f.Verdict == OKWithFault && !e.wrongAddress() {
+		if f.Verdict == OKWithFault && f.Confidence == Likely {
 			return []Fix{
 				e.advice(ServerSettings, "Let the server know "+e.onlyListed().Command+", or take it from the list that FEAT gives."),
 				e.choice(ThePath, "If the server knows it, switch off what changes FTP's commands on the way.", helperOff),
@@ -494,6 +545,9 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 				e.advice(ServerSettings, "See the server's log for what it does when PASV or EPSV comes, and restart it."),
 				e.choice(ThePath, "If it never sees the command, switch off the inspection of FTP on the way.", helperOff),
 			}
+		}
+		if f.Confidence == Likely && !e.noPort(e.Passive.EPSV) && !e.noPort(e.Passive.PASV) {
+			return []Fix{e.choice(ServerSettings, "Switch passive mode on at the server, with a range of ports of its own.", setRange, server)}
 		}
 		return []Fix{
 			e.choice(ServerSettings, "Make the passive range larger (100 ports serve most servers), outside the system's own range, with no other program on its ports.", setRange, server),
@@ -635,6 +689,9 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 				e.advice(ServerComputer, "See the server's log for why it can't open data channels: its own firewall, a virus scanner, no free sockets."),
 			}
 		}
+		if a := cmp.Or(e.PathFail, e.firstMove().Answer); a.failed() && saysNoRoom.MatchString(a.Text) {
+			return []Fix{e.advice(ServerComputer, "Make room on the server's disk, or raise the quota of the user {user}.")}
+		}
 		if e.PathFail.failed() {
 			return []Fix{e.advice(ServerSettings, "Check that {path} is there, and that the user {user} may read it; the server's log says more.")}
 		}
@@ -646,7 +703,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		}
 	case Charset:
 		return []Fix{
-			e.advice(ClientComputer, "Choose the server's character set in your program, usually Windows-1252 or Latin-1."),
+			e.advice(ClientComputer, "Choose the server's character set in your program, usually Windows-1252 or Latin-1; for other scripts Shift JIS, GBK, EUC-KR, KOI8-R or Windows-1251."),
 			e.choice(ServerSettings, "Let the server send names in UTF-8.", []Variant{
 				{string(VSFTPD), "utf8_filesystem=YES", ""}, {string(ProFTPD), "UseEncoding UTF-8 ISO-8859-1", ""}, {string(PureFTPd), "FileSystemCharset ISO-8859-1\nClientCharset UTF-8", ""},
 			}, server),

@@ -504,6 +504,10 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 		{name: "empty listing", fake: &fake{listing: "empty"}, want: ListingEmpty},
 		{name: "Latin-1 names", fake: &fake{listing: "-rw-r--r-- 1 ftp ftp 5 Jan  1 00:00 Caf\xe9.txt\r\n"}, want: Charset},
 		{name: "slow greeting", fake: &fake{after: 300 * time.Millisecond}, want: OK}, // late, but not by seconds
+		{name: "ready later, and then ready", fake: &fake{first: "120 Soon\r\n120 Very soon\r\n220 Ready\r\n"}, want: OK},
+		{name: "ready later, for ever", fake: &fake{first: "120 Soon\r\n120 Soon\r\n"}, want: ServerSlowGreeting},
+		{name: "ready later, and then gone", fake: &fake{first: "120 Soon\r\n", says: map[string]string{"": "-"}}, want: ServerSlowGreeting},
+		{name: "no greeting at all", fake: &fake{first: "..."}, want: NotFTP},
 		{name: "no such file", fake: &fake{says: map[string]string{"RETR": "550 No such file"}}, options: Options{Action: ActionGet}, path: "a", want: ListingEmpty},
 		{name: "download", fake: &fake{size: 5000}, options: Options{Action: ActionGet}, path: "a", want: OK},
 		{name: "fewer bytes than SIZE", fake: &fake{says: map[string]string{"SIZE": "213 999999"}, size: 5000}, options: Options{Action: ActionGet}, path: "a", want: DataCut},

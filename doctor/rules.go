@@ -68,6 +68,9 @@ var (
 	saysNoPort    = regexp.MustCompile(`(?i)oops|no (free |available |more )?(passive )?port|ports? (are|is) (all )?(busy|in use|taken)|reserved tcp ports|cannot prepare|can't (open|create|prepare) (passive|data)|vsf_sysutil_bind|too many|exhaust|unable to (open|create|find|listen)|address already in use`)
 	saysBanned    = regexp.MustCompile(`(?i)\b(banned|black-?listed|blocked)\b|(login|sign-?in|failed|password) (attempts?|failures|tries)|\b(ip|ip[ -]address|address|host)\b.* (not (be )?(allowed|permitted|authori[sz]ed)|denied|refused)|(not (allowed|permitted|authori[sz]ed)|denied|refused)\b.*\bfrom (your|this|that) (ip|address|host)|not allowed to connect|access denied by|tcp.?wrappers`)
 	saysHome      = regexp.MustCompile(`(?i)(cannot|can't|unable to|failed to) (change|set|access|chdir|chroot|cd)\b.*(director|dir\b|folder|root)|home ?(director|dir\b|folder)`)
+	saysExpired   = regexp.MustCompile(`(?i)\bexpired?\b`)
+	saysProxy     = regexp.MustCompile(`(?i)\bprox(y|ies)\b|@\[?(remote)?(ftp)?-?host|\bhost ?name required`)
+	saysNoRoom    = regexp.MustCompile(`(?i)\b(disk|storage|space|quota)\b`)
 	saysReuse     = regexp.MustCompile(`(?i)reus|resum`)
 	saysProtect   = regexp.MustCompile(`(?i)encrypt|prot\b|protect|ssl|tls|secure`)
 	saysOtherPeer = regexp.MustCompile(`(?i)bad ip|differ|foreign|same (ip|address|host)|ip address|peer|hijack|not permitted|does not match|mismatch|security|unauthori`)
@@ -102,6 +105,9 @@ var Rules = []Rule{
 		func(e *Evidence) bool { return e.unanswered() && e.lostNear() && e.beyond() }, false},
 	{ControlTimeout, Likely, ServerComputer, "the control port does not answer, another port of the same host does", func(e *Evidence) bool {
 		return e.unanswered() && e.OtherPort
+	}, false},
+	{ControlTimeout, Likely, ServerComputer, "the control port can't be reached, and that is said only after 2 s or more, as when a computer is looked for in vain", func(e *Evidence) bool {
+		return e.absent()
 	}, false},
 	{ControlTimeout, Likely, ClientNetwork, "packets to the control port are lost before the second hop", func(e *Evidence) bool {
 		last, _ := e.Hops.last()
@@ -143,6 +149,10 @@ var Rules = []Rule{
 	{TLSRequired, Likely, ServerSettings, "the greeting refuses clients without TLS", func(e *Evidence) bool {
 		return e.Greeting.failed() && saysTLS.MatchString(e.Greeting.Text)
 	}, false},
+	{ServerSlowGreeting, Likely, ServerSettings, "120 in place of a greeting, and nothing after it", func(e *Evidence) bool { return e.Greeting.Code == 120 }, false},
+	{NotFTP, Likely, ServerSettings, "the greeting has a code that no greeting has", func(e *Evidence) bool {
+		return e.Greeting.Code != 0 && e.Greeting.Code/100 != 2 && !e.Greeting.failed()
+	}, false},
 	{LoginRefused, Likely, ServerSettings, "the greeting is a refusal", func(e *Evidence) bool { return e.Greeting.failed() }, false},
 
 	// TLS on it.
@@ -159,6 +169,9 @@ var Rules = []Rule{
 	{TLSUnsupported, Proved, ServerSettings, "the server speaks only an old version of TLS", func(e *Evidence) bool { return e.TLSOld != "" }, false},
 	{ALGTamper, Possible, ThePath, "the TLS handshake was begun and then stopped or was cut, however small the segments", func(e *Evidence) bool {
 		return e.TLSStalled && e.AuthAnswer.Code == 234
+	}, false},
+	{TLSCertificate, Likely, ServerSettings, "the server asks for a certificate of the client, and ends TLS when there is none", func(e *Evidence) bool {
+		return e.CertWanted && e.TLSError != ""
 	}, false},
 	{TLSUnsupported, Likely, ServerSettings, "the TLS handshake fails", func(e *Evidence) bool { return e.TLSError != "" && !e.TLSUp }, false},
 	{TLSCertificate, Proved, ServerSettings, "the certificate is not trusted, expired, or for another name", func(e *Evidence) bool {
@@ -178,11 +191,19 @@ var Rules = []Rule{
 	{ServerFull, Proved, ServerSettings, "421 to USER or PASS, or a refusal that speaks of a limit", func(e *Evidence) bool {
 		return e.User.Code == 421 || e.Pass.Code == 421 || e.User.failed() && saysFull.MatchString(e.User.Text) || e.Pass.failed() && saysFull.MatchString(e.Pass.Text)
 	}, false},
+	{LoginRefused, Likely, ClientNetwork, "USER or PASS is refused, and the greeting or the refusal speaks of a proxy", func(e *Evidence) bool {
+		return e.proxyRefuses()
+	}, false},
+	{LoginRefused, Proved, ServerSettings, "an account is asked for besides user and password", func(e *Evidence) bool {
+		return e.User.Code == 332 || e.Pass.Code == 332
+	}, false},
 	{LoginRefused, Proved, ServerSettings, "USER or PASS is refused", func(e *Evidence) bool { return e.User.failed() || e.Pass.failed() }, false},
 	{ALGTamper, Possible, ThePath, "the server greets, and then answers nothing", func(e *Evidence) bool {
 		return e.Greeting.Code/100 == 2 && !e.SignedIn && errors.Is(e.Lost, errSilent) && e.User.Code == 0 && e.AuthAnswer.Code == 0
 	}, false},
-	{ServerFull, Likely, ServerSettings, "421 right after the sign-in", func(e *Evidence) bool { return e.lostAfterSignIn() && e.LostText.Code == 421 && !e.LostText.banned() }, false},
+	{ServerFull, Likely, ServerSettings, "421 right after the greeting or the sign-in", func(e *Evidence) bool {
+		return (e.lostAfterSignIn() || !e.SignedIn && e.User.Code == 0) && e.LostText.Code == 421 && !e.LostText.banned()
+	}, false},
 	{LoginRefused, Likely, ServerSettings, "the session ends right after the sign-in", func(e *Evidence) bool { return e.lostAfterSignIn() }, false},
 	{LoginRefused, Possible, ServerSettings, "the session ends while signing in", func(e *Evidence) bool {
 		return e.Greeting.Code/100 == 2 && !e.SignedIn && (e.Lost != nil || e.User.Code != 0)
@@ -210,6 +231,9 @@ var Rules = []Rule{
 		return e.passive() && e.noOffer() && (e.Passive.EPSV.silent() || e.Passive.PASV.silent())
 	}, false},
 	{ServerPassiveExhausted, Proved, ServerSettings, "the server says that it has no port, or ends the session at the offer", func(e *Evidence) bool {
+		return e.passive() && e.noOffer() && (e.saidNoPort(e.Passive.EPSV) || e.saidNoPort(e.Passive.PASV))
+	}, false},
+	{ServerPassiveExhausted, Likely, ServerSettings, "EPSV and PASV are refused with a code that stands for a port that can't be opened", func(e *Evidence) bool {
 		return e.passive() && e.noOffer() && (e.noPort(e.Passive.EPSV) || e.noPort(e.Passive.PASV))
 	}, false},
 	{ServerPassiveExhausted, Likely, ServerSettings, "neither EPSV nor PASV gives a port", func(e *Evidence) bool {
@@ -237,8 +261,14 @@ var Rules = []Rule{
 	{ListingEmpty, Likely, ServerSettings, "data connections are refused with the same words in passive and in active mode", func(e *Evidence) bool {
 		return e.firstMove().Answer.Code == 425 && e.refusedAlike()
 	}, false},
+	{ServerFull, Likely, ServerSettings, "the data connection stands, and the server ends the session with 421 and words about a limit", func(e *Evidence) bool {
+		return e.refusedData(func(m Move) bool { return m.Answer.Code == 421 && saysFull.MatchString(m.Answer.Text) })
+	}, false},
+	{DataCut, Likely, ServerSettings, "the data connection stands, and the server ends the session with 421", func(e *Evidence) bool {
+		return e.refusedData(func(m Move) bool { return m.Answer.Code == 421 })
+	}, false},
 	{ClientMultiAddress, Likely, ClientNetwork, "the data connection stands, and the server says that none came, or closes it without a word", func(e *Evidence) bool {
-		return e.refusedData(func(m Move) bool { return m.Answer.Code == 425 || m.Answer.Code == 421 }) || e.closedData()
+		return e.refusedData(func(m Move) bool { return m.Answer.Code == 425 }) || e.closedData()
 	}, false},
 	{DataCut, Likely, ServerSettings, "the server ends the session when a transfer is asked for", func(e *Evidence) bool {
 		return e.endedBy().Command != ""
@@ -345,6 +375,12 @@ var Rules = []Rule{
 	{ClientFirewallOutbound, Likely, ClientNetwork, "packets to an offered port are lost within two hops, the server is further away", func(e *Evidence) bool {
 		stop, exact := e.stop()
 		return e.passive() && e.Passive.dead() && stop == 2 && exact && e.Hops.distance() > 3
+	}, false},
+	{ServerForwardPassive, Likely, ServerNetwork, "an offered port can't be reached, and a router says so only after 2 s or more, as when it looks for a computer in vain", func(e *Evidence) bool {
+		return e.passive() && e.Passive.dead() && e.Passive.lookedFor() != 0
+	}, false},
+	{ServerForwardPassive, Likely, ServerNetwork, "packets to an offered port go further than the server is away", func(e *Evidence) bool {
+		return e.passive() && e.Passive.dead() && e.further()
 	}, false},
 	{ServerFirewallPassive, Likely, ServerComputer, "packets to an offered port pass every router and are lost at the server", func(e *Evidence) bool {
 		stop, _ := e.stop()
@@ -480,6 +516,10 @@ func (e *Evidence) unanswered() bool {
 	return e.Control == Silence || e.Control == Unreachable || e.Control == Failed
 }
 
+// absent says that the router before the server, or this computer, looked for the server's computer in its network and
+// did not find it; firewalls say at once that something can't be reached.
+func (e *Evidence) absent() bool { return e.Control == Unreachable && e.ControlTook >= searchTime }
+
 func (e *Evidence) lostNear() bool {
 	last, _ := e.Hops.last()
 	return len(e.Hops) > 0 && last <= 2
@@ -515,6 +555,17 @@ func (e *Evidence) noPort(o Offer) bool {
 		return false
 	}
 	return o.Answer.Code == 0 || saysNoPort.MatchString(o.Answer.Text) || o.Answer.Code == 421 || o.Answer.Code == 425 || o.Answer.Code == 450 || o.Answer.Code == 451
+}
+
+// saidNoPort says that the server put that into words, or ended the session over it.
+func (e *Evidence) saidNoPort(o Offer) bool {
+	return e.noPort(o) && (o.Answer.Code == 0 || o.Answer.Code == 421 || saysNoPort.MatchString(o.Answer.Text))
+}
+
+// proxyRefuses says that a proxy for FTP turns the user down, which wants to be told of the server in its own way.
+func (e *Evidence) proxyRefuses() bool {
+	said := e.Greeting.Text + " " + failing(e.User) + " " + failing(e.Pass)
+	return (e.User.failed() || e.Pass.failed()) && saysProxy.MatchString(said)
 }
 
 // altered says that a command of passive mode did not reach the server as it was sent.

@@ -156,6 +156,9 @@ var cases = []struct {
 	{"another port of the host answers", with(unsigned(), func(e *Evidence) {
 		e.Control, e.Greeter, e.Greeting, e.Hops, e.OtherPort = Silence, "", Answer{}, hops("h..."), true
 	}), ControlTimeout, Likely, ServerComputer, ""},
+	{"the server's computer is off", with(unsigned(), func(e *Evidence) {
+		e.Control, e.ControlTook, e.Greeter, e.Greeting, e.Hops = Unreachable, 3060*time.Millisecond, "", Answer{}, hops("hhx..")
+	}), ControlTimeout, Likely, ServerComputer, ""},
 	{"lost after the first hop", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Silence, "", Answer{}, hops("h...") }), ControlTimeout, Likely, ClientNetwork, ""},
 	{"lost at the server's router", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Silence, "", Answer{}, hops("hhx..") }), ControlTimeout, Likely, ServerNetwork, ""},
 	{"lost somewhere", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Silence, "", Answer{}, hops("....") }), ControlTimeout, Possible, ServerNetwork, ""},
@@ -164,12 +167,14 @@ var cases = []struct {
 	{"clear where TLS was expected", with(unsigned(), func(e *Evidence) { e.TLSPlain, e.TLSError = true, "x" }), TLSModeMismatch, Proved, ClientComputer, ""},
 	{"captive portal", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.Hops = GreeterHTTP, Answer{}, hops("o") }), NotFTP, Likely, ClientNetwork, ""},
 	{"SSH", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.Heard = GreeterSSH, Answer{}, "SSH-2.0" }), NotFTP, Proved, ServerSettings, ""},
-	{"silence", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting = GreeterSilent, Answer{} }), NotFTP, Possible, ServerComputer, ""},
+	{"silence", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.GreetIn = GreeterSilent, Answer{}, 27*time.Second }), NotFTP, Possible, ServerComputer, ""},
 	{"greeting without an end", with(unsigned(), func(e *Evidence) { e.Greeting, e.Heard, e.GreetCut = Answer{}, "220-Welcome", true }), ServerSlowGreeting, Likely, ServerSettings, ""},
 	{"address turned away", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{530, "Connection refused: your IP address is not allowed"} }), LoginRefused, Likely, ServerSettings, ""},
 	{"maintenance", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{421, "Closed for maintenance until 6:00"} }), ServerFull, Proved, ServerSettings, ""},
 	{"full", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{421, "There are too many connected users"} }), ServerFull, Proved, ServerSettings, ""},
 	{"greeting wants TLS", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{421, "SSL/TLS required"} }), TLSRequired, Likely, ServerSettings, ""},
+	{"ready later", with(unsigned(), func(e *Evidence) { e.Greeting, e.GreetIn = Answer{120, "Service ready in 5 minutes"}, 27*time.Second }), ServerSlowGreeting, Likely, ServerSettings, ""},
+	{"no greeting's code", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{331, "Password"} }), NotFTP, Likely, ServerSettings, ""},
 	{"greeting refuses", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{530, "Access denied"} }), LoginRefused, Likely, ServerSettings, ""},
 
 	{"handshake stops at full packets", with(tlsUp(unsigned()), func(e *Evidence) {
@@ -191,10 +196,20 @@ var cases = []struct {
 	{"handshake fails", with(tlsUp(unsigned()), func(e *Evidence) {
 		e.TLSUp, e.AuthAnswer, e.TLSError = false, Answer{234, "Go on"}, "handshake failure"
 	}), TLSUnsupported, Likely, ServerSettings, ""},
+	{"a certificate of the client is wanted", with(tlsUp(unsigned()), func(e *Evidence) {
+		e.CertWanted, e.TLSError, e.Lost, e.LostAt = true, "the other side says: certificate required", errClosed, "USER"
+	}), TLSCertificate, Likely, ServerSettings, ""},
 	{"certificate", with(tlsUp(unsigned()), func(e *Evidence) { e.CertError, e.CertNames = "unknown authority", []string{"other.example"} }), TLSCertificate, Proved, ServerSettings, ""},
 	{"held back", with(unsigned(), func(e *Evidence) { e.HeldBack = true }), TLSUnsupported, Proved, ServerSettings, ""},
 	{"AUTH first", with(unsigned(), func(e *Evidence) { e.User = Answer{530, "Must perform AUTH first."} }), TLSRequired, Proved, ServerSettings, ""},
 	{"TLS required", with(unsigned(), func(e *Evidence) { e.User = Answer{530, "Anonymous sessions must use encryption."} }), TLSRequired, Proved, ServerSettings, ""},
+	{"a proxy wants to know the host", with(unsigned(), func(e *Evidence) {
+		e.Greeting, e.User, e.Pass = Answer{220, "Secure gateway FTP server ready."}, Answer{331, ""}, Answer{530, "Host name required: user@host"}
+	}), LoginRefused, Likely, ClientNetwork, ""},
+	{"an account, too", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{332, "Need account for login."} }), LoginRefused, Proved, ServerSettings, ""},
+	{"expired", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{530, "Password has expired."} }), LoginRefused, Proved, ServerSettings, ""},
+	{"ended at FEAT", with(unsigned(), func(e *Evidence) { e.Lost, e.LostAt = errClosed, "FEAT" }), LoginRefused, Possible, ServerSettings, ""},
+	{"421 at FEAT", with(unsigned(), func(e *Evidence) { e.Lost, e.LostAt, e.LostText = errClosed, "FEAT", Answer{421, "Timeout"} }), ServerFull, Likely, ServerSettings, ""},
 	{"full after PASS", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{421, "Goodbye"} }), ServerFull, Proved, ServerSettings, ""},
 	{"banned", with(unsigned(), func(e *Evidence) {
 		e.User, e.Pass = Answer{331, ""}, Answer{421, "Login attempt limit exceeded; your address is banned."}
@@ -241,6 +256,9 @@ var cases = []struct {
 	{"PASV is not answered", with(sound(), func(e *Evidence) {
 		e.Passive = Passive{EPSV: refusedOffer("EPSV", 500, "What?"), PASV: Offer{Command: "PASV", Unanswered: errSilent}}
 	}), ServerPassiveExhausted, Likely, ServerSettings, ""},
+	{"no port can be opened", with(sound(), func(e *Evidence) {
+		e.Passive = Passive{EPSV: refusedOffer("EPSV", 425, "Cannot open passive connection"), PASV: refusedOffer("PASV", 425, "Cannot open passive connection")}
+	}), ServerPassiveExhausted, Likely, ServerSettings, ""},
 	{"passive mode off", with(sound(), func(e *Evidence) {
 		e.Passive = Passive{EPSV: refusedOffer("EPSV", 550, "Permission denied."), PASV: refusedOffer("PASV", 550, "Permission denied.")}
 	}), ServerPassiveExhausted, Likely, ServerSettings, ""},
@@ -258,6 +276,12 @@ var cases = []struct {
 	{"other address", with(sound(), func(e *Evidence) {
 		e.Passive.EPSV.Move = Move{Outcome: Rejected, Answer: Answer{425, "Security: Bad IP connecting."}}
 	}), ClientMultiAddress, Proved, ClientNetwork, ""},
+	{"full when a transfer is asked for", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV.Move = Move{Command: "LIST", Outcome: Rejected, Begun: true, Answer: Answer{421, "Too many connections from this IP"}}
+	}), ServerFull, Likely, ServerSettings, ""},
+	{"421 when a transfer is asked for", with(sound(), func(e *Evidence) {
+		e.Passive.EPSV.Move = Move{Command: "LIST", Outcome: Rejected, Begun: true, Answer: Answer{421, "Service not available"}}
+	}), DataCut, Likely, ServerSettings, ""},
 	{"closed without a word", with(sound(), func(e *Evidence) { e.Passive.EPSV.Move = Move{Outcome: Broken} }), ClientMultiAddress, Likely, ClientNetwork, ""},
 	{"refused whoever dials", with(sound(), func(e *Evidence) {
 		e.Passive.EPSV.Move = Move{Outcome: Rejected, Answer: Answer{425, "Can't open data connection."}}
@@ -342,6 +366,13 @@ var cases = []struct {
 		e.Hops[1].Addr, e.Hops[2].Addr = there6.Addr(), routerTwo
 		e.Passive.Trace = append(e.Passive.Trace, Hop{20, Filtered, routerTwo})
 	}), ServerForwardPassive, Likely, ServerNetwork, ""},
+	{"forwarded to a computer that isn't there", with(dead("hhxo", "hhx.."), func(e *Evidence) {
+		e.Passive.EPSV.Dial, e.Passive.EPSV.Took = Unreachable, 3070*time.Millisecond
+	}), ServerForwardPassive, Likely, ServerNetwork, ""},
+	{"called unreachable at once", with(dead("hhxo", "hhx.."), func(e *Evidence) {
+		e.Passive.EPSV.Dial, e.Passive.EPSV.Took = Unreachable, 70*time.Millisecond
+	}), ServerFirewallPassive, Likely, ServerComputer, ""},
+	{"forwarded past the server", dead("hhxo", "hhxh."), ServerForwardPassive, Likely, ServerNetwork, ""},
 	{"at the server", dead("hhxo", "hhx.."), ServerFirewallPassive, Likely, ServerComputer, ""},
 	{"reset by the server", with(dead("hhho", "hhhr"), func(e *Evidence) { e.Passive.EPSV.Dial, e.Passive.PASV.Dial = Refused, Refused }), ServerFirewallPassive, Likely, ServerComputer, ""},
 	{"at the router with the server's address", dead("hhxo", "hh..."), ServerForwardPassive, Likely, ServerNetwork, ""},
@@ -596,9 +627,57 @@ func TestWhatTheServerTurnsDownStopsAtTheServer(t *testing.T) {
 	}
 }
 
+// The fixes that come first fit what was seen.
+func TestTheFirstFixFitsWhatWasSeen(t *testing.T) {
+	first := func(e Evidence) string { return Judge(e).Fixes[0].Text }
+	cert := with(tlsUp(unsigned()), func(e *Evidence) { e.CertError, e.CertNames = "not good", []string{"other.example"} })
+	inside := with(sound(), func(e *Evidence) {
+		e.Peer = netip.MustParseAddrPort("192.168.1.5:21")
+		e.Passive = Passive{EPSV: refusedOffer("EPSV", 500, "What?"), PASV: took("PASV", 21135), Advertised: failed("PASV", 21135, Silence)}
+		e.Passive.Advertised.Advertised = netip.MustParseAddrPort("10.9.9.9:21135")
+	})
+	for _, c := range []struct {
+		name string
+		e    Evidence
+		want string
+	}{
+		{"expired certificate", with(cert, func(e *Evidence) { e.CertExpired = true }), "Renew"},
+		{"certificate of tomorrow", with(cert, func(e *Evidence) { e.CertEarly = true }), "Check the date of this computer"},
+		{"certificate for another name", with(cert, func(e *Evidence) { e.CertMisnamed = true }), "other.example"},
+		{"disk full", with(sound(), func(e *Evidence) { e.PathFail = Answer{452, "Insufficient storage space"} }), "Make room"},
+		{"passive mode off", with(sound(), func(e *Evidence) {
+			e.Passive = Passive{EPSV: refusedOffer("EPSV", 550, "Permission denied."), PASV: refusedOffer("PASV", 550, "Permission denied.")}
+		}), "Switch passive mode on"},
+		{"a private address that is not the server's", inside, "192.168.1.5"},
+		{"password expired", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{530, "Password has expired."} }), "new password"},
+	} {
+		if got := first(c.e); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q in it", c.name, got, c.want)
+		}
+	}
+	r := Judge(with(inside, func(e *Evidence) { e.Features = map[string]string{"EPSV": "", "PASV": ""} }))
+	if r.Second == nil || strings.Contains(r.Second.Sentence, "EPSV names no address") || !strings.Contains(r.Second.Sentence, "EPSV stands in") {
+		t.Errorf("EPSV is listed and refused: %+v", r.Second)
+	}
+}
+
 // The sentence says what was seen, in place of what is usual for the verdict.
 func TestSentencesSayWhatWasSeen(t *testing.T) {
 	for name, want := range map[string]string{
+		"a certificate of the client is wanted":          "asks for a certificate of the one who comes",
+		"a proxy wants to know the host":                 "A proxy answers in the server's place",
+		"an account, too":                                "asks for an account besides",
+		"expired":                                        "has expired",
+		"ended at FEAT":                                  "at the first command, FEAT",
+		"full when a transfer is asked for":              "takes no more clients",
+		"421 when a transfer is asked for":               "when it is told LIST",
+		"no port can be opened":                          "its computer forbids it",
+		"silence":                                        "no greeting within 27",
+		"ready later":                                    "did not become so within 27",
+		"no greeting's code":                             `begins with "331 Password"`,
+		"the server's computer is off":                   "looked for the computer to which port 21 of 203.0.113.5 leads",
+		"forwarded to a computer that isn't there":       "gave up after 3",
+		"forwarded past the server":                      "another computer than port 21",
 		"maintenance":                                    "takes nobody in at the moment",
 		"full":                                           "takes no more clients",
 		"banned":                                         "turns your address away",
@@ -618,7 +697,7 @@ func TestSentencesSayWhatWasSeen(t *testing.T) {
 		"not closed":                                     "does not close the data channel",
 		"TLS listed and not begun, not asked for either": "refuses to begin it",
 		"reset by the server":                            "container whose passive ports are not published",
-		"EPSV names port 0":                              "names no port",
+		"EPSV names port 0":                              "names no port in the form",
 		"no handshake on the data channel":               "does not answer its TLS handshake",
 	} {
 		found := false

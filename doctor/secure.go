@@ -2,11 +2,13 @@ package doctor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"regexp"
 	"strings"
@@ -30,8 +32,8 @@ func (x *examination) secure(ctx context.Context, s *controlConn) bool {
 	features := s.features()
 	_, e.ListsAuth = features["AUTH"]
 	if s.dead != nil {
-		e.Lost = s.dead
-		e.User = Answer{Text: "the server closed the connection after FEAT"}
+		x.lose(s, s.dead)
+		x.tell(Fact{Probe: ProbeSignIn, By: connlog.Client, From: s.local, To: s.peer, Outcome: Broken, Detail: cmp.Or(s.goodbye.String(), s.dead.Error()+" at FEAT")})
 		return false
 	}
 	if e.Target.TLS == client.TLSNone {
@@ -80,7 +82,7 @@ func (x *examination) greetImplicit(ctx context.Context, s *controlConn) bool {
 	}
 	start := x.now()
 	done = x.begin(Fact{Probe: ProbeGreeting, By: connlog.Client, From: s.local, To: s.peer})
-	r, err := s.next(x.limits.Slow)
+	r, err := s.greeting(x.limits.Slow)
 	e.GreetIn = x.now().Sub(start)
 	e.Greeter, e.Heard = greeter(r, err, s.buf)
 	e.GreetCut = err != nil && e.Greeter == GreeterFTP
@@ -144,7 +146,7 @@ func (x *examination) handshakeAnew(ctx context.Context, min uint16, mss int) (t
 	}
 	defer s.close()
 	if x.e.Target.TLS != client.TLSImplicit {
-		if _, err := s.next(x.limits.Reply); err != nil {
+		if _, err := s.greeting(max(x.limits.Reply, 2*x.e.GreetIn)); err != nil {
 			return tls.ConnectionState{}, err
 		}
 		if a, err := s.ask("AUTH TLS"); err != nil || a.Code != 234 {
@@ -174,7 +176,8 @@ func (x *examination) trusted(st tls.ConnectionState) bool {
 			x.e.CertNames[i] = connlog.Printable(n)
 		}
 		now := x.now()
-		x.e.CertExpired = now.After(c.NotAfter) || now.Before(c.NotBefore)
+		x.e.CertExpired, x.e.CertEarly = now.After(c.NotAfter), now.Before(c.NotBefore)
+		x.e.CertMisnamed = errors.As(err, new(x509.HostnameError))
 		x.e.CertIssuer = connlog.Printable(c.Issuer.String())
 		x.e.CertFingerprint = client.Fingerprint(c)
 	}
@@ -229,6 +232,15 @@ func tlsTrouble(err error) string {
 	return text
 }
 
+// tlsAlert is the alert with which the other side ended TLS, "" when there was none.
+func tlsAlert(err error) string {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" { // as crypto/tls marks them
+		return ""
+	}
+	return tlsTrouble(err)
+}
+
 // plainGreeting says that an FTP greeting in clear came where TLS was expected.
 func plainGreeting(err error) bool {
 	head := firstBytes(err)
@@ -248,6 +260,8 @@ func greeter(r wire.Reply, err error, heard []byte) (Greeter, string) {
 	switch {
 	case err == nil && r.Code == 220 && mailGreeting(r):
 		return GreeterMail, answer(r).String()
+	case err == nil && strings.Contains(upper, "<HTML"), err == nil && strings.Contains(strings.ToUpper(answer(r).Text), "<HTML"):
+		return GreeterHTTP, answer(r).String()
 	case err == nil:
 		return GreeterFTP, answer(r).String()
 	case beginsReply.MatchString(text):

@@ -35,6 +35,8 @@ type controlConn struct {
 	data        int         // data connections so far
 	dead        error       // why it can't be used any more
 	goodbye     Answer      // a 421, with which the server ended the session
+	alert       string      // what TLS said when it ended the session
+	last        string      // the verb of the last command
 	user        string
 }
 
@@ -115,6 +117,7 @@ func (s *controlConn) send(line string) error {
 	if s.dead != nil {
 		return s.dead
 	}
+	s.last, _, _ = strings.Cut(line, " ")
 	s.record(connlog.Record{Event: connlog.CommandSent, Command: wire.Mask(line)})
 	_ = s.conn.SetWriteDeadline(time.Now().Add(s.x.limits.Reply))
 	if _, err := io.WriteString(s.conn, line+"\r\n"); err != nil {
@@ -166,9 +169,38 @@ func (s *controlConn) next(wait time.Duration) (wire.Reply, error) {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return wire.Reply{}, errSilent
 		default:
-			s.dead = errClosed
+			s.dead, s.alert = errClosed, tlsAlert(err)
 			return wire.Reply{}, errClosed
 		}
+	}
+}
+
+// lose notes that the session ended before its time, and at what.
+func (x *examination) lose(s *controlConn, err error) {
+	x.e.Lost, x.e.LostText, x.e.LostAt = err, s.goodbye, s.last
+	if s.alert != "" {
+		x.e.TLSError = s.alert
+	}
+}
+
+// greeting reads the greeting. A server that can't begin yet may say so with 120 (RFC 959 section 5.4), as often as it
+// likes; when it says nothing else within wait, that is the greeting.
+func (s *controlConn) greeting(wait time.Duration) (wire.Reply, error) {
+	end := time.Now().Add(wait)
+	var later wire.Reply
+	for {
+		left := time.Until(end)
+		if left <= 0 && later.Code != 0 {
+			return later, nil
+		}
+		r, err := s.next(left)
+		switch {
+		case err != nil && later.Code != 0:
+			return later, nil
+		case err != nil || r.Code != 120:
+			return r, err
+		}
+		later = r
 	}
 }
 
@@ -242,12 +274,18 @@ func (s *controlConn) features() map[string]string {
 func (s *controlConn) handshake(ctx context.Context, min uint16) (tls.ConnectionState, error) {
 	name := strings.TrimSuffix(s.x.e.Target.Host, ".")
 	name, _, _ = strings.Cut(name, "%")
+	var wanted atomic.Bool // data connections share the configuration
+	defer func() { s.x.e.CertWanted = wanted.Load() }()
 	cfg := &tls.Config{
 		// Set for addresses too: crypto/tls finds a session to resume by it, and data connections must resume.
 		ServerName:         name,
 		MinVersion:         min,
 		ClientSessionCache: tls.NewLRUClientSessionCache(4),
 		InsecureSkipVerify: true, // judged by the caller
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			wanted.Store(true)
+			return new(tls.Certificate), nil // there is none to show
+		},
 	}
 	if min < tls.VersionTLS12 {
 		for _, c := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {

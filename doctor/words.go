@@ -225,6 +225,10 @@ func (e *Evidence) sentence(rule Rule) string {
 		switch {
 		case e.Control == NotTried:
 			return "The examination ended before the control channel was open."
+		case e.absent() && e.OnLink:
+			return fmt.Sprintf("No computer answers for %s in your own network: it is off, or has another address.", peer.Addr())
+		case e.absent():
+			return fmt.Sprintf("The router before the server looked for the computer to which port %s of %s leads, and found none: it is off, or the port is forwarded to a wrong address.", port, peer.Addr())
 		case rule.Side == ServerComputer:
 			return fmt.Sprintf("%s answers on another port, and not on port %s: a firewall on the server's computer drops it.", peer.Addr(), port)
 		case rule.Side == ClientNetwork && rule.Confidence == Proved:
@@ -267,7 +271,9 @@ func (e *Evidence) sentence(rule Rule) string {
 		case e.Greeter == GreeterClosed:
 			return fmt.Sprintf("Something accepts connections on port %s and closes them without a word: an access rule of the server's computer, or a forwarder with nothing behind it.", port)
 		case e.Greeter == GreeterSilent:
-			return fmt.Sprintf("Something accepts connections on port %s and says nothing: it is no FTP server, or one that hangs.", port)
+			return fmt.Sprintf("Something accepts connections on port %s and gives no greeting within %s: it is no FTP server, or one that hangs or still waits for something such as a name lookup of your address.", port, connlog.Took(e.GreetIn))
+		case e.Greeter == GreeterFTP:
+			return fmt.Sprintf("What answers on port %s begins with %q, which is no greeting of an FTP server.", port, e.Greeting)
 		case e.Greeter == GreeterOther && !readable(e.Heard):
 			return fmt.Sprintf("What answers on port %s does not speak FTP; it sends something that is no text.", port)
 		case e.Greeter == GreeterOther:
@@ -277,12 +283,15 @@ func (e *Evidence) sentence(rule Rule) string {
 		if e.GreetCut {
 			return fmt.Sprintf("The server begins its greeting (%q) and does not end it: it hangs, or waits for something such as a name lookup of your address.", e.Heard)
 		}
-		if e.Greeting.Code == 0 {
+		switch e.Greeting.Code {
+		case 0:
 			return "The examination ended before the server greeted."
+		case 120:
+			return fmt.Sprintf("The server says that it will be ready later, and did not become so within %s: %q.", connlog.Took(e.GreetIn), e.Greeting)
 		}
 		return fmt.Sprintf("The server greets only after %s: usually it waits for a name lookup of your address that never ends. Programs that wait less give up.", connlog.Took(e.GreetIn))
 	case ServerFull:
-		answer := cmp.Or(failing(e.Greeting), failing(e.Pass), failing(e.User), failing(e.LostText))
+		answer := e.fullAnswer()
 		switch {
 		case saysFull.MatchString(answer):
 			return fmt.Sprintf("The server takes no more clients: %q.", answer)
@@ -305,6 +314,9 @@ func (e *Evidence) sentence(rule Rule) string {
 		}
 		return fmt.Sprintf("The server does not offer TLS: %q.", e.AuthAnswer)
 	case TLSCertificate:
+		if e.CertError == "" {
+			return fmt.Sprintf("The server asks for a certificate of the one who comes, and ends TLS when there is none: %s.", e.TLSError)
+		}
 		what := e.CertError
 		if len(e.CertNames) > 0 {
 			what += "; it is for " + strings.Join(e.CertNames, ", ")
@@ -316,6 +328,10 @@ func (e *Evidence) sentence(rule Rule) string {
 	case LoginRefused:
 		answer := cmp.Or(failing(e.Pass), failing(e.User), failing(e.Greeting))
 		switch {
+		case rule.Side == ClientNetwork:
+			return fmt.Sprintf("A proxy answers in the server's place and does not take the user %s as named: %q.", e.Target.User, answer)
+		case e.SignedIn && e.LostAt != "":
+			return fmt.Sprintf("The server takes the user %s and ends the session at the command %s: %s.", e.Target.User, e.LostAt, quoteOr(e.LostText.String(), errText(e.Lost)))
 		case e.SignedIn:
 			return fmt.Sprintf("The server takes the user %s and then ends the session: %s.", e.Target.User, quoteOr(e.LostText.String(), errText(e.Lost)))
 		case answer == "" && e.Lost == nil && e.User.Code == 0:
@@ -323,7 +339,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		case answer == "" && errors.Is(e.Lost, errSilent):
 			return "The server does not answer the sign-in: it hangs, or waits for something such as a directory or a name lookup."
 		case answer == "" && e.User.Code == 0 && e.AuthAnswer.Code == 0:
-			return "The server greets and ends the session at the first command."
+			return fmt.Sprintf("The server greets and ends the session at the first command, %s.", cmp.Or(e.LostAt, "USER"))
 		case answer == "":
 			return "The server ends the session while you sign in."
 		case e.Greeting.failed():
@@ -336,6 +352,8 @@ func (e *Evidence) sentence(rule Rule) string {
 			return fmt.Sprintf("The server does not start a session in a folder that the user may write to: %q.", answer)
 		case e.User.Code == 332 || e.Pass.Code == 332:
 			return fmt.Sprintf("The server asks for an account besides user and password: %q.", answer)
+		case saysExpired.MatchString(answer):
+			return fmt.Sprintf("The server refuses the user %s, because the account or its password has expired: %q.", e.Target.User, answer)
 		}
 		return fmt.Sprintf("The server refuses the user %s: %q.", e.Target.User, answer)
 	case TLSDataProtection:
@@ -367,16 +385,24 @@ func (e *Evidence) sentence(rule Rule) string {
 	case ServerFirewallPassive:
 		switch rule.Confidence {
 		case Likely:
-			if e.Passive.reset() {
-				return fmt.Sprintf("The server's computer refuses passive data channels: %s can't be reached, though port %s answers. Its firewall rejects them, or nothing listens there, as in a container whose passive ports are not published.", dead, port)
+			elsewhere := ""
+			if e.ownerBeforeServer() {
+				elsewhere = " Or the router before it forwards them to another computer."
 			}
-			return fmt.Sprintf("The firewall of the server's computer stops passive data channels: %s can't be reached, though packets pass every router on the way and port %s answers.", dead, port)
+			if e.Passive.reset() {
+				return fmt.Sprintf("The server's computer refuses passive data channels: %s can't be reached, though port %s answers. Its firewall rejects them, or nothing listens there, as in a container whose passive ports are not published.%s", dead, port, elsewhere)
+			}
+			return fmt.Sprintf("The firewall of the server's computer stops passive data channels: %s can't be reached, though packets pass every router on the way and port %s answers.%s", dead, port, elsewhere)
 		default:
 			return fmt.Sprintf("Port %s answers and %s of the same server can't be reached: a firewall on the server's side does not let passive data channels in.", port, dead)
 		}
 	case ServerForwardPassive:
 		open, _ := e.Passive.ports()
-		switch {
+		switch looked := e.Passive.lookedFor(); {
+		case looked != 0:
+			return fmt.Sprintf("The router before the server forwards port %s to the server and the passive %s to a computer that isn't there: it looked for one and gave up after %s.", port, dead, connlog.Took(looked))
+		case e.further():
+			return fmt.Sprintf("The passive %s are forwarded to another computer than port %s: packets to them go past the hop where the server is.", dead, port)
 		case e.ownRouter():
 			return fmt.Sprintf("Your own router sends port %s of %s on to the server, which is right behind it, and not the passive %s.", port, peer.Addr(), dead)
 		case len(open) > 0:
@@ -400,9 +426,9 @@ func (e *Evidence) sentence(rule Rule) string {
 	case ServerPassiveHairpin:
 		return fmt.Sprintf("You reach the server inside its own network at %s, but it tells you to open the data channel to its public address %s, which does not lead back inside.", peer.Addr(), advertised)
 	case OKWithFault:
-		if o := e.onlyListed(); o.Command != "" && !e.wrongAddress() {
+		if o := e.onlyListed(); rule.Confidence == Likely {
 			other := map[string]string{"EPSV": "PASV", "PASV": "EPSV"}[o.Command]
-			return fmt.Sprintf("It works here with %s. %s stands in the server's list of what it can do, and the server does not know it (%q): programs that go by the list fail. The list is wrong, or a box on the way changes the command.", other, o.Command, o.Answer)
+			return fmt.Sprintf("Portside gets through with %s. %s stands in the server's list of what it can do, and the server does not know it (%q): programs that go by the list fail. The list is wrong, or a box on the way changes the command.", other, o.Command, o.Answer)
 		}
 		return fmt.Sprintf("It works here, because EPSV names no address. Clients that use PASV are sent to %s, which can't be reached from here.", advertised)
 	case ServerPassiveExhausted:
@@ -416,11 +442,14 @@ func (e *Evidence) sentence(rule Rule) string {
 			}
 			return fmt.Sprintf("The server has no passive port left, so no data channel can be opened to it: %s.", quoteOr(answer, "it ends the session when asked for one"))
 		}
+		if e.noPort(e.Passive.EPSV) || e.noPort(e.Passive.PASV) {
+			return fmt.Sprintf("The server can't open a passive port: %s. All of them are in use, or its computer forbids it.", quoteOr(answer, "no answer"))
+		}
 		return fmt.Sprintf("The server gives no passive port: %s. Passive mode is switched off there, or no port is left.", quoteOr(answer, "no answer"))
 	case EPSVBroken:
 		switch answer := e.Passive.EPSV.Answer; {
 		case answer.Code/100 == 2:
-			return fmt.Sprintf("Passive mode works with PASV and not with EPSV: the answer to EPSV names no port: %q.", answer)
+			return fmt.Sprintf("Passive mode works with PASV and not with EPSV: the answer to EPSV names no port in the form that programs read, (|||21100|): %q.", answer)
 		case rule.Side == ServerSettings:
 			return fmt.Sprintf("Passive mode works with PASV and not with EPSV: the server does not answer EPSV properly (%s). Programs that begin with EPSV wait or lose the session.", cmp.Or(answer.String(), answer.Text))
 		}
@@ -495,6 +524,8 @@ func (e *Evidence) sentence(rule Rule) string {
 		switch m := e.firstMove(); {
 		case e.endedBy().Command != "":
 			return fmt.Sprintf("The server takes the data channel and ends the whole session as soon as it is told %s: it crashes there, or a box on the way ends the session.", e.endedBy().Command)
+		case m.Answer.Code == 421:
+			return fmt.Sprintf("The server takes the data channel and ends the whole session when it is told %s: %q.", m.Command, m.Answer)
 		case m.Begun && m.Answer.failed() && m.Outcome == Rejected, e.Transfer.Answer.ownFault():
 			if e.Transfer.Answer.ownFault() {
 				m = e.Transfer
@@ -554,6 +585,11 @@ func (e *Evidence) sentence(rule Rule) string {
 	return string(rule.Verdict)
 }
 
+// fullAnswer is the reply by which the server sends clients away.
+func (e *Evidence) fullAnswer() string {
+	return cmp.Or(failing(e.Greeting), failing(e.Pass), failing(e.User), failing(e.LostText), failing(e.firstMove().Answer))
+}
+
 func (e *Evidence) fine() string {
 	dialler := "you opened every data channel (passive mode)"
 	if e.mode() == client.ModeActive {
@@ -569,6 +605,9 @@ func (e *Evidence) fine() string {
 	}
 	if m := e.firstMove(); m.Outcome == Worked && !m.Stopped && m.Took.Seconds() >= 5 && m.Bytes < 1<<20 {
 		out += fmt.Sprintf(" It is slow, though: %s took %s.", connlog.Bytes(m.Bytes), connlog.Took(m.Took))
+	}
+	if e.SignInIn.Seconds() >= 5 {
+		out += fmt.Sprintf(" Signing in is slow, though: it took %s, as when the server waits for a directory or a name lookup.", connlog.Took(e.SignInIn))
 	}
 	if e.OtherDead.IsValid() {
 		does := "does not answer; some programs wait for it first"
