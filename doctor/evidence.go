@@ -3,6 +3,7 @@ package doctor
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -224,7 +225,9 @@ func (a Active) works() bool { return a.Accepted && !a.Through && a.Move.moved()
 func (a Active) elsewhere() bool { return a.nothing() && len(a.Strangers) > 0 }
 
 // nothing says that the server took the command and its connection never came.
-func (a Active) nothing() bool { return a.Command != "" && !a.refused() && !a.Accepted }
+func (a Active) nothing() bool {
+	return a.Command != "" && !a.refused() && !a.Accepted && a.Move.Outcome != Failed
+}
 
 // Comparison is the same over another protection: in clear when the session is TLS, under TLS when it is clear.
 type Comparison struct {
@@ -419,6 +422,12 @@ func (p Passive) ports() (open, blocked []uint16) {
 		}
 	}
 	return open, blocked
+}
+
+// fickle returns the ports that could be reached once and another time not.
+func (p Passive) fickle() []uint16 {
+	open, blocked := p.ports()
+	return slices.DeleteFunc(blocked, func(port uint16) bool { return !slices.Contains(open, port) })
 }
 
 func (p Passive) blocked() []uint16 {

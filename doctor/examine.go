@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -196,6 +197,10 @@ func (x *examination) names(ctx context.Context) bool {
 			x.e.Addrs = append(x.e.Addrs, a)
 		}
 	}
+	if len(x.e.Addrs) == 0 && ctx.Err() != nil {
+		done(Fact{Outcome: Failed, Detail: host})
+		return false
+	}
 	if len(x.e.Addrs) == 0 {
 		x.e.NoSuch = noSuchName(err)
 		x.e.NameError = "no address"
@@ -311,6 +316,9 @@ func (x *examination) control(ctx context.Context) *controlConn {
 		return s
 	}
 	x.e.Peer, x.e.Control, x.e.OnLink = tries[0], hows[0], x.network.OnLink(tries[0].Addr())
+	if ctx.Err() != nil && hows[0] == Silence {
+		x.e.Control = NotTried // not waited for
+	}
 	if errs[0] != nil {
 		x.e.ControlError = connlog.Printable(errs[0].Error())
 	}
@@ -335,10 +343,13 @@ func (x *examination) whereControlStops(ctx context.Context) {
 		f.Hop = r
 	}
 	done(f)
-	if x.e.Control == Refused || last > 2 || ctx.Err() != nil {
+	if x.e.Control == Refused {
+		last = x.e.Hops.first(Refused) - 1 // the reset may come from the router there, in the server's name
+	}
+	if last < 0 || last > 2 || x.e.Control == Refused && (last > 1 || x.e.OnLink) || ctx.Err() != nil {
 		return
 	}
-	// Lost within two hops: does a packet to another port of the same host come further? It dies on the way, too.
+	// Lost or refused within two hops: does a packet to another port of the same host come further? It dies on the way, too.
 	other := netip.AddrPortFrom(x.e.Peer.Addr(), 443)
 	if x.e.Peer.Port() == 443 {
 		other = netip.AddrPortFrom(x.e.Peer.Addr(), 80)
@@ -392,6 +403,10 @@ func (x *examination) greet(ctx context.Context, s *controlConn) bool {
 		}
 	}
 	x.e.GreetIn = x.now().Sub(start)
+	if errors.Is(first.err, errEnded) {
+		done(Fact{Outcome: Failed})
+		return false
+	}
 	x.e.Greeter, x.e.Heard = greeter(first.r, first.err, s.buf)
 	x.e.GreetCut = first.err != nil && x.e.Greeter == GreeterFTP
 	if first.err == nil {
@@ -402,8 +417,6 @@ func (x *examination) greet(ctx context.Context, s *controlConn) bool {
 	ok := x.e.Greeter == GreeterFTP && x.e.Greeting.Code/100 == 2
 	f := Fact{OK: ok, Outcome: Worked, Detail: x.e.Greeting.String(), From: s.local}
 	switch {
-	case ctx.Err() != nil:
-		f.Outcome = Failed
 	case first.err != nil:
 		f.Outcome, f.Detail = Rejected, x.e.Heard
 		if x.e.Greeter == GreeterSilent {
@@ -443,7 +456,7 @@ func (x *examination) otherProtocol(ctx context.Context) Greeter {
 	hctx, cancel := context.WithTimeout(ctx, x.limits.Hop*5/2)
 	_, err = s.handshake(hctx, tlsOldest)
 	cancel()
-	s.dead = errClosed
+	s.dead = errHalted
 	s.close()
 	if err == nil {
 		done(Fact{Note: true, OK: true, Outcome: Worked})
@@ -466,7 +479,7 @@ func (x *examination) otherProtocol(ctx context.Context) Greeter {
 	defer s.close()
 	_ = s.send("GET / HTTP/1.0\r\n")
 	_, err = s.next(x.limits.Hop * 5 / 2)
-	s.dead = errClosed
+	s.dead = errHalted
 	if g, text := greeter(wire.Reply{}, err, s.buf); g == GreeterHTTP {
 		done(Fact{Note: true, OK: true, Outcome: Worked, Detail: text})
 		return g

@@ -123,15 +123,43 @@ func (e *Evidence) choice(side Side, text string, table []Variant, prefer ...str
 	f := Fix{Side: side, Text: e.fill(text), Variants: make([]Variant, 0, len(table))}
 	real := e.filler()
 	for _, v := range table {
+		if e.v6() {
+			v = v.forIPv6()
+		}
 		f.Variants = append(f.Variants, Variant{v.Name, real.Replace(v.Command), real.Replace(v.Note)})
 	}
 	for _, p := range prefer {
 		if i := slices.IndexFunc(f.Variants, func(v Variant) bool { return v.Name == p }); i >= 0 {
 			f.Chosen = i
-			break
+			return f
 		}
 	}
+	if len(prefer) > 0 && prefer[0] != "" { // another server's line must not seem to be for this one
+		f.Variants = slices.Insert(f.Variants, 0, Variant{Name: prefer[0], Command: "Look for this setting in the manual of " + prefer[0]})
+	}
 	return f
+}
+
+// overIPv6 is what stands in place of lines for IPv4, by their begin: routers don't translate addresses there (RFC 4864).
+var overIPv6 = []struct{ begin, instead, note string }{
+	{"Forward TCP {port} to {inside}:{port}\nForward", "Let TCP {lo}-{hi} in to {public}", "In the router's firewall for IPv6, which forwards nothing but has to let it through."},
+	{"Forward TCP {port}", "Let TCP {port} in to {public}", "In the router's firewall for IPv6, which forwards nothing but has to let it through."},
+	{"sudo nft add rule ip nat prerouting", "sudo nft insert rule inet filter forward ip6 daddr {public} tcp dport { {port}, {lo}-{hi} } accept", "On a Linux router; see `nft list ruleset` for the names of table and chain."},
+	{"sudo iptables -t nat", "sudo ip6tables -I FORWARD -p tcp -d {public} -m multiport --dports {port},{lo}:{hi} -j ACCEPT", "On a Linux router."},
+}
+
+// forIPv6 is the variant for a server that is reached by IPv6.
+func (v Variant) forIPv6() Variant {
+	for _, o := range overIPv6 {
+		if strings.HasPrefix(v.Command, o.begin) {
+			return Variant{strings.Replace(v.Name, "iptables", "ip6tables", 1), o.instead, o.note}
+		}
+	}
+	if strings.HasPrefix(v.Command, "sudo iptables ") {
+		v.Name, v.Command = "ip6tables", strings.Replace(v.Command, "iptables", "ip6tables", 1)
+	}
+	v.Command = strings.Replace(v.Command, " ip saddr ", " ip6 saddr ", 1)
+	return v
 }
 
 func (e *Evidence) advice(side Side, text string) Fix { return Fix{Side: side, Text: e.fill(text)} }
@@ -184,7 +212,7 @@ var setRange = []Variant{
 	{string(ProFTPD), "PassivePorts {lo} {hi}", "proftpd.conf, then restart."},
 	{string(PureFTPd), "PassivePortRange {lo} {hi}", "pure-ftpd.conf; on Debian: echo \"{lo} {hi}\" > /etc/pure-ftpd/conf/PassivePortRange."},
 	{string(FileZillaServer), "Server > Configure > Protocols settings > FTP and FTP over TLS > Passive mode: Use custom port range, {lo} to {hi}", ""},
-	{string(IIS), `appcmd set config -section:system.ftpServer/firewallSupport /lowDataChannelPort:{lo} /highDataChannelPort:{hi} /commit:apphost` + "\nnet stop ftpsvc && net start ftpsvc", "Or IIS Manager, the server's FTP Firewall Support: Data Channel Port Range {lo}-{hi}."},
+	{string(IIS), `%windir%\system32\inetsrv\appcmd set config -section:system.ftpServer/firewallSupport /lowDataChannelPort:{lo} /highDataChannelPort:{hi} /commit:apphost` + "\nnet stop ftpsvc && net start ftpsvc", "At a command prompt as administrator. Or IIS Manager, the server's FTP Firewall Support: Data Channel Port Range {lo}-{hi}."},
 	{string(JSCAPE), "Services > Listeners > FTP/S > Passive port range: {lo} - {hi}", ""},
 	{string(SFTPGo), `"ftpd": { "passive_port_range": { "start": {lo}, "end": {hi} } }`, "sftpgo.json."},
 	{string(Portside), "Share > Passive mode > Use a passive port range: {lo} to {hi}", "Or: portside serve --passive-ports {lo}-{hi} …"},
@@ -216,6 +244,7 @@ var moreClients = []Variant{
 	{string(PureFTPd), "MaxClientsNumber 100\nMaxClientsPerIP 10", ""},
 	{string(FileZillaServer), "Server > Configure > Server listeners and users: raise the limits of connections", ""},
 	{string(IIS), "FTP site > Advanced Settings > Connections > Max Connections", ""},
+	{string(SFTPGo), `"common": { "max_total_connections": 100, "max_per_host_connections": 20 }`, "sftpgo.json."},
 	{string(Portside), "Share > Server options > Clients at once", ""},
 }
 
@@ -237,6 +266,8 @@ var enableTLS = []Variant{
 	{string(PureFTPd), "TLS 1", "With the certificate and key in /etc/ssl/private/pure-ftpd.pem."},
 	{string(FileZillaServer), "Server > Configure > Server listeners > Protocol: Explicit FTP over TLS and insecure plain FTP", ""},
 	{string(IIS), "FTP SSL Settings of the site: choose a certificate and Allow SSL connections", ""},
+	{string(JSCAPE), "Services > Listeners > FTP/S: allow explicit SSL, with a server key", ""},
+	{string(SFTPGo), `"ftpd": { "certificate_file": "/etc/ssl/certs/ftp.pem", "certificate_key_file": "/etc/ssl/private/ftp.key" }`, "sftpgo.json, in the binding for FTP: \"tls_mode\": 0 (TLS if asked for) or 1 (required)."},
 	{string(Portside), "Share > Port and protection: TLS if asked for", ""},
 }
 
@@ -318,6 +349,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			return []Fix{
 				e.choice(ServerNetwork, "Let port {port} through in the router or firewall that forbids it, and forward it to the server.", forwardControl),
 				e.choice(ServerComputer, "Let port {port} in on the server's computer, too.", openControl, e.firewallChoice()),
+			}
+		}
+		if e.Control == Unreachable {
+			return []Fix{
+				e.choice(ServerComputer, "Let port {port} in on the server's computer.", openControl, e.firewallChoice()),
+				e.choice(ServerNetwork, "If a router stands before the server, let port {port} through there, and forward it.", forwardControl),
 			}
 		}
 		return []Fix{
@@ -418,9 +455,13 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 				e.advice(ClientComputer, "Or choose plain FTP (ftp://), when it does not matter that the password and the files can be read on the way."),
 			}
 		}
+		plain := "Or choose plain FTP (ftp://), when it does not matter that the password and the files can be read on the way."
+		if e.HeldBack { // that is what was asked for
+			plain = "Or let the password go in clear, when it does not matter that it and the files can be read on the way: `--consent-plain`, or \"Compare without TLS, too\" in the window."
+		}
 		return []Fix{
 			e.choice(ServerSettings, "Switch TLS on at the server.", enableTLS, server),
-			e.advice(ClientComputer, "Or choose plain FTP (ftp://), when it does not matter that the password and the files can be read on the way."),
+			e.advice(ClientComputer, plain),
 		}
 	case TLSCertificate:
 		if e.CertError == "" {
@@ -497,6 +538,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		}
 		return []Fix{e.advice(ServerSettings, "Allow protected data channels (PROT P) at the server, and see what it logs for them.")}
 	case ServerFirewallPassive:
+		if len(e.Passive.fickle()) > 0 {
+			return []Fix{
+				e.advice(ServerComputer, "Raise the limit of new connections for ports {lo}–{hi}, or take it away, in the firewall of the server's computer or of the router before it (`ufw limit`, `limit rate` and `ct count` in nftables, `recent` and `connlimit` in iptables, an intrusion prevention)."),
+				e.advice(ClientComputer, "Transfer fewer files at once, and try from another network: if all goes well there, packets are lost on your side."),
+			}
+		}
 		beforeServer := "If a router or a cloud filter stands before the server, let the range in there, too."
 		if e.ownerBeforeServer() {
 			beforeServer = "Check that the router at {public} forwards the range to the same computer as port {port}, with the same numbers."
@@ -536,7 +583,7 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		}
 	case ServerPassiveHairpin:
 		return []Fix{
-			e.choice(ServerSettings, "Tell clients inside the network the server's inside address.", localIP, server),
+			e.choice(ServerSettings, "Tell clients inside the network the server's inside address.", localIP, server, "Router"),
 			e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address.").does(UseEPSV),
 		}
 	case ServerPassiveExhausted:
@@ -588,6 +635,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 			e.choice(ClientComputer, "Or use fixed active ports (50210–50219) and let the server in to them.", clientInbound, "ufw").does(OpenActivePorts),
 		}
 	case ClientNATActive:
+		if rfc6598.Contains(e.Local.Addr()) {
+			return []Fix{
+				e.advice(ClientComputer, "Use passive mode: then you open the data channels, and the router does not matter.").does(UsePassive),
+				e.advice(ClientNetwork, "Or ask your provider for a public address, or use IPv6: {client} is behind the provider's own NAT, where no port can be forwarded to you."),
+			}
+		}
 		return []Fix{
 			e.advice(ClientComputer, "Use passive mode: then you open the data channels, and the router does not matter.").does(UsePassive),
 			e.advice(ClientNetwork, "Or use fixed active ports (50210–50219), forward them on your router to {client}, and let your program announce your public address.").does(ForwardActivePorts),
@@ -740,8 +793,11 @@ func (e *Evidence) arrows(r Report) []Arrow {
 	}
 	up := e.Control == Worked && !e.foreign()
 	at := places[r.Side]
-	if e.Control == Worked && at == AtServerFirewall {
+	switch {
+	case e.Control == Worked && at == AtServerFirewall:
 		at = AtServer // which let it in
+	case e.absent() && !e.OnLink:
+		at = AtServerRouter // which looked for the server
 	}
 	add(Arrow{Kind: connlog.Control, Initiator: connlog.Client, Works: up, Label: "control → " + itoa(int(e.Target.ControlPort()))}, at)
 	judged := e.mode()

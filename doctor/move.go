@@ -136,6 +136,9 @@ func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.A
 		select {
 		case a := <-replies:
 			switch {
+			case errors.Is(a.err, errEnded):
+				failed(Failed, "", "cancelled")
+				return out, opened, from
 			case a.err != nil:
 				controlLost = true
 				out.Alone = errors.Is(a.err, errClosed)

@@ -401,7 +401,7 @@ func (x *examination) activeOnce(ctx context.Context, s *controlConn, verb, comm
 				f.Note, f.Detail = true, "not waited for longer"
 			}
 			if a.Counted && a.Dropped > 0 {
-				f.Detail = strings.TrimPrefix(fmt.Sprintf("%s; %d packets reached this computer and no program", f.Detail, a.Dropped), "; ")
+				f.Detail = strings.TrimPrefix(fmt.Sprintf("%s; %s reached this computer and no program", f.Detail, packets(a.Dropped)), "; ")
 			}
 		}
 		if a.Through {
@@ -430,6 +430,10 @@ func (x *examination) activeOnce(ctx context.Context, s *controlConn, verb, comm
 	before, counted := x.network.Dropped(x.e.v6())
 	began := x.now()
 	a.Answer, err = s.ask(line)
+	if errors.Is(err, errEnded) {
+		a.Move.Outcome = Failed
+		return end()
+	}
 	if err != nil || a.Answer.failed() {
 		if err != nil && a.Answer.Code == 0 {
 			a.Answer = Answer{Code: 599, Text: err.Error()}
@@ -469,6 +473,13 @@ func (x *examination) activeOnce(ctx context.Context, s *controlConn, verb, comm
 		}
 	}
 	return end()
+}
+
+func packets(n int64) string {
+	if n == 1 {
+		return "1 packet"
+	}
+	return fmt.Sprintf("%d packets", n)
 }
 
 // meet returns what is done when the server's connection has not come after half the wait: a packet to where it usually

@@ -810,6 +810,82 @@ func TestCancellingEndsAnExaminationAtOnce(t *testing.T) {
 	})
 }
 
+// A connection that the examination closes is not called lost.
+func TestTheLogSaysWhoClosedAProbesConnection(t *testing.T) {
+	f := (&fake{first: "..."}).start(t)
+	log := connlog.NewLog(0)
+	f.examine(t.Context(), f.target(), Options{Recorder: log})
+	sessions := log.Sessions()
+	if len(sessions) < 3 {
+		t.Fatalf("%d connections", len(sessions))
+	}
+	for _, s := range sessions {
+		if c := s.Channels[0]; c.Reason == connlog.ReasonLost || c.By != connlog.Client {
+			t.Errorf("%s by %s", c.Reason, c.By)
+		}
+	}
+}
+
+// What this side ended, nobody else did.
+func TestACancelledExaminationBlamesNobodyForItsEnd(t *testing.T) {
+	hangs := func(verb string) *fake { return &fake{says: map[string]string{verb: "..."}} }
+	for _, c := range []struct {
+		name  string
+		probe Probe
+		fake  *fake
+		mode  client.Mode
+		tls   client.TLSMode
+	}{
+		{name: "names", probe: ProbeNames, fake: &fake{}},
+		{name: "control", probe: ProbeControl, fake: &fake{}},
+		{name: "greeting", probe: ProbeGreeting, fake: &fake{first: "..."}},
+		{name: "implicit TLS", probe: ProbeTLS, fake: &fake{first: "..."}, tls: client.TLSImplicit},
+		{name: "AUTH", probe: ProbeTLS, fake: hangs("AUTH"), tls: client.TLSExplicit},
+		{name: "USER", probe: ProbeSignIn, fake: hangs("USER")},
+		{name: "EPSV", probe: ProbeEPSV, fake: hangs("EPSV")},
+		{name: "LIST", probe: ProbeEPSV, fake: &fake{silent: true}},
+		{name: "EPRT", probe: ProbeActive, fake: hangs("EPRT"), mode: client.ModeActive},
+		{name: "the server's connection", probe: ProbeActive, fake: &fake{noDial: true, silent: true}, mode: client.ModeActive},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			f := c.fake.start(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			long := Limits{}.orDefaults()
+			long.Total = time.Minute
+			target := f.target()
+			if c.tls != "" {
+				target.TLS = c.tls
+			}
+			network := Network{Trace: noTrace}
+			if c.probe == ProbeNames || c.probe == ProbeControl {
+				target.Host = "files.example.org"
+				network.Resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) {
+					if c.probe == ProbeNames {
+						<-ctx.Done()
+						return nil, ctx.Err()
+					}
+					return []netip.Addr{f.addr.Addr()}, nil
+				}
+				network.Dial = func(ctx context.Context, _ netip.AddrPort, _ int) (net.Conn, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+			}
+			o := Options{Mode: c.mode, Progress: func(f Fact) {
+				if f.Probe == c.probe && f.Running {
+					time.AfterFunc(100*time.Millisecond, cancel)
+				}
+			}}
+			r := (&Examiner{Options: o, Limits: long, Network: network}).Examine(ctx, target)
+			if !r.Cancelled || r.Confidence != Possible || !strings.Contains(r.Sentence, "ended before") {
+				t.Errorf("%s (%s): %s", r.Verdict, r.Confidence, r.Sentence)
+			}
+		})
+	}
+}
+
 func TestTheChannelsStandInTheLogAsAnySessions(t *testing.T) {
 	f := (&fake{first: "220 Portside ready [session ab12]\r\n"}).start(t)
 	log := connlog.NewLog(0)

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"errors"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ func Judge(e Evidence) Report {
 func sameFault(a, b Verdict) bool {
 	switch a {
 	case OKWithFault, ServerPassiveHairpin, ALGTamper:
-		return b == a || b == ServerPassiveIP || b == ServerPassiveHairpin && a != OKWithFault
+		return b == a || b == ServerPassiveIP || b == ServerPassiveHairpin && a != OKWithFault || b == OKWithFault && a == ALGTamper
 	}
 	return a == b
 }
@@ -92,8 +93,15 @@ var Rules = []Rule{
 	{ControlRefused, Proved, ClientComputer, "a connection to the control port is forbidden on this computer, before any packet leaves", func(e *Evidence) bool {
 		return e.Control == Filtered
 	}, false},
+	{ControlRefused, Likely, ServerComputer, "the control port is rejected by a rule (ICMP: prohibited) at the server's own address", func(e *Evidence) bool {
+		return e.Control == Unreachable && e.forbids() == e.Peer.Addr()
+	}, false},
 	{ControlRefused, Proved, ServerNetwork, "the control port is rejected by a router's rule (ICMP: prohibited)", func(e *Evidence) bool {
 		return e.Control == Unreachable && e.Hops.first(Filtered) != 0
+	}, false},
+	{ControlRefused, Proved, ClientNetwork, "the control port is reset within two hops, packets to another port of the same host come further", func(e *Evidence) bool {
+		r := e.Hops.first(Refused)
+		return e.Control == Refused && r != 0 && e.Beyond >= r
 	}, false},
 	{ControlRefused, Likely, ClientNetwork, "the control port is reset by something one hop away, and the server is not in this network", func(e *Evidence) bool {
 		return e.Control == Refused && !e.OnLink && e.Hops.at(1) == Refused
@@ -355,6 +363,9 @@ var Rules = []Rule{
 	{EPSVBroken, Likely, ServerSettings, "EPSV gets no answer or ends the session, and PASV works", func(e *Evidence) bool {
 		return e.passive() && e.Passive.PASV.Works() && e.Passive.EPSV.Refused() && (e.Passive.EPSV.Answer.Code == 0 || e.Passive.EPSV.Answer.Code == 421)
 	}, false},
+	{ServerFirewallPassive, Likely, ServerComputer, "the same offered port could be reached once and another time not", func(e *Evidence) bool {
+		return e.passive() && len(e.Passive.fickle()) > 0
+	}, false},
 	{ServerForwardPassive, Proved, ServerNetwork, "some offered ports can be reached and others can't", func(e *Evidence) bool {
 		open, blocked := e.Passive.ports()
 		return e.passive() && len(open) > 0 && len(blocked) > 0 && !e.epsvBroken(1)
@@ -514,6 +525,16 @@ func (e *Evidence) lostAfterSignIn() bool {
 
 func (e *Evidence) unanswered() bool {
 	return e.Control == Silence || e.Control == Unreachable || e.Control == Failed
+}
+
+// forbids is the address of who says that a rule forbids the control port.
+func (e *Evidence) forbids() netip.Addr {
+	for _, h := range e.Hops {
+		if h.Outcome == Filtered {
+			return h.Addr
+		}
+	}
+	return netip.Addr{}
 }
 
 // absent says that the router before the server, or this computer, looked for the server's computer in its network and

@@ -148,6 +148,12 @@ var cases = []struct {
 	{"name service silent", Evidence{Target: client.Target{Host: "files.example.org"}, NameError: "i/o timeout"}, NameUnresolved, Likely, ClientNetwork, ""},
 	{"forbidden here", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting = Filtered, "", Answer{} }), ControlRefused, Proved, ClientComputer, ""},
 	{"prohibited", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Unreachable, "", Answer{}, hops("hhp") }), ControlRefused, Proved, ServerNetwork, ""},
+	{"prohibited at the server's address", with(unsigned(), func(e *Evidence) {
+		e.Control, e.Greeter, e.Greeting, e.Hops = Unreachable, "", Answer{}, Trace{{TTL: 3, Outcome: Passed, Addr: there.Addr()}, {TTL: 4, Outcome: Filtered, Addr: there.Addr()}}
+	}), ControlRefused, Likely, ServerComputer, ""},
+	{"reset on this side, other ports are let out", with(unsigned(), func(e *Evidence) {
+		e.Control, e.Greeter, e.Greeting, e.Hops, e.Beyond = Refused, "", Answer{}, hops("hrr"), 2
+	}), ControlRefused, Proved, ClientNetwork, ""},
 	{"reset next door", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Refused, "", Answer{}, hops("rr") }), ControlRefused, Likely, ClientNetwork, ""},
 	{"reset", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Refused, "", Answer{}, hops("hhr") }), ControlRefused, Proved, ServerComputer, ""},
 	{"port 21 not let out", with(unsigned(), func(e *Evidence) {
@@ -354,6 +360,9 @@ var cases = []struct {
 		e.Passive.EPSV = failed("EPSV", 21134, Refused)
 		e.Passive.More = []Offer{failed("EPSV", 21150, Refused), took("PASV", 21151)}
 	}), EPSVBroken, Proved, ServerNetwork, ""},
+	{"the same port, now and then", with(sound(), func(e *Evidence) {
+		e.Passive.More = []Offer{took("EPSV", 21150), failed("EPSV", 21151, Silence), failed("PASV", 21150, Silence)}
+	}), ServerFirewallPassive, Likely, ServerComputer, ""},
 	{"half the range", with(sound(), func(e *Evidence) { e.Passive.More = []Offer{failed("EPSV", 21150, Silence), took("EPSV", 21151)} }), ServerForwardPassive, Proved, ServerNetwork, ""},
 	{"EPSV once", with(sound(), func(e *Evidence) { e.Passive.EPSV = failed("EPSV", 21134, Silence) }), EPSVBroken, Likely, ServerNetwork, ""},
 	{"the own router, with the server behind it", with(dead("ho", "..."), func(e *Evidence) { e.Local = hereNATted }), ServerForwardPassive, Likely, ServerNetwork, ""},
@@ -649,11 +658,17 @@ func TestTheFirstFixFitsWhatWasSeen(t *testing.T) {
 			e.Passive = Passive{EPSV: refusedOffer("EPSV", 550, "Permission denied."), PASV: refusedOffer("PASV", 550, "Permission denied.")}
 		}), "Switch passive mode on"},
 		{"a private address that is not the server's", inside, "192.168.1.5"},
+		{"the same port, now and then", with(sound(), func(e *Evidence) {
+			e.Passive.More = []Offer{took("EPSV", 21150), failed("PASV", 21150, Silence)}
+		}), "ports 21100–21199"},
 		{"password expired", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{530, "Password has expired."} }), "new password"},
 	} {
 		if got := first(c.e); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q in it", c.name, got, c.want)
 		}
+	}
+	if got := Judge(with(unsigned(), func(e *Evidence) { e.HeldBack = true })).Fixes[1].Text; strings.Contains(got, "ftp://") || !strings.Contains(got, "--consent-plain") {
+		t.Errorf("the password was held back: %q", got)
 	}
 	r := Judge(with(inside, func(e *Evidence) { e.Features = map[string]string{"EPSV": "", "PASV": ""} }))
 	if r.Second == nil || strings.Contains(r.Second.Sentence, "EPSV names no address") || !strings.Contains(r.Second.Sentence, "EPSV stands in") {
@@ -661,9 +676,50 @@ func TestTheFirstFixFitsWhatWasSeen(t *testing.T) {
 	}
 }
 
+// No line for IPv4 stands in what is to be typed for a server that is reached by IPv6.
+func TestOverIPv6TheLinesAreForIPv6(t *testing.T) {
+	e := with(dead("hho", "hh."), func(e *Evidence) {
+		e.Peer, e.Local = there6, netip.MustParseAddrPort("[2001:db8:1::7]:51812")
+		e.Passive.PASV = Offer{}
+	})
+	active := with(activeEvidence(Active{Move: Move{Outcome: Silence}, Through: true, Accepted: true, Counted: true, Dropped: 5}), func(e *Evidence) { e.Peer = there6 })
+	for _, e := range []Evidence{e, active, with(unsigned(), func(e *Evidence) { e.Peer, e.Control = there6, Silence })} {
+		r := Judge(e)
+		for _, f := range r.Fixes {
+			for _, v := range f.Variants {
+				for _, bad := range []string{"sudo iptables", "dnat", " ip saddr", " ip daddr", "SERVER"} {
+					if strings.Contains(v.Command, bad) {
+						t.Errorf("%s, %s: %s", r.Verdict, v.Name, v.Command)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The variant that is chosen is never another server's than the one that answers.
+func TestTheChosenVariantIsForTheServerThatAnswers(t *testing.T) {
+	all := []Software{VSFTPD, ProFTPD, PureFTPd, FileZillaServer, IIS, JSCAPE, SFTPGo, Portside}
+	for _, c := range cases {
+		for _, s := range all {
+			for _, f := range Judge(with(c.e, func(e *Evidence) { e.Software = s })).Fixes {
+				if f.Side != ServerSettings || len(f.Variants) == 0 {
+					continue
+				}
+				if name := f.Variants[f.Chosen].Name; name != string(s) && slices.Contains(all, Software(name)) {
+					t.Errorf("%s: %s answers, and the line for %s is chosen: %s", c.name, s, name, f.Text)
+				}
+			}
+		}
+	}
+}
+
 // The sentence says what was seen, in place of what is usual for the verdict.
 func TestSentencesSayWhatWasSeen(t *testing.T) {
 	for name, want := range map[string]string{
+		"prohibited at the server's address":             "203.0.113.5 says that a rule forbids port 21",
+		"reset on this side, other ports are let out":    "Your own network refuses port 21",
+		"the same port, now and then":                    "to the same port (21150)",
 		"a certificate of the client is wanted":          "asks for a certificate of the one who comes",
 		"a proxy wants to know the host":                 "A proxy answers in the server's place",
 		"an account, too":                                "asks for an account besides",

@@ -42,6 +42,10 @@ func (x *examination) secure(ctx context.Context, s *controlConn) bool {
 	done := x.begin(Fact{Probe: ProbeTLS, By: connlog.Client, From: s.local, To: s.peer, Command: "AUTH TLS"})
 	a, err := s.ask("AUTH TLS")
 	e.AuthAnswer = a
+	if errors.Is(err, errEnded) {
+		done(Fact{Outcome: Failed})
+		return false
+	}
 	if err != nil || a.Code != 234 {
 		f := Fact{Outcome: Rejected, Detail: a.String(), From: s.local}
 		if err != nil {
@@ -83,6 +87,10 @@ func (x *examination) greetImplicit(ctx context.Context, s *controlConn) bool {
 	start := x.now()
 	done = x.begin(Fact{Probe: ProbeGreeting, By: connlog.Client, From: s.local, To: s.peer})
 	r, err := s.greeting(x.limits.Slow)
+	if errors.Is(err, errEnded) {
+		done(Fact{Outcome: Failed})
+		return false
+	}
 	e.GreetIn = x.now().Sub(start)
 	e.Greeter, e.Heard = greeter(r, err, s.buf)
 	e.GreetCut = err != nil && e.Greeter == GreeterFTP
@@ -109,6 +117,10 @@ func (x *examination) shook(ctx context.Context, st tls.ConnectionState, err err
 		done(Fact{OK: true, Outcome: Worked, Detail: e.TLSVersion})
 		return true
 	}
+	if ctx.Err() != nil {
+		done(Fact{Outcome: Failed})
+		return false
+	}
 	e.TLSError = tlsTrouble(err)
 	stalled := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 	e.TLSStalled = stalled
@@ -117,9 +129,6 @@ func (x *examination) shook(ctx context.Context, st tls.ConnectionState, err err
 		f.Outcome, f.Detail = Silence, "the handshake stopped"
 	}
 	done(f)
-	if ctx.Err() != nil {
-		return false
-	}
 	switch {
 	case stalled: // the server's certificate is the first thing that fills whole packets
 		done := x.begin(Fact{Probe: ProbeSmallTLS, By: connlog.Client, To: e.Peer})

@@ -27,6 +27,7 @@ type controlConn struct {
 	buf    []byte   // received and not read yet
 	halted atomic.Bool
 	unhook func() bool
+	ended  func() error // not nil when this side closed the connection, because the examination ended
 	rtt    time.Duration
 
 	local, peer netip.AddrPort
@@ -45,6 +46,7 @@ var (
 	errClosed   = errors.New("the connection was closed")
 	errNotReply = errors.New("that is not an FTP reply")
 	errHalted   = errors.New("no longer waited for")
+	errEnded    = errors.New("the examination was ended")
 )
 
 const maxReply = 1 << 20 // bytes; FEAT and STAT are the longest honest ones
@@ -71,7 +73,7 @@ func (x *examination) dialControlWithin(ctx, dial context.Context, to netip.Addr
 	}
 	s.tcp, s.conn = conn, conn
 	s.local, s.peer = addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr())
-	s.unhook = context.AfterFunc(ctx, func() { conn.Close() })
+	s.unhook, s.ended = context.AfterFunc(ctx, func() { conn.Close() }), ctx.Err
 	s.record(connlog.Record{Event: connlog.ControlOpened, Initiator: connlog.Client, From: s.local, To: s.peer, Duration: s.rtt,
 		Host: x.e.Target.Host})
 	return s, Worked, nil
@@ -100,7 +102,10 @@ func (s *controlConn) close() {
 		return
 	}
 	s.unhook()
-	reason := connlog.ReasonLost
+	reason := connlog.ReasonCancelled // this side has seen enough
+	if errors.Is(s.dead, errClosed) {
+		reason = connlog.ReasonLost
+	}
 	if s.dead == nil {
 		_ = s.tcp.SetDeadline(time.Now().Add(300 * time.Millisecond))
 		if _, err := io.WriteString(s.conn, "QUIT\r\n"); err == nil {
@@ -122,8 +127,10 @@ func (s *controlConn) send(line string) error {
 	_ = s.conn.SetWriteDeadline(time.Now().Add(s.x.limits.Reply))
 	if _, err := io.WriteString(s.conn, line+"\r\n"); err != nil {
 		_, _ = s.next(s.x.limits.Hop / 4) // why it ended may have been said
-		s.dead = errClosed
-		return errClosed
+		if s.dead == nil || s.ended() == nil {
+			s.dead = errClosed
+		}
+		return s.dead
 	}
 	return nil
 }
@@ -168,6 +175,9 @@ func (s *controlConn) next(wait time.Duration) (wire.Reply, error) {
 			return wire.Reply{}, errHalted
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return wire.Reply{}, errSilent
+		case s.ended() != nil:
+			s.dead = errEnded
+			return wire.Reply{}, errEnded
 		default:
 			s.dead, s.alert = errClosed, tlsAlert(err)
 			return wire.Reply{}, errClosed
@@ -177,6 +187,9 @@ func (s *controlConn) next(wait time.Duration) (wire.Reply, error) {
 
 // lose notes that the session ended before its time, and at what.
 func (x *examination) lose(s *controlConn, err error) {
+	if errors.Is(err, errEnded) {
+		return // not the server's doing
+	}
 	x.e.Lost, x.e.LostText, x.e.LostAt = err, s.goodbye, s.last
 	if s.alert != "" {
 		x.e.TLSError = s.alert
@@ -352,6 +365,9 @@ func (s *controlConn) offer(command string) Offer {
 	}
 	s.x.offers++
 	a, err := s.ask(command)
+	if errors.Is(err, errEnded) {
+		return Offer{}
+	}
 	o.Answer = a
 	if err != nil {
 		o.Answer.Text, o.Unanswered = err.Error(), err
@@ -394,6 +410,9 @@ func (s *controlConn) dialOffer(ctx context.Context, o *Offer, to netip.AddrPort
 	conn, err := s.x.network.Dial(dctx, to, mss)
 	o.Took, o.Dialled, o.Dial = s.x.now().Sub(start), to, dialOutcome(err)
 	rec.Duration = o.Took
+	if ctx.Err() != nil && o.Dial == Silence && o.Took < s.x.limits.DialNext {
+		o.Dial = NotTried // too short to say anything
+	}
 	if err != nil {
 		rec.Event, rec.Reason, rec.Err = connlog.DataFailed, o.Dial.reason(), fmt.Sprint(o.Dial)
 		s.record(rec)

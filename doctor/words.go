@@ -215,6 +215,10 @@ func (e *Evidence) sentence(rule Rule) string {
 		switch {
 		case rule.Side == ClientComputer:
 			return fmt.Sprintf("This computer itself forbids the connection to port %s.", port)
+		case rule.Side == ClientNetwork && rule.Confidence == Proved:
+			return fmt.Sprintf("Your own network refuses port %s of %s: the refusal comes from within two hops, and packets to another port of the same host come further.", port, peer.Addr())
+		case rule.Side == ServerComputer && e.Control == Unreachable:
+			return fmt.Sprintf("%s says that a rule forbids port %s: the firewall of the server's computer, or of the router that has its address.", peer.Addr(), port)
 		case rule.Side == ClientNetwork:
 			return fmt.Sprintf("A box one hop away answers for %s and refuses port %s: your own network does not let it out.", peer.Addr(), port)
 		case rule.Side == ServerNetwork:
@@ -383,6 +387,9 @@ func (e *Evidence) sentence(rule Rule) string {
 		}
 		return fmt.Sprintf("Your network uses more than one public address: the data channel reached the server from another one than the control channel, and the server refused it: %q.", m.Answer)
 	case ServerFirewallPassive:
+		if fickle := e.Passive.fickle(); len(fickle) > 0 {
+			return fmt.Sprintf("Some data channels get through and some don't, to the same port (%s): a firewall on the server's side limits how many connections it lets in within a while, or packets are lost on the way.", portList(fickle))
+		}
 		switch rule.Confidence {
 		case Likely:
 			elsewhere := ""
