@@ -499,8 +499,12 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		case saysExpired.MatchString(answer):
 			return []Fix{e.advice(ServerSettings, "Give the user {user} a new password, or more time, at the server.")}
 		case e.User.Code == 0 && e.LostAt != "", e.SignedIn && e.LostAt != "" && e.LostText.Code == 0 && errors.Is(e.Lost, errClosed):
+			why := "a crash, or access rules such as /etc/hosts.deny"
+			if e.SignedIn {
+				why = "a crash, or a home folder that is missing or that {user} may not enter"
+			}
 			return []Fix{
-				e.advice(ServerSettings, "See the server's log for why it ends the session at "+e.LostAt+": a crash, access rules such as /etc/hosts.deny, a home folder that {user} may not enter."),
+				e.advice(ServerSettings, "See the server's log for why it ends the session at "+e.LostAt+": "+why+"."),
 				e.advice(ClientComputer, "Try another network: if it works there, a box on your side ends the session."),
 			}
 		case e.Greeting.failed() || e.User.banned() || e.Pass.banned():

@@ -949,7 +949,7 @@ func FuzzWhatAServerSays(f *testing.F) {
 			there.Close()
 		}()
 		x := &examination{limits: quick, now: time.Now, recorder: connlog.Discard}
-		s := &controlConn{x: x, tcp: here, conn: here}
+		s := &controlConn{x: x, tcp: here, conn: here, ended: t.Context().Err}
 		for range len(said) + 2 {
 			r, err := s.next(time.Second)
 			g, text := greeter(r, err, s.buf)
@@ -990,7 +990,7 @@ func TestRepliesThatOnlyBeginComeToAnEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		return &controlConn{x: &examination{limits: quick, now: time.Now, recorder: connlog.Discard}, tcp: c, conn: c}
+		return &controlConn{x: &examination{limits: quick, now: time.Now, recorder: connlog.Discard}, tcp: c, conn: c, ended: context.Background().Err}
 	}
 	for name, do := range map[string]func(context.Context, *controlConn){
 		"a command": func(_ context.Context, s *controlConn) {
