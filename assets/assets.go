@@ -13,15 +13,10 @@ import "embed"
 //go:embed icons/*.svg
 var Icons embed.FS
 
-// AppIcon is the application icon as a PNG of 512 by 512 pixels.
+// AppIcon is the application icon as a PNG of 512 by 512 pixels, drawn from icon.svg.
 //
 //go:embed icon.png
 var AppIcon []byte
-
-// AppIconSVG is the application icon as an SVG.
-//
-//go:embed icon.svg
-var AppIconSVG []byte
 
 // Icon returns the SVG of the sign called name, or an error that wraps [io/fs.ErrNotExist].
 func Icon(name string) ([]byte, error) {

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"io/fs"
 	"regexp"
 	"strconv"
 	"strings"
@@ -137,7 +136,7 @@ func parseMLSD(line string, _ time.Time) (Entry, lineKind) {
 		case "unix.mode":
 			// pyftpdlib writes it as Python does.
 			if n, err := strconv.ParseUint(strings.TrimPrefix(f.Value, "0o"), 8, 32); err == nil {
-				e.Rights = fs.FileMode(n & 0o777).String()[1:]
+				e.Rights = FormatRights(uint32(n))
 			}
 		case "unix.owner", "unix.ownername":
 			e.Owner = wire.Escape(f.Value)
