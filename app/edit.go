@@ -385,6 +385,7 @@ func (e *edit) upload(ctx context.Context, force bool) {
 	switch {
 	case errors.Is(err, errConflict):
 		e.set(func(s *Edit) { s.Phase = EditConflict })
+		e.app.RefreshSite(e.opts.Target) // what the pane shows is old
 	case err != nil:
 		e.fail(err)
 	default:

@@ -55,6 +55,7 @@ func TestAnEditedFileIsUploadedAgainAndAConflictIsNotWrittenOver(t *testing.T) {
 	if b, _ := os.ReadFile(served); string(b) != "theirs" {
 		t.Fatalf("their change was written over: %q", b)
 	}
+	until(t, "the pane shows theirs", func() bool { return entry(t, a, "notes.txt").Size == int64(len("theirs")) })
 	a.ReloadEdit(a.Edits()[0].ID)
 	holds(local, "theirs")
 	holds(local+".mine", "mine")

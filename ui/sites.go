@@ -755,7 +755,7 @@ func (m *siteManager) imported(all []*sites.Imported) {
 		text += ", " + count(secrets, "with its password", "with their passwords")
 	}
 	if len(problems) == 0 {
-		m.say(connlog.Capital(text)+". Save keeps them.", kit.ColorGood)
+		m.say(connlog.Capital(text)+". Save keeps what was read.", kit.ColorGood)
 		return
 	}
 	m.report(connlog.Capital(text)+". This could not be read, or not wholly:", problems)
