@@ -250,7 +250,7 @@ func (c *connect) readBar() (client.Target, error) {
 	if err != nil {
 		return t, err
 	}
-	if c.user.Text != "" {
+	if t.User == "" {
 		t.User = c.user.Text
 	}
 	if c.password.Text != "" {
@@ -305,6 +305,8 @@ func (c *connect) tryIt() {
 
 // open fills the bar from a URL and connects.
 func (c *connect) open(url string) {
+	c.user.SetText("") // who signed in somewhere else the last time
+	c.password.SetText("")
 	c.address.SetText(url)
 	c.connect()
 }

@@ -157,6 +157,24 @@ func TestAPasswordInAURLMovesToItsField(t *testing.T) {
 	}
 }
 
+// The fields hold who signed in the last time, which may have been somewhere else.
+func TestTheUserOfAURLGoesBeforeTheField(t *testing.T) {
+	w, core, _ := testWindow(t, 1280, 800)
+	c := w.connect
+	c.user.SetText("bob")
+	c.password.SetText("of bob")
+	for address, user := range map[string]string{"ftp://alice@127.0.0.1:1/": "alice", "ftp://127.0.0.1:1/": "bob", "127.0.0.1": "bob"} {
+		c.address.SetText(address)
+		if got, err := c.readBar(); err != nil || got.User != user {
+			t.Errorf("%s: %+v, %v", address, got, err)
+		}
+	}
+	c.open("ftp://127.0.0.1:1/")
+	if got := core.Remote().Target; got.User != "" && got.User != client.Anonymous || got.Password != "" || c.user.Text != "" {
+		t.Errorf("the URL that was handed over signs in as %q with %q", got.User, got.Password)
+	}
+}
+
 func TestATableIsDrawnOnlyWhenItLooksDifferent(t *testing.T) {
 	uitest.App(t, kit.Dark)
 	text := "one"
