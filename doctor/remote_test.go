@@ -318,11 +318,11 @@ func (f *fake) said(verb string) bool {
 	return false
 }
 
-// quick are waits that suit loopback.
+// quick are waits that suit loopback, and a TLS handshake beside other tests.
 var quick = Limits{
-	Name: time.Second, Connect: time.Second, Greeting: 150 * time.Millisecond, Slow: 700 * time.Millisecond, Reply: time.Second, SignIn: time.Second,
+	Name: time.Second, Connect: 3 * time.Second, Greeting: 150 * time.Millisecond, Slow: time.Second, Reply: 2 * time.Second, SignIn: 2 * time.Second,
 	Dial: 400 * time.Millisecond, DialNext: 300 * time.Millisecond, Accept: 500 * time.Millisecond, Quick: 200 * time.Millisecond,
-	Stall: 300 * time.Millisecond, End: 300 * time.Millisecond, Transfer: 2 * time.Second, Hop: 50 * time.Millisecond, Total: 30 * time.Second,
+	Stall: 300 * time.Millisecond, End: 300 * time.Millisecond, Transfer: 2 * time.Second, Hop: 50 * time.Millisecond, Total: 2 * time.Minute,
 }
 
 // noTrace is a network on which no router answers, so that only the server's own connections count.

@@ -72,7 +72,11 @@ type Client struct {
 }
 
 // jobTime is the longest that a client program may take: a program that hangs is a failure, not a wait.
-const jobTime = 2 * time.Minute
+const jobTime = 5 * time.Minute
+
+// patience is how many seconds a client program waits for an answer: a server that looks at a password for long, so that guessing
+// is slow, takes seconds on a busy machine.
+const patience = "60"
 
 // Result is what a client program left.
 type Result struct {
@@ -142,7 +146,7 @@ var Curl = Client{
 
 // CurlOptions are curl's options for a server and mode.
 func CurlOptions(e Endpoint, active bool) []string {
-	args := []string{"--disable", "--globoff", "--user", e.User + ":" + e.Password, "--connect-timeout", "10"}
+	args := []string{"--disable", "--globoff", "--user", e.User + ":" + e.Password, "--connect-timeout", patience}
 	if active {
 		args = append(args, "--ftp-port", "-")
 	}
@@ -220,7 +224,7 @@ func globalIPv6() bool {
 // LftpSettings are the lines that sign lftp in and go to Base.
 func LftpSettings(e Endpoint, active bool) string {
 	set := map[string]string{
-		"cmd:fail-exit": "yes", "net:max-retries": "1", "net:timeout": "10", "net:reconnect-interval-base": "1", "ftp:passive-mode": strconv.FormatBool(!active),
+		"cmd:fail-exit": "yes", "net:max-retries": "1", "net:timeout": patience, "net:reconnect-interval-base": "1", "ftp:passive-mode": strconv.FormatBool(!active),
 		"ftp:ssl-force": strconv.FormatBool(e.TLS != Off), "ftp:ssl-protect-data": "yes", "ftp:ssl-allow": strconv.FormatBool(e.TLS != Off),
 	}
 	if e.CA == "" {
@@ -268,7 +272,7 @@ var Ncftp = Client{
 		if j.Active {
 			mode = "-E"
 		}
-		args := []string{bin, "-u", j.User, "-p", j.Password, "-P", j.port(), "-V", "-d", "stdout", "-t", "10", "-r", "1", mode}
+		args := []string{bin, "-u", j.User, "-p", j.Password, "-P", j.port(), "-V", "-d", "stdout", "-t", patience, "-r", "1", mode}
 		if op == GetFolder || op == PutFolder {
 			args = append(args, "-R")
 		}
