@@ -104,7 +104,11 @@ func (s *Session) Unique(ctx context.Context, path string) (id string, err error
 		if err := s.askFacts(); err != nil {
 			return err
 		}
-		r, err := s.ctl.command(s.ctl.op, strings.TrimSpace("MLST "+path))
+		line := "MLST"
+		if path != "" {
+			line += " " + path
+		}
+		r, err := s.ctl.command(s.ctl.op, line)
 		if err != nil {
 			return err
 		}
