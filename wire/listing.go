@@ -24,7 +24,7 @@ func ParseFacts(line string) (facts []Fact, name string, err error) {
 	if !found || name == "" {
 		return nil, "", fmt.Errorf("%.80q: no space between facts and name", line)
 	}
-	facts = make([]Fact, 0, strings.Count(list, ";"))
+	facts = make([]Fact, 0, min(strings.Count(list, ";"), 16)) // no server has more
 	for list != "" {
 		one, rest, closed := strings.Cut(list, ";")
 		key, value, has := strings.Cut(one, "=")
