@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"fyne.io/fyne/v2"
 	homedir "github.com/mitchellh/go-homedir"
@@ -52,25 +54,60 @@ type Chooser struct {
 
 // Folder is [ChooseFolder].
 func (c Chooser) Folder(w fyne.Window, start string, run func(path string)) *Dialog {
-	ch := newChooserDialog(w, c.Post, "Choose a folder", "Choose this folder", start)
+	ch := newChooserDialog(w, c.Post, "Choose a folder", chooseThis, start)
+	ch.table.OnSelectionChanged = ch.nameChoice
 	ch.accept = func() bool {
 		dir, ok := ch.typedDir()
-		if !ok {
-			return false
-		}
-		if dir != ch.dir {
+		switch {
+		case !ok || !ch.read: // what was read is on its way
+		case dir != ch.dir:
 			ch.open(dir)
-			return false
+		case ch.chosen() != ch.dir:
+			ch.ifReadable(ch.chosen(), func(dir string) { ch.dialog.Close(); run(dir) })
+		default:
+			ch.dialog.Close()
+			run(dir)
 		}
-		if !ch.read {
-			return false // it is on its way
-		}
-		ch.dialog.Close()
-		run(dir)
 		return false
 	}
 	ch.begin(nil)
 	return ch.dialog
+}
+
+const chooseThis = "Choose this folder"
+
+// chosen is the folder that is chosen in the list, or else the one that is shown.
+func (ch *chooserDialog) chosen() string {
+	if rows := ch.table.Selected(); len(rows) == 1 {
+		return filepath.Join(ch.dir, ch.entries[rows[0]].name)
+	}
+	return ch.dir
+}
+
+// nameChoice has the button say which folder it is about, for the one shown and the one chosen in it are easily confused.
+func (ch *chooserDialog) nameChoice() {
+	name := filepath.Base(ch.chosen())
+	if utf8.RuneCountInString(name) > 32 || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		ch.dialog.NameDefault(chooseThis)
+		return
+	}
+	ch.dialog.NameDefault("Choose “" + name + "”")
+}
+
+// ifReadable goes on with dir when it can be read.
+func (ch *chooserDialog) ifReadable(dir string, goOn func(dir string)) {
+	go func() {
+		_, err := readFolder(ch.ctx, dir)
+		ch.post(func() {
+			switch {
+			case ch.ctx.Err() != nil:
+			case err != nil:
+				ch.fail(fmt.Errorf("%s can't be opened: %w", dir, plainError(err)))
+			default:
+				goOn(dir)
+			}
+		})
+	}()
 }
 
 // Save is [ChooseSave].
@@ -314,6 +351,9 @@ func (ch *chooserDialog) show(dir string, entries []chooserEntry) {
 	ch.table.OnCursorChanged = nil // the name is the person's, or the proposed one, until a file is chosen
 	ch.table.SetCursor(max(0, slices.IndexFunc(ch.entries, func(e chooserEntry) bool { return e.name == from })))
 	ch.table.OnCursorChanged = takeOver
+	if !ch.files {
+		ch.table.ClearSelection() // a folder is chosen by a person
+	}
 }
 
 func (ch *chooserDialog) filter() {
@@ -323,7 +363,7 @@ func (ch *chooserDialog) filter() {
 			ch.entries = append(ch.entries, e)
 		}
 	}
-	empty := Empty{Text: "No folders here.", Hint: "Choose this folder, or make a new one in it."}
+	empty := Empty{Text: "No folders here.", Hint: "Choose it, or make a new one in it."}
 	if ch.opens() {
 		empty = Empty{Text: "No files here."}
 		if len(ch.all) > 0 {

@@ -162,6 +162,17 @@ func (d *Dialog) SetDefault(title string) {
 	}
 }
 
+// NameDefault gives the default button of an open dialog another title.
+func (d *Dialog) NameDefault(text string) {
+	for i, b := range d.Buttons {
+		if b.Default && i < len(d.buttons) && b.Text != text {
+			d.Buttons[i].Text = text
+			d.buttons[i].SetText(text)
+			d.Refresh()
+		}
+	}
+}
+
 // Refresh lays the dialog out again after its content has changed its size.
 func (d *Dialog) Refresh() {
 	if d.Open() {

@@ -274,6 +274,66 @@ func TestAFolderIsChosenWithTheKeyboardAlone(t *testing.T) {
 	}
 }
 
+// A click on a folder and then on the button means that folder, and the button says so: what is shared by mistake is the
+// folder above with all that is in it.
+func TestTheFolderThatIsMarkedIsChosenNotTheOneAroundIt(t *testing.T) {
+	w := newWindow(t)
+	root, queue := folderTree(t), uitest.NewQueue()
+	chosen := ""
+	d := kit.Chooser{Post: queue.Post}.Folder(w, root, func(path string) { chosen = path })
+	button := func() string { return d.Buttons[len(d.Buttons)-1].Text }
+	table := list(t, w)
+	queue.Await(t, "the folder to be read", func() bool { return table.Length() == 2 })
+	if want := "Choose “" + filepath.Base(root) + "”"; button() != want {
+		t.Errorf("nothing is marked, and the button says %q, want %q", button(), want)
+	}
+	table.SetCursor(1)
+	if button() != "Choose “Beta”" {
+		t.Errorf("Beta is marked, and the button says %q", button())
+	}
+	d.Accept()
+	queue.Await(t, "the choice", func() bool { return !d.Open() })
+	if want := filepath.Join(root, "Beta"); chosen != want {
+		t.Errorf("chosen %q, want %q", chosen, want)
+	}
+}
+
+func TestAMarkedFolderThatCannotBeReadIsNotChosen(t *testing.T) {
+	w := newWindow(t)
+	root, queue := folderTree(t), uitest.NewQueue()
+	chosen := ""
+	d := kit.Chooser{Post: queue.Post}.Folder(w, root, func(path string) { chosen = path })
+	table := list(t, w)
+	queue.Await(t, "the folder to be read", func() bool { return table.Length() == 2 })
+	table.SetCursor(1)
+	if err := os.Remove(filepath.Join(root, "Beta")); err != nil {
+		t.Fatal(err)
+	}
+	d.Accept()
+	queue.Await(t, "the problem", func() bool { return strings.Contains(said(d), "can't be opened: no such file") })
+	if chosen != "" || !d.Open() {
+		t.Errorf("%s is chosen, and is gone", chosen)
+	}
+}
+
+// said is the line of problems of a chooser.
+func said(d *kit.Dialog) string {
+	var line *kit.FlowText
+	var find func(o fyne.CanvasObject)
+	find = func(o fyne.CanvasObject) {
+		switch o := o.(type) {
+		case *fyne.Container:
+			for _, c := range o.Objects {
+				find(c)
+			}
+		case *kit.FlowText:
+			line = o
+		}
+	}
+	find(d.Content)
+	return line.String()
+}
+
 func TestNoFolderIsMadeWhereAFileIsChosen(t *testing.T) {
 	w := newWindow(t)
 	offers := func(d *kit.Dialog) bool {
@@ -299,20 +359,7 @@ func TestAFolderThatCannotBeReadIsSaidAndNotChosen(t *testing.T) {
 	if d.Accept(); chosen != "" || !d.Open() {
 		t.Fatalf("%s is chosen before it is known to exist", chosen)
 	}
-	var said *kit.FlowText
-	var find func(o fyne.CanvasObject)
-	find = func(o fyne.CanvasObject) {
-		switch o := o.(type) {
-		case *fyne.Container:
-			for _, c := range o.Objects {
-				find(c)
-			}
-		case *kit.FlowText:
-			said = o
-		}
-	}
-	find(d.Content)
-	queue.Await(t, "the problem", func() bool { return strings.Contains(said.String(), "can't be opened: no such file") })
+	queue.Await(t, "the problem", func() bool { return strings.Contains(said(d), "can't be opened: no such file") })
 }
 
 func TestAFolderThatIsGoneBeginsAboveIt(t *testing.T) {
