@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -337,4 +338,53 @@ func TestWhoMayComeInChangesWhileSharing(t *testing.T) {
 		w.refresh()
 		return len(w.share.state.Addresses) > 0 && !strings.Contains(w.share.state.Addresses[0].URL, "guest")
 	})
+}
+
+func TestStartWithoutAFolderAsksForOneAndShares(t *testing.T) {
+	w, queue := shareWindow(t)
+	there := t.TempDir()
+	w.app.ChangeSettings(func(s *app.Settings) { s.Share.Folder, s.Share.Port, s.Share.UseRange = "", 0, false })
+	w.share.fill()
+	w.share.startOrStop()
+	if w.dialogs() != 1 || w.app.Share().Phase != app.Stopped {
+		t.Fatalf("%d dialogs, %v", w.dialogs(), w.app.Share().Phase)
+	}
+	address, ok := w.Canvas().Focused().(*kit.Entry)
+	for range 3 { // the buttons beside it are in between
+		if !ok {
+			w.Canvas().FocusPrevious()
+			address, ok = w.Canvas().Focused().(*kit.Entry)
+		}
+	}
+	if !ok {
+		t.Fatalf("the address is not before the list: %T", w.Canvas().Focused())
+	}
+	address.SetText(there)
+	queue.Await(t, "sharing", func() bool {
+		if w.dialogs() == 1 {
+			uitest.Key(w, fyne.KeyReturn) // opens it, then chooses it
+		}
+		w.refresh()
+		return w.share.state.Phase == app.Running
+	})
+	if got := w.app.Settings().Share.Folder; got != there {
+		t.Errorf("shares %q, want %q", got, there)
+	}
+}
+
+func TestWhyAStartFailedIsTakenBackWhenItIsMended(t *testing.T) {
+	w, queue := shareWindow(t)
+	w.app.ChangeSettings(func(s *app.Settings) { s.Share.Port, s.Share.UseRange = 0, false })
+	w.share.fill()
+	missing := filepath.Join(t.TempDir(), "missing")
+	for range 2 {
+		w.share.folder.SetText(missing)
+		w.share.startOrStop()
+		queue.Await(t, "the reason", func() bool { w.refresh(); return strings.Contains(w.share.err.String(), "missing") })
+		w.share.drop(t.TempDir())
+		w.refresh()
+		if got := w.share.err.String(); w.share.err.Visible() {
+			t.Errorf("another folder is chosen, and it still says: %s", got)
+		}
+	}
 }

@@ -575,7 +575,7 @@ func (c *connect) find() {
 
 func (c *connect) menu(at fyne.Position) {
 	kit.ShowMenu(c.active.table, c.w.registry.Menu("pane.copy", "pane.edit", "-", "pane.cut", "pane.take", "pane.paste", "-",
-		"pane.rename", "pane.delete", "pane.rights", "pane.url", "-", "pane.folder", "pane.file", "pane.refresh", "pane.filter", "pane.hidden", "-", "pane.properties"), at)
+		"pane.rename", "pane.delete", "pane.rights", "pane.url", "pane.share", "-", "pane.folder", "pane.file", "pane.refresh", "pane.filter", "pane.hidden", "-", "pane.properties"), at)
 }
 
 // moreMenu offers what is seldom needed, for the active pane.

@@ -51,6 +51,7 @@ func (c *connect) fileCommands() []kit.Command {
 		{ID: "pane.properties", Title: "Properties", Keys: []string{"Alt+Enter"}, Group: "Files", Enabled: some, Run: c.properties},
 		{ID: "pane.url", Title: "Copy URL", Keys: []string{"Ctrl+U"}, Group: "Files", Enabled: remoteSome,
 			Run: func() { c.copyURL(c.active.path, c.active.selected()) }},
+		{ID: "pane.share", Title: "Share…", Group: "Files", Enabled: func() bool { return usable() && c.shareable() != "" }, Run: c.shareFolder},
 		{ID: "pane.filter", Title: "Filter", Keys: []string{"Ctrl+F"}, Group: "Files", Icon: kit.IconFilter, Enabled: usable, Run: c.filter},
 		{ID: "pane.hidden", Title: "Show hidden files", Keys: []string{"Ctrl+H"}, Group: "View", Enabled: on,
 			Checked: func() bool { return !c.w.app.Settings().Connect.HideHidden }, Run: c.toggleHidden},
@@ -184,6 +185,29 @@ func (c *connect) downloadFrom(dir string, entries []client.Entry, into string) 
 	}
 	c.w.app.DownloadFrom(dir, entries, into)
 	c.drawer.SelectTab("transfers")
+}
+
+// shareable is the one local folder that is chosen, or the one shown when nothing is; "" when there is no such folder, or
+// another one is shared now.
+func (c *connect) shareable() string {
+	if c.active != c.local || c.w.app.Share().Phase != app.Stopped {
+		return ""
+	}
+	switch chosen := c.local.selected(); {
+	case len(chosen) == 0:
+		return c.local.path
+	case len(chosen) == 1 && chosen[0].Type == client.Folder:
+		return filepath.Join(c.local.path, chosen[0].Name)
+	}
+	return ""
+}
+
+// shareFolder takes the folder to the Share screen, where who may come in is chosen.
+func (c *connect) shareFolder() {
+	folder := c.shareable()
+	c.w.show("share")
+	c.w.share.drop(folder)
+	c.w.focusOn(c.w.share.toggle)
 }
 
 // copyURL copies the addresses of entries of a folder of the server.

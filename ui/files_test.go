@@ -474,3 +474,28 @@ func TestASelectionIsSummedOnlyWhenItHasChanged(t *testing.T) {
 		t.Errorf("after the file has grown it says %q", got)
 	}
 }
+
+func TestAFolderIsSharedFromItsMenu(t *testing.T) {
+	w, core, queue := testWindow(t, 1280, 800)
+	local := t.TempDir()
+	put(t, filepath.Join(local, "Holiday", "x.jpg"), "x")
+	put(t, filepath.Join(local, "notes.txt"), "x")
+	core.OpenLocal(local)
+	queue.Await(t, "the folder", func() bool { return w.connect.local.path == local })
+	offered := func() bool { return !w.registry.Menu("pane.share").Items[0].Disabled }
+	choose(w, w.connect.local, "notes.txt")
+	if offered() {
+		t.Error("a file is offered as a folder to share")
+	}
+	choose(w, w.connect.local, "Holiday")
+	if !offered() {
+		t.Fatal("a folder can't be shared")
+	}
+	w.registry.Run("pane.share")
+	if got, want := core.Settings().Share.Folder, filepath.Join(local, "Holiday"); got != want || w.screen != "share" {
+		t.Errorf("%q on the screen %s, want %q", got, w.screen, want)
+	}
+	if core.Share().Phase != app.Stopped {
+		t.Error("it is shared before anybody has said for whom")
+	}
+}

@@ -69,7 +69,8 @@ type share struct {
 	ports       *ports
 	drawer      *channels.Drawer
 	state       app.Share
-	filling     bool // the fields are being filled, not typed in
+	told        string // why the last start failed, once it was said
+	filling     bool   // the fields are being filled, not typed in
 
 	object fyne.CanvasObject
 }
@@ -115,12 +116,7 @@ func (s *share) sharingCard() fyne.CanvasObject {
 	s.folder.SetPlaceHolder("Folder to share")
 	s.folder.OnFocus = s.onLeave(s.keep)
 	s.folder.OnEnter = func(string) { s.keep(); s.start() }
-	s.choose = kit.NewButton("Choose…", func() {
-		kit.ChooseFolder(s.w, s.folder.Text, func(path string) {
-			s.folder.SetText(path)
-			s.keep()
-		})
-	})
+	s.choose = kit.NewButton("Choose…", func() { s.chooseFolder(func() {}) })
 	s.access = kit.NewSelect(accessChoices(accessAnyone), s.chooseAccess)
 	s.rights = kit.NewSelect([]string{"Read only", "Read and write"}, func(i int) { s.allowWrite(i == 1) })
 	s.user = kit.NewEntry()
@@ -450,8 +446,17 @@ func (s *share) startOrStop() {
 	}
 }
 
-// start keeps what is typed and starts the server. A password that is still being hashed is waited for, off this
-// goroutine.
+// chooseFolder asks for the folder to share, keeps it, and goes on.
+func (s *share) chooseFolder(goOn func()) {
+	kit.Chooser{Post: s.w.post}.Folder(s.w, s.folder.Text, func(path string) {
+		s.folder.SetText(path)
+		s.keep()
+		goOn()
+	})
+}
+
+// start keeps what is typed and starts the server, with a folder that is asked for when there is none. A password that is
+// still being hashed is waited for, off this goroutine.
 func (s *share) start() {
 	if s.w.app.Share().Phase != app.Stopped {
 		return
@@ -460,17 +465,29 @@ func (s *share) start() {
 	if s.err.Visible() {
 		return
 	}
+	if s.access.Selected != accessList && strings.TrimSpace(s.folder.Text) == "" {
+		s.chooseFolder(s.start)
+		return
+	}
 	if s.access.Selected == accessUser && s.password.Text != "" {
 		s.saved = s.password.Text
 		s.w.app.SetSharePassword(s.password.Text, func(err error) {
-			if err != nil {
-				s.w.post(func() { s.problem(app.Sentence(err)) })
-				return
-			}
-			s.w.app.StartShare()
+			s.w.post(func() {
+				if err != nil {
+					s.problem(app.Sentence(err))
+					return
+				}
+				s.launch()
+			})
 		})
 		return
 	}
+	s.launch()
+}
+
+// launch starts the server; should it fail as it did before, that is said anew.
+func (s *share) launch() {
+	s.told = ""
 	s.w.app.StartShare()
 }
 
@@ -640,8 +657,9 @@ func (s *share) refresh() {
 		}
 		enable(s.toggle, st.Phase != app.Starting)
 	}
-	if st.Err != "" && st.Err != s.err.String() {
-		s.problem(app.Sentence(fmt.Errorf("%s", st.Err)))
+	if st.Err != s.told { // once: what is changed then may be the remedy
+		s.told = st.Err
+		s.problem(app.Sentence(errors.New(st.Err)))
 	}
 	if st.Phase == app.Running && (before != app.Running || keeps != st.AccountsErr) {
 		s.problem("")

@@ -59,9 +59,10 @@ func (c Chooser) Folder(w fyne.Window, start string, run func(path string)) *Dia
 	ch.accept = func() bool {
 		dir, ok := ch.typedDir()
 		switch {
-		case !ok || !ch.read: // what was read is on its way
+		case !ok:
 		case dir != ch.dir:
 			ch.open(dir)
+		case !ch.read: // it is on its way
 		case ch.chosen() != ch.dir:
 			ch.ifReadable(ch.chosen(), func(dir string) { ch.dialog.Close(); run(dir) })
 		default:
