@@ -359,6 +359,7 @@ func TestStartWithoutAFolderAsksForOneAndShares(t *testing.T) {
 	if !ok {
 		t.Fatalf("the address is not before the list: %T", w.Canvas().Focused())
 	}
+	queue.Await(t, "the first folder", func() bool { return address.Text != "" })
 	address.SetText(there)
 	queue.Await(t, "sharing", func() bool {
 		if w.dialogs() == 1 {
