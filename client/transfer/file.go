@@ -129,6 +129,9 @@ func (m *mover) download(t *task) (int64, error) {
 		if st.IsDir() {
 			return 0, fmt.Errorf("%s is a folder here", t.Local)
 		}
+		if !st.Mode().IsRegular() { // taking its name would take a device away: /dev/null for one
+			return 0, fmt.Errorf("%s is neither a file nor a folder here: it was left alone", t.Local)
+		}
 		if t.recovered && m.whole(t, st) {
 			return st.Size(), nil // it had its name already when the program ended
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -221,6 +222,30 @@ func TestEachFailureIsNamedAndTheOthersGoOn(t *testing.T) {
 	if content(t, filepath.Join(dir, "good")) != "x" {
 		t.Error("good")
 	}
+}
+
+// Whoever may write in a folder of devices would take the device away with the name.
+func TestWhatIsNoFileIsNotReplaced(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a socket is told from a file on other systems only")
+	}
+	root, dir := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(root, "f"), "content")
+	place := filepath.Join(dir, "f")
+	l, err := net.Listen("unix", place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	o := options(serve(t, root, nil), 1)
+	r := transfer.Start(context.Background(), o, transfer.Item{Local: place, Remote: "/f"}).Wait()
+	if len(r.Failures) != 1 || !strings.Contains(r.Failures[0].Error(), "neither a file nor a folder") {
+		t.Errorf("%+v", r)
+	}
+	if st, err := os.Lstat(place); err != nil || st.Mode().Type() != fs.ModeSocket {
+		t.Errorf("the socket is gone: %v, %v", st, err)
+	}
+	onlyFiles(t, dir, "f")
 }
 
 func TestPoliciesForFilesThatAreThere(t *testing.T) {
