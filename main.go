@@ -23,22 +23,19 @@ import (
 const closeGrace = 20 * time.Second
 
 func main() {
+	console := terminal.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
 	if len(os.Args) > 1 && terminal.Is(os.Args[1]) {
-		console := terminal.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
 		os.Exit(terminal.Run(console, os.Args[1:]))
 	}
-	os.Exit(window(os.Args[1:]))
+	open, err := terminal.Window(os.Args[1:], os.Getenv)
+	if err != nil {
+		os.Exit(terminal.Fail(console, err))
+	}
+	os.Exit(window(open))
 }
 
-func window(args []string) int {
-	open := ""
-	switch {
-	case len(args) == 1:
-		open = args[0]
-	case len(args) > 1:
-		fmt.Fprint(os.Stderr, "portside: the window takes one URL at most.\n\n", terminal.Usage)
-		return 2
-	}
+// window opens the window, connected to a URL if that is not empty, and returns the exit code.
+func window(open string) int {
 	dir, err := app.ConfigDir()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "portside: settings are not kept:", err)

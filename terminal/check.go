@@ -21,7 +21,7 @@ const explicitClear = "explicit-clear"
 
 // check examines a server (package doctor) and says what is wrong, on whose side, and what to type there.
 func check(ctx context.Context, c Console, args []string) error {
-	fs := flags(c, "check")
+	fs := flags("check")
 	asJSON := fs.Bool("json", false, "")
 	mode := fs.String("mode", "auto", "")
 	protection := fs.String("tls", "", "")

@@ -10,7 +10,7 @@ import (
 )
 
 func demo(ctx context.Context, c Console, args []string) error {
-	if _, err := parse(flags(c, "demo"), args); err != nil {
+	if _, err := parse(flags("demo"), args); err != nil {
 		return err
 	}
 	log := connlog.NewLog(0)

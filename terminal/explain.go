@@ -10,7 +10,7 @@ import (
 
 // explain reads one or two saved logs, of the client, the server or both, and says what they prove.
 func explain(_ context.Context, c Console, args []string) error {
-	fs := flags(c, "explain")
+	fs := flags("explain")
 	html := fs.Bool("html", false, "")
 	rest, err := parseSome(fs, args, 1, 2, "LOG, a log saved as JSON lines,")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 // mirror makes one folder like another one, by size and time.
 func mirror(ctx context.Context, c Console, args []string) error {
-	fs := flags(c, "mirror")
+	fs := flags("mirror")
 	upload := fs.Bool("upload", false, "")
 	download := fs.Bool("download", false, "")
 	remove := fs.Bool("delete", false, "")

@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -22,7 +23,7 @@ import (
 const stopGrace = 12 * time.Second
 
 func serve(ctx context.Context, c Console, args []string) error {
-	fs := flags(c, "serve")
+	fs := flags("serve")
 	listen := fs.String("listen", ":2121", "")
 	user := fs.String("user", "", "")
 	password := fs.String("password", "", "")
@@ -46,6 +47,9 @@ func serve(ctx context.Context, c Console, args []string) error {
 	fs.StringVar(&options.KeyFile, "key", "", "")
 	rest, err := parse(fs, args, "DIR, the folder to share,")
 	if err != nil {
+		return err
+	}
+	if err := numbersGiven(fs, &options); err != nil {
 		return err
 	}
 	if err := oneOf("tls", *tls, "off", "explicit", "required", "implicit"); err != nil {
@@ -216,6 +220,18 @@ func serveAccounts(c Console, user, password string, anonymous, write bool) ([]l
 	return accounts, nil
 }
 
+// numbersGiven checks the numbers that were given: 0 would pass for the default.
+func numbersGiven(fs *flag.FlagSet, options *app.ServerOptions) error {
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for _, n := range app.ServerNumbers() {
+		if v := *n.Of(options); given[n.Flag] && (v < 1 || v > n.Most) {
+			return misuse("--%s goes from 1 to %d, not %d", n.Flag, n.Most, v)
+		}
+	}
+	return nil
+}
+
 func passiveConfig(ports, ip string) (localserver.PassiveConfig, error) {
 	p := localserver.PassiveConfig{IP: localserver.PassiveIP{Mode: localserver.PassiveAuto}}
 	if ports != "any" {
@@ -228,7 +244,9 @@ func passiveConfig(ports, ip string) (localserver.PassiveConfig, error) {
 		p.UseRange, p.Min, p.Max = true, uint16(lo), uint16(hi)
 	}
 	switch _, err := netip.ParseAddr(ip); {
-	case ip == "auto" || ip == "":
+	case ip == "auto":
+	case ip == "":
+		return p, misuse("--passive-ip is auto, an IP address or a host name; it is empty here")
 	case err == nil:
 		p.IP = localserver.PassiveIP{Mode: localserver.PassiveFixed, Value: ip}
 	default:

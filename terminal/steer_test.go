@@ -193,7 +193,7 @@ func TestServeTakesOptions(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"type a number": {"--idle-minutes", "9999"}, "needs its key": {"--cert", "c.pem"}, "TLS resumption": {"--tls-resume", "often"},
+		"--idle-minutes goes from 1 to 1440": {"--idle-minutes", "9999"}, "needs its key": {"--cert", "c.pem"}, "TLS resumption": {"--tls-resume", "often"},
 	} {
 		if code, _, errs := run(t, append(append([]string{"serve"}, args...), t.TempDir())...); code != exitUsage || !strings.Contains(errs, want) {
 			t.Errorf("%v: %d %s", args, code, errs)

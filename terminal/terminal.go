@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -40,7 +41,7 @@ type Console struct {
 // Usage is the help page.
 const Usage = `Portside, an FTP client and local FTP server that says who opened which channel.
 
-  portside                      opens the window
+  portside [URL]                opens the window, and connects to URL
   portside serve [options] DIR  shares a folder
       --listen HOST:PORT        where to wait for clients (default :2121; port 0 picks a free one)
       --anonymous               anyone may come in (default without --user; with --user: both)
@@ -144,6 +145,32 @@ func help(_ context.Context, c Console, _ []string) error {
 	return err
 }
 
+// Window reads what the window is started with: nothing, or the URL to connect to. Without a display it can't open.
+func Window(args []string, getenv func(string) string) (url string, err error) {
+	switch {
+	case len(args) > 0 && strings.HasPrefix(args[0], "-"):
+		return "", misuse("there is no option %s; see portside help", args[0])
+	case len(args) > 1:
+		return "", misuse("%s is no command, and the window takes one URL at most; see portside help", args[0])
+	case runtime.GOOS != "windows" && runtime.GOOS != "darwin" && getenv("DISPLAY") == "" && getenv("WAYLAND_DISPLAY") == "":
+		return "", errors.New("the window can't open: there is no display, neither DISPLAY nor WAYLAND_DISPLAY is set; " +
+			"portside help lists what can be done without one")
+	case len(args) == 1:
+		return args[0], nil
+	}
+	return "", nil
+}
+
+// Fail says why the program ends, and returns its exit code.
+func Fail(c Console, err error) int {
+	fmt.Fprintln(c.Err, "portside:", harmless(err))
+	var wrong usageError
+	if errors.As(err, &wrong) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
 // Run runs the command args[0] and returns the exit code. SIGINT and SIGTERM end it in good order; a second one ends
 // the program at once.
 func Run(c Console, args []string) int {
@@ -158,7 +185,10 @@ func Run(c Console, args []string) int {
 	err := run(ctx, c, args[1:])
 	var wrong usageError
 	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
+	case err == nil:
+		return exitOK
+	case errors.Is(err, flag.ErrHelp):
+		_, _ = io.WriteString(c.Out, usageOf(args[0]))
 		return exitOK
 	case errors.As(err, &wrong):
 		fmt.Fprintf(c.Err, "portside %s: %s\n", args[0], harmless(err))
@@ -179,11 +209,11 @@ func harmless(err error) string {
 	return strings.Join(lines, "\n")
 }
 
-// flags returns an empty set whose help is a command's part of the help page.
-func flags(c Console, command string) *flag.FlagSet {
-	fs := flag.NewFlagSet("portside", flag.ContinueOnError)
+// flags returns an empty set that leaves it to [Run] to say what is wrong, and to print the help that is asked for.
+func flags(command string) *flag.FlagSet {
+	fs := flag.NewFlagSet(command, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.Usage = func() { io.WriteString(c.Out, usageOf(command)) }
+	fs.Usage = func() {}
 	return fs
 }
 
@@ -221,7 +251,7 @@ func parseSome(fs *flag.FlagSet, args []string, low, high int, want ...string) (
 		if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 			return nil, err
 		} else if err != nil {
-			return nil, usageError{err}
+			return nil, misuse("%w; see portside %s --help", err, fs.Name())
 		}
 		if fs.NArg() == 0 {
 			break
@@ -230,10 +260,10 @@ func parseSome(fs *flag.FlagSet, args []string, low, high int, want ...string) (
 		args = fs.Args()[1:]
 	}
 	if len(rest) < low {
-		return nil, misuse("%s is missing; see portside help", want[len(rest)])
+		return nil, misuse("%s is missing; see portside %s --help", want[len(rest)], fs.Name())
 	}
 	if len(rest) > high {
-		return nil, misuse("%q is one argument too many; see portside help", rest[high])
+		return nil, misuse("%q is one argument too many; see portside %s --help", rest[high], fs.Name())
 	}
 	return rest, nil
 }

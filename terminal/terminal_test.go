@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -242,10 +243,41 @@ func TestBadUseIsExitTwo(t *testing.T) {
 		{"serve", "--passive-ip", "not an ip!", "."}, {"check"}, {"check", "--mode", "x", "ftp://h/"}, {"dance"}, {"demo", "x"},
 		{"mirror", "ftp://h/"}, {"mirror", "--upload", "--download", "ftp://h/", "a"}, {"mirror", "a", "ftp://h/"}, {"mirror", "--upload", "--resume", "ftp://h/", "a"},
 		{"mirror", "--parallel", "0", "ftp://h/", "a"}, {"mirror", "http://h/", "a"},
+		{"serve", "--max-clients", "0", "."}, {"serve", "--idle-minutes", "-1", "."}, {"serve", "--passive-ip", "", "."}, {"serve", "--offer-seconds", "soon", "."},
 	} {
-		if code, _, errs := run(t, args...); code != 2 || errs == "" {
-			t.Errorf("%q: exit %d: %s", args, code, errs)
+		// Nothing on standard output, which a script may be reading.
+		if code, out, errs := run(t, args...); code != 2 || strings.Count(errs, "\n") != 1 && args[0] != "dance" || out != "" {
+			t.Errorf("%q: exit %d: %s%s", args, code, out, errs)
 		}
+	}
+}
+
+func TestTheWindowTakesOneURLAndADisplay(t *testing.T) {
+	screen := func(name string) string { return map[string]string{"DISPLAY": ":0"}[name] }
+	for want, args := range map[string][]string{"no option -v": {"-v"}, "srve is no command": {"srve", "dir"}} {
+		if _, err := Window(args, screen); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", args, err)
+		}
+		c, _, errs := console(t)
+		if _, err := Window(args, screen); Fail(c, err) != 2 {
+			t.Errorf("%q: not bad use, but %s", args, errs)
+		}
+	}
+	if url, err := Window([]string{"ftp://h/"}, screen); url != "ftp://h/" || err != nil {
+		t.Errorf("%q, %v", url, err)
+	}
+	if url, err := Window(nil, screen); url != "" || err != nil {
+		t.Errorf("%q, %v", url, err)
+	}
+	if _, err := Window(nil, func(string) string { return "" }); runtime.GOOS == "linux" && (err == nil || !strings.Contains(err.Error(), "no display")) {
+		t.Errorf("without a display: %v", err)
+	}
+}
+
+func TestAFolderThatIsMissingIsToldBeforeTheServerIsAsked(t *testing.T) {
+	code, _, errs := run(t, "put", filepath.Join(t.TempDir(), "missing"), "ftp://bob@host.invalid/")
+	if code != 1 || !strings.Contains(errs, "missing: no such file") {
+		t.Errorf("exit %d: %s", code, errs)
 	}
 }
 

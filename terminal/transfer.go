@@ -65,7 +65,7 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 	if direction == transfer.Upload {
 		name, names = "put", []string{"SRC", "URL"}
 	}
-	fs := flags(c, name)
+	fs := flags(name)
 	resume := fs.Bool("resume", false, "")
 	segments := 1
 	if direction == transfer.Download {
@@ -85,6 +85,11 @@ func move(ctx context.Context, c Console, args []string, direction transfer.Dire
 	}
 	if local, err = homedir.Expand(local); err != nil {
 		return err
+	}
+	if direction == transfer.Upload {
+		if _, err := os.Stat(local); err != nil {
+			return err // before a password is asked for
+		}
 	}
 	if err := r.aim(url); err != nil {
 		return err
@@ -142,9 +147,6 @@ func place(ctx context.Context, s *client.Session, d transfer.Direction, local, 
 			item.Local = filepath.Join(local, base)
 		}
 		return item, nil
-	}
-	if _, err := os.Stat(local); err != nil {
-		return item, err
 	}
 	base := filepath.Base(filepath.Clean(local))
 	if remote == "" || strings.HasSuffix(remote, "/") {
