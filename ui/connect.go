@@ -121,7 +121,7 @@ func newConnect(w *Window) *connect {
 		return b
 	}
 	c.local = newPane("LOCAL", true, more(&c.local))
-	c.plus = kit.NewIconButton(kit.IconPlus, "New tab for another server (Ctrl+N)", c.newTab)
+	c.plus = kit.NewIconButton(kit.IconPlus, "New tab for another server (Ctrl+T)", c.newTab)
 	c.plus.Style = kit.Quiet
 	c.remote = newPane("REMOTE", false, c.siteChip, c.tls, c.plus, more(&c.remote))
 	c.active = c.local
@@ -164,9 +164,9 @@ func newConnect(w *Window) *connect {
 		Empty: "Connect to a server, and each channel stands here as an arrow: its tail is at the side that opened it.",
 	})
 
-	fields := container.New(&elastic{gap: kit.Gap,
-		least: []float32{180, 0, 84, 96, 0, 0, 0}, most: []float32{300, 0, 120, 128, 0, 0, 0},
-	}, c.address, c.sites, c.user, c.password, c.mode, c.button, c.sharing)
+	fields := container.New(&elastic{gap: kit.Gap, grows: 1, // Tab goes from the address on to the user
+		least: []float32{0, 180, 84, 96, 0, 0, 0}, most: []float32{0, 300, 120, 128, 0, 0, 0},
+	}, c.sites, c.address, c.user, c.password, c.mode, c.button, c.sharing)
 	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, fields)))
 	c.panes = kit.NewSplit(c.local.object, c.remote.object)
 	if share := w.app.Settings().Window.Panes; share > 0 && share < 1 {
@@ -539,7 +539,7 @@ func (c *connect) commands() []kit.Command {
 	return slices.Concat([]kit.Command{
 		{ID: "connect.address", Title: "Address bar", Keys: []string{"Ctrl+L"}, Group: "Connection", Enabled: on, Run: c.toAddress},
 		{ID: "connect.connect", Title: "Connect or disconnect", Keys: []string{"Ctrl+K"}, Group: "Connection", Enabled: on, Run: c.connectOrNot},
-		{ID: "connect.try", Title: "Try it on this computer", Keys: []string{"Ctrl+T"}, Group: "Connection", Run: c.tryIt},
+		{ID: "connect.try", Title: "Try it on this computer", Keys: []string{"Alt+T"}, Group: "Connection", Run: c.tryIt},
 		{ID: "connect.cancel", Title: "Cancel what is under way", Keys: []string{"Escape"}, Group: "Connection",
 			Enabled: func() bool { return on() && c.w.app.Remote().Doing != "" }, Run: c.w.app.Cancel},
 		{ID: "pane.copy", Title: "Copy to the other side", Keys: []string{"F6"}, Group: "Files", Icon: kit.IconDownload,
@@ -645,7 +645,7 @@ func (c *connect) ask(q *app.CertificateQuestion) {
 		return
 	}
 	d := q.Describe()
-	intro := kit.NewFlowText(kit.Span{Text: "This server's certificate is not vouched for by anyone that this computer trusts. Compare the fingerprint with what the server's owner tells you."})
+	intro := kit.NewFlowText(kit.Span{Text: "This server's certificate is not vouched for by anyone that this computer trusts. Compare its fingerprint (SHA-256) with the one that the server's owner tells you."})
 	answer := func(t app.Trust) func() bool {
 		return func() bool { q.Answer(t); return true }
 	}

@@ -208,3 +208,16 @@ func TestSizesOfNonsenseAreSummedToTheMost(t *testing.T) {
 		t.Errorf("%+v", l.sum)
 	}
 }
+
+// Host, Tab, user, Tab, password: so it goes in other clients, and who types without looking would press a button between.
+func TestTabGoesFromTheAddressToTheUserAndThePassword(t *testing.T) {
+	w, _, _ := testWindow(t, 1280, 800)
+	c := w.connect
+	w.focusOn(c.address)
+	for _, want := range []fyne.Focusable{c.user, c.password} {
+		w.Canvas().FocusNext()
+		if got := w.Canvas().Focused(); got != want {
+			t.Fatalf("Tab leads to %T %v", got, got)
+		}
+	}
+}

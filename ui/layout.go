@@ -39,9 +39,10 @@ func (r *reflow) MinSize(objects []fyne.CanvasObject) fyne.Size {
 	return fyne.NewSize(r.narrow.MinSize(objects).Width, r.now().MinSize(objects).Height)
 }
 
-// elastic puts objects in a row; each is from least to most wide. The first grows without end once the others have most.
+// elastic puts objects in a row; each is from least to most wide. One grows without end once the others have most.
 type elastic struct {
 	gap         float32
+	grows       int       // the index of that one
 	least, most []float32 // by object; a least of 0 is the object's own width
 }
 
@@ -68,7 +69,7 @@ func (e *elastic) Layout(objects []fyne.CanvasObject, size fyne.Size) {
 	for i, o := range objects {
 		least, most := e.bounds(objects, i)
 		w := float32(int(least + share*(most-least)))
-		if i == 0 {
+		if i == e.grows {
 			w += max(0, float32(int(rest-room)))
 		}
 		o.Move(fyne.NewPos(x, 0))

@@ -49,6 +49,7 @@ type share struct {
 	code      *fyne.Container // around qr
 	reach     *fyne.Container // code and addresses
 	addresses *fyne.Container
+	opener    *kit.FlowText // what such an address is opened with
 	proof     *kit.FlowText // the certificate's fingerprint, to compare with what a client shows
 	drawn     string        // the addresses and the fingerprint that are drawn
 	self      *selfCard
@@ -156,10 +157,13 @@ func (s *share) addressCard() fyne.CanvasObject {
 	s.code = container.NewCenter(s.qr)
 	s.code.Hide()
 	s.reach = newReflow(s.addressWidth, 12, 10, s.code, kit.Grow(s.addresses))
+	s.opener = kit.NewFlowText(kit.Span{Text: "Type it in Windows Explorer's address bar, in Finder's Connect to Server, in a Linux file manager, or in an FTP app. Web browsers no longer open it.", Color: kit.ColorMuted})
+	s.opener.TextSize = kit.CaptionSize
+	s.opener.Hide()
 	s.proof = kit.NewFlowText()
 	s.proof.TextSize = kit.CaptionSize
 	s.proof.Hide()
-	return kit.NewCard("Open on another device", kit.VBox(10, s.reach, s.proof))
+	return kit.NewCard("Open on another device", kit.VBox(10, s.reach, s.opener, s.proof))
 }
 
 func (s *share) passiveCard() fyne.CanvasObject {
@@ -698,6 +702,7 @@ func (s *share) showAddresses(st app.Share) {
 		kit.Span{Text: grouped(st.Fingerprint), Mono: true},
 		kit.Span{Text: " "}, kit.Span{Text: "Copy", OnTap: func() { kit.Copy(s.addresses, st.Fingerprint) }})
 	kit.SetVisible(s.proof, st.Fingerprint != "")
+	kit.SetVisible(s.opener, len(st.Addresses) > 0)
 	if len(st.Addresses) == 0 {
 		s.code.Hide()
 		s.addresses.Add(kit.NewMutedParagraph(noAddresses))

@@ -141,7 +141,7 @@ func (c *connect) makeTabButtons(all []app.Tab) {
 		s.buttons = append(s.buttons, before[i])
 		s.row.Add(before[i].mark)
 	}
-	plus := kit.NewIconButton(kit.IconPlus, "New tab (Ctrl+N)", c.newTab)
+	plus := kit.NewIconButton(kit.IconPlus, "New tab (Ctrl+T)", c.newTab)
 	plus.Style = kit.Quiet
 	s.row.Add(kit.Pad(0, 0, 2, 0, plus))
 }
@@ -281,7 +281,7 @@ func (c *connect) tabCommands() []kit.Command {
 		return on() && len(all) > 1
 	}
 	return []kit.Command{
-		{ID: "tab.new", Title: "New tab", Keys: []string{"Ctrl+N"}, Group: "Tabs", Icon: kit.IconPlus, Run: c.newTab},
+		{ID: "tab.new", Title: "New tab", Keys: []string{"Ctrl+T", "Ctrl+N"}, Group: "Tabs", Icon: kit.IconPlus, Run: c.newTab},
 		{ID: "tab.close", Title: "Close tab", Keys: []string{"Ctrl+W"}, Group: "Tabs", Enabled: several, Run: func() { c.closeTab(c.tabs.current) }},
 		{ID: "tab.next", Title: "Next tab", Keys: []string{"Alt+PgDn"}, Group: "Tabs", Enabled: several, Run: func() { c.stepTab(1) }},
 		{ID: "tab.previous", Title: "Previous tab", Keys: []string{"Alt+PgUp"}, Group: "Tabs", Enabled: several, Run: func() { c.stepTab(-1) }},

@@ -398,7 +398,7 @@ func odd(img *image.NRGBA, light bool) float64 {
 func TestTryItShowsBothModes(t *testing.T) {
 	d := newDesk(t)
 	d.open(900, 600)
-	d.keys("ctrl+t")
+	d.keys("alt+t")
 	for _, mode := range []string{"passive", "active"} {
 		d.awaitLog("a file came in "+mode+" mode", func(r record) bool {
 			return r.Side == "client" && r.Event == "data-closed" && r.Mode == mode
