@@ -87,6 +87,9 @@ const (
 	clockDifference = 24 * time.Hour // NotBefore lies that far back, for clients whose clock is slow
 )
 
+// ErrNotKept is why [New] fails when CertDir can't be written: with another CertDir, or none, there is a certificate.
+var ErrNotKept = errors.New("the TLS certificate can't be kept")
+
 // CertificateFile is where the self-signed certificate is kept in CertDir: PEM, with its key.
 func CertificateFile(certDir string) string { return filepath.Join(certDir, selfSignedFile) }
 
@@ -117,11 +120,11 @@ func (c *TLSConfig) certificate(now time.Time) (*tls.Certificate, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(c.CertDir, 0o700); err != nil {
-		return nil, fmt.Errorf("the TLS certificate can't be kept: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrNotKept, err)
 	}
 	temp, err := os.CreateTemp(c.CertDir, selfSignedFile+".*") // CreateTemp makes it 0600
 	if err != nil {
-		return nil, fmt.Errorf("the TLS certificate can't be kept: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrNotKept, err)
 	}
 	_, err = temp.Write(pair)
 	err = errors.Join(err, temp.Close())
@@ -130,7 +133,7 @@ func (c *TLSConfig) certificate(now time.Time) (*tls.Certificate, error) {
 	}
 	if err != nil {
 		os.Remove(temp.Name())
-		return nil, fmt.Errorf("the TLS certificate can't be kept: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrNotKept, err)
 	}
 	return cert, nil
 }

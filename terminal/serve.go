@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -103,6 +104,11 @@ func serve(ctx context.Context, c Console, args []string) error {
 		return err
 	}
 	server, err := localserver.New(config)
+	if errors.Is(err, localserver.ErrNotKept) { // a service often has no folder of its own
+		fmt.Fprintf(c.Err, "portside serve: warning: %s. It lives as long as the server; --cert and --key name one that stays.\n", harmless(err))
+		config.TLS.CertDir = ""
+		server, err = localserver.New(config)
+	}
 	if err != nil {
 		return usageError{err}
 	}

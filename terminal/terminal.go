@@ -7,6 +7,7 @@
 package terminal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -17,6 +18,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"portside/assets"
@@ -171,18 +173,53 @@ func Fail(c Console, err error) int {
 	return exitFailed
 }
 
-// Run runs the command args[0] and returns the exit code. SIGINT and SIGTERM end it in good order; a second one ends
-// the program at once.
+// checked remembers that something could not be written: whoever reads a log must not take half of it for the whole.
+type checked struct {
+	w      io.Writer
+	mu     sync.Mutex
+	failed error
+}
+
+func (o *checked) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	if err != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.failed = cmp.Or(o.failed, err)
+	}
+	return n, err
+}
+
+func (o *checked) err() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failed == nil {
+		return nil
+	}
+	return fmt.Errorf("standard output is not whole: %w", o.failed)
+}
+
+// Run runs the command args[0] and returns the exit code. SIGINT, SIGTERM and the end of the terminal (SIGHUP) end it in
+// good order; a second one ends the program at once.
 func Run(c Console, args []string) int {
 	run := commands()[args[0]]
 	if run == nil {
 		fmt.Fprintf(c.Err, "portside: there is no command %q.\n\n%s", args[0], Usage)
 		return exitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup wants it to have no effect
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // from the first signal on, the next one has its usual effect
+	out := &checked{w: c.Out}
+	c.Out = out
 	err := run(ctx, c, args[1:])
+	if err == nil {
+		err = out.err()
+	}
 	var wrong usageError
 	switch {
 	case err == nil:

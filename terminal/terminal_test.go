@@ -383,3 +383,56 @@ func TestACertificatesNamesCannotActOnTheTerminal(t *testing.T) {
 		}
 	}
 }
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestALogThatCannotBeWrittenIsTold(t *testing.T) {
+	dir := tree(t)
+	addr := sharing(t, dir)
+	c, _, errs := console(t)
+	c.Out = full{}
+	dst := filepath.Join(t.TempDir(), "copy")
+	if code := Run(c, []string{"get", "--insecure", "--log", "json", "ftp://" + addr + "/a.txt", dst}); code != 1 || !strings.Contains(errs.String(), "standard output is not whole: no space left") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	if b, err := os.ReadFile(dst); string(b) != "a" {
+		t.Errorf("the file did not come for that: %q, %v", b, err)
+	}
+}
+
+// said calls a function once when a text is written.
+type said struct {
+	text string
+	then func()
+	bytes.Buffer
+}
+
+func (s *said) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), s.text) {
+		defer s.then()
+	}
+	return s.Buffer.Write(b)
+}
+
+func TestServeNeedsNoFolderToKeepItsCertificateIn(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("no folder that even an administrator can't make")
+	}
+	t.Setenv("XDG_CONFIG_HOME", "/proc/nowhere")
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	c, _, _ := console(t)
+	errs := &said{text: "Sharing ", then: stop}
+	c.Err = errs
+	if err := serve(ctx, c, []string{"--listen", "127.0.0.1:0", "--passive-ports", "any", t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"can't be kept", "as long as the server", "SHA-256"} {
+		if !strings.Contains(errs.String(), want) {
+			t.Errorf("%q is not in %s", want, errs)
+		}
+	}
+}
