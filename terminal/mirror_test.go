@@ -79,6 +79,10 @@ func TestMirrorGoesOnAfterACancelledRun(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(served, "big"), bytes.Repeat([]byte("0123456789abcdef"), 4<<20), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	// A part that is as old as the file may be of what was there before: it is not gone on with.
+	if err := os.Chtimes(filepath.Join(served, "big"), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
 	addr := sharing(t, served)
 	part := filepath.Join(here, "big.part")
 	for _, resume := range []string{"--resume", "--resume=false"} {
