@@ -60,7 +60,14 @@ func (t Target) Address() string {
 }
 
 // URL writes the target as a URL that [ParseURL] reads back, without the password.
-func (t Target) URL() string {
+func (t Target) URL() string { return t.write("/%2F") }
+
+// Shown is [Target.URL] for the eyes: an absolute path begins with "//" and not with the "/%2F" of RFC 1738, which says
+// little to a person. [ParseURL] reads both.
+func (t Target) Shown() string { return t.write("//") }
+
+// write is the URL whose absolute path begins with root.
+func (t Target) write(root string) string {
 	var b strings.Builder
 	switch t.TLS {
 	case TLSImplicit:
@@ -84,7 +91,7 @@ func (t Target) URL() string {
 	if t.Path != "" {
 		path := t.Path
 		if path[0] == '/' {
-			b.WriteString("/%2F")
+			b.WriteString(root)
 			path = path[1:]
 		} else {
 			b.WriteByte('/')

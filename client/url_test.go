@@ -61,6 +61,18 @@ func TestParseURLRefusesNonsense(t *testing.T) {
 	}
 }
 
+func TestAnAbsolutePathIsShownWithoutAnEscape(t *testing.T) {
+	for path, want := range map[string]string{
+		"": "ftpes://host", "a/b": "ftpes://host/a/b", "/": "ftpes://host//", "/srv/a b": "ftpes://host//srv/a%20b", "//a": "ftpes://host///a",
+	} {
+		target := Target{Host: "host", TLS: TLSExplicit, Path: path}
+		got := target.Shown()
+		if back, err := ParseURL(got); got != want || err != nil || back != target {
+			t.Errorf("%q is shown as %q, which is read as %+v, %v", path, got, back, err)
+		}
+	}
+}
+
 func FuzzParseURL(f *testing.F) {
 	for _, s := range []string{"ftp://bob:pw@host:21/a%20b", "[fe80::1%25e]:1/x", "ftpes://h//p;type=a", "a@b@c", "0/\xe3\xbf\xd2\xf2;tYpe="} {
 		f.Add(s)
@@ -73,10 +85,12 @@ func FuzzParseURL(f *testing.F) {
 		if strings.ContainsAny(target.Host+target.User+target.Password+target.Path, "\r\n\x00") || target.Host == "" {
 			t.Fatalf("%q gave %+v", s, target)
 		}
-		again, err := ParseURL(target.URL())
-		target.Port, again.Port = target.ControlPort(), again.ControlPort()
-		if target.Password = ""; err != nil || again != target && !(target.User == Anonymous) {
-			t.Fatalf("%q gave %+v, its URL %q gave %+v, %v", s, target, target.URL(), again, err)
+		for _, written := range []string{target.URL(), target.Shown()} {
+			again, err := ParseURL(written)
+			target.Port, again.Port = target.ControlPort(), again.ControlPort()
+			if target.Password = ""; err != nil || again != target && !(target.User == Anonymous) {
+				t.Fatalf("%q gave %+v, its URL %q gave %+v, %v", s, target, written, again, err)
+			}
 		}
 	})
 }

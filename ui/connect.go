@@ -210,7 +210,7 @@ func (c *connect) typed(text string) {
 	c.password.SetText(t.Password)
 	t.Password = ""
 	t.User = ""
-	c.address.SetText(t.URL())
+	c.address.SetText(t.Shown())
 }
 
 func (c *connect) connectOrNot() {
@@ -352,7 +352,11 @@ func (c *connect) say(text string, color fyne.ThemeColorName) {
 			c.examine.Show()
 		}
 		if c.suspicion != "" {
-			c.line.SetSpans(kit.Span{Text: c.suspicion + " ", Color: kit.ColorBad}, kit.Span{Text: r.Seen, Color: kit.ColorMuted})
+			spans := []kit.Span{{Text: c.suspicion, Color: kit.ColorBad}}
+			if !endsAlike(c.suspicion, r.Seen) {
+				spans = append(spans, kit.Span{Text: " " + r.Seen, Color: kit.ColorMuted})
+			}
+			c.line.SetSpans(spans...)
 		}
 	}
 	if c.w.app.Remote().Doing != "" {
@@ -362,6 +366,12 @@ func (c *connect) say(text string, color fyne.ThemeColorName) {
 		c.lineBox.Show()
 		c.object.Refresh()
 	}
+}
+
+// endsAlike says that both end with the same reason, the words after the last colon.
+func endsAlike(a, b string) bool {
+	i, j := strings.LastIndex(a, ": "), strings.LastIndex(b, ": ")
+	return i >= 0 && j >= 0 && a[i:] == b[j:]
 }
 
 // refresh brings the screen in line with the application.
@@ -384,6 +394,8 @@ func (c *connect) refresh() {
 		c.noted = kit.Span{}
 	}
 	switch {
+	case r.Phase == app.Connecting && r.Folder.Path == "":
+		c.say("", "") // the empty pane says it: a line that comes and goes would move the panes
 	case r.Doing != "" && r.Status != "":
 		c.say(r.Doing+": "+r.Status, kit.ColorMuted)
 	case r.Doing != "":
@@ -459,18 +471,18 @@ func (c *connect) questions() {
 func (c *connect) typing(p *pane) bool { return c.w.Canvas().Focused() == p.address }
 
 func (c *connect) remoteEmpty(r app.Remote) {
-	e := kit.Empty{Text: r.Doing}
+	e := kit.Empty{Text: r.Doing, Hint: r.Status}
 	switch {
 	case r.Phase == app.Connected && r.Folder.Path != "":
-		e.Text = "This folder is empty."
+		e = kit.Empty{Text: "This folder is empty."}
 	case r.Phase == app.Disconnected:
 		e = kit.Empty{
 			Text: "Not connected.", Hint: "Type a server's address above and press Enter. To see first how it goes, use a server on this computer:",
 			Button: "Try it", OnTap: c.tryIt,
 		}
 	}
-	if e.Text != c.empty { // a button that is made anew would lose the click that is on its way
-		c.empty = e.Text
+	if now := e.Text + e.Hint; now != c.empty { // a button that is made anew would lose the click that is on its way
+		c.empty = now
 		c.remote.table.SetEmpty(e)
 	}
 }

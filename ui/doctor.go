@@ -202,7 +202,7 @@ func (d *doctorScreen) start(t client.Target, mode client.Mode) {
 func (d *doctorScreen) examineTarget(t client.Target, mode client.Mode) {
 	shown := t
 	shown.User, shown.Password = "", ""
-	d.address.SetText(shown.URL())
+	d.address.SetText(shown.Shown())
 	d.user.SetText(t.User)
 	d.password.SetText(t.Password)
 	d.mode.ShowSelected(max(0, slices.Index(modes, mode)))

@@ -126,7 +126,7 @@ func (l *editList) buttons() {
 // show opens the dialog.
 func (l *editList) show() {
 	l.dialog = &kit.Dialog{
-		Title: "Open files of servers", Content: l.object, Width: 700, Height: 260, Focus: l.table,
+		Title: "Files being edited", Content: l.object, Width: 700, Height: 260, Focus: l.table,
 		Buttons: []kit.DialogButton{{Text: "Close", Cancel: true}},
 	}
 	l.dialog.Show(l.c.w)
@@ -260,6 +260,6 @@ func (c *connect) editCommands() []kit.Command {
 	}
 	return []kit.Command{
 		{ID: "pane.edit", Title: "Open or edit", Keys: []string{"F4"}, Group: "Files", Icon: kit.IconEye, Enabled: files, Run: c.edit},
-		{ID: "edit.list", Title: "Open files of servers…", Keys: []string{"Ctrl+O"}, Group: "Files", Enabled: func() bool { return c.w.screen == "connect" }, Run: c.edits.show},
+		{ID: "edit.list", Title: "Files being edited…", Keys: []string{"Ctrl+O"}, Group: "Files", Enabled: func() bool { return c.w.screen == "connect" }, Run: c.edits.show},
 	}
 }

@@ -33,7 +33,7 @@ func (c *connect) connectSite(id string) {
 	c.user.SetText(t.User)
 	c.password.SetText("")
 	t.User = ""
-	c.address.SetText(t.URL())
+	c.address.SetText(t.Shown())
 	if r := c.w.app.Remote(); r.Mode != "" {
 		for i, m := range modes {
 			if m == r.Mode {
@@ -76,6 +76,8 @@ func (c *connect) sitesMenu() *fyne.Menu {
 			label, icon, run := r.URL, kit.IconClock, func() { c.openRecent(r.URL) }
 			if n, _ := book.Find(r.Site); r.Site != "" && n != nil {
 				label, icon, run = n.Name, kit.IconServer, func() { c.connectSite(r.Site) }
+			} else if t, err := client.ParseURL(r.URL); err == nil {
+				label = t.Shown()
 			}
 			item := fyne.NewMenuItem(shorten(connlog.Printable(label), 48), run)
 			item.Icon = kit.IconColored(icon, kit.ColorMuted)
@@ -137,7 +139,7 @@ func (c *connect) openRecent(url string) {
 	c.password.SetText("")
 	asks := t.User != "" && t.User != client.Anonymous
 	t.User = ""
-	c.address.SetText(t.URL())
+	c.address.SetText(t.Shown())
 	if asks {
 		c.w.focusOn(c.password)
 		c.note("Type the password and press Enter. A site keeps it for you: "+kit.KeyLabel("Ctrl+B")+".", kit.ColorMuted)

@@ -91,6 +91,33 @@ func TestTryItConnectsInBothModesAndGivesTheKeyboardToTheFiles(t *testing.T) {
 	})
 }
 
+func TestWhatConnectsMovesNoPanes(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	w, core, queue := testWindow(t, 1280, 800)
+	height := w.connect.panes.Size().Height
+	w.connect.address.SetText("ftp://" + silent.Addr().String() + "/%2F")
+	w.connect.connect()
+	queue.Await(t, "the connection", func() bool { return core.Remote().Doing != "" })
+	w.connect.refresh()
+	if r := core.Remote(); r.Phase != app.Connecting || w.connect.lineBox.Visible() || w.connect.panes.Size().Height != height || !strings.HasPrefix(w.connect.empty, r.Doing) {
+		t.Errorf("%v: the panes are %v high after %v, and the remote one says %q", r.Phase, w.connect.panes.Size().Height, height, w.connect.empty)
+	}
+	core.Cancel()
+}
+
+func TestAReasonIsSaidOnce(t *testing.T) {
+	if !endsAlike("Proved: It can't be trusted: unknown authority.", "Connect to h: not accepted: unknown authority.") {
+		t.Error("the same reason is said twice")
+	}
+	if endsAlike("Likely: A firewall drops it.", "Connect to h: timeout.") || endsAlike("No.", "No.") {
+		t.Error("another reason is left out")
+	}
+}
+
 func TestAnAddressThatCantBeIsSaidAndStaysToBeMended(t *testing.T) {
 	w, _, queue := testWindow(t, 1280, 800)
 	w.registry.Run("connect.address")

@@ -81,7 +81,7 @@ func NewDrawer(opt Options) *Drawer {
 	d := &Drawer{opt: opt, now: time.Now}
 	copyText := func(text string) { kit.Copy(d, text) }
 	d.diagram = NewDiagram(opt.Side, opt.Empty)
-	d.detail = NewDetail("")
+	d.detail = NewDetail("Here the chosen channel is explained: who opened it and why, what the firewalls on the way saw, and how it ended.")
 	d.commands = NewCommands(opt.Log, opt.Empty)
 	d.detail.Actions, d.detail.OnCopy, d.commands.OnCopy = opt.Actions, copyText, copyText
 	d.diagram.OnChosen = d.detail.SetChannel
@@ -123,6 +123,7 @@ func (d *Drawer) makeTabs() {
 		titles[i] = t.Title
 	}
 	d.tabs = kit.NewTabBar(titles)
+	d.tabs.Reserve(d.index(TabChannels), "99")
 	d.tabs.OnSelected = func(i int) {
 		if d.opt.Unfold != nil {
 			d.opt.Unfold()

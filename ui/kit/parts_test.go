@@ -90,6 +90,22 @@ func TestRailAndTabsAreOneStopOfTheKeyboardEach(t *testing.T) {
 	}
 }
 
+func TestACountMovesNoTabForWhichRoomWasReserved(t *testing.T) {
+	uitest.App(t, kit.Light)
+	b := kit.NewTabBar([]string{"Channels", "Transfers"})
+	b.Reserve(0, "99")
+	uitest.Window(t, b, 600, 400)
+	width := b.MinSize().Width
+	for _, count := range []string{"1", "42", ""} {
+		if b.SetCount(0, count); b.MinSize().Width != width {
+			t.Errorf("with the count %q the tabs are %v wide, not %v", count, b.MinSize().Width, width)
+		}
+	}
+	if b.SetCount(0, "12345"); b.MinSize().Width <= width {
+		t.Error("a count that needs more has no more room")
+	}
+}
+
 func TestFieldsAreChangedByKeyboard(t *testing.T) {
 	uitest.App(t, kit.Light)
 	var picks []int

@@ -225,6 +225,13 @@ func (b *TabBar) Select(index int) {
 	}
 }
 
+// Reserve keeps room beside a tab's title for a count as wide as this one, so that the tabs after it stay where they are.
+func (b *TabBar) Reserve(index int, count string) {
+	t := canvas.NewText(count, colorTransparent)
+	t.TextSize = CaptionSize - 1
+	b.tabs[index].room = pillWidth(t)
+}
+
 // SetCount shows a count beside a tab's title; empty: none.
 func (b *TabBar) SetCount(index int, count string) {
 	if t := b.tabs[index]; t.count != count {
@@ -296,6 +303,7 @@ type tab struct {
 	bar               *TabBar
 	index             int
 	title, count      string
+	room              float32 // what is kept for the count's pill
 	under, ring, pill *canvas.Rectangle
 	label, number     *canvas.Text
 }
@@ -317,19 +325,28 @@ func (t *tab) Tapped(*fyne.PointEvent) {
 func (t *tab) AccessibilityLabel() string             { return t.title }
 func (t *tab) AccessibilityRole() fyne.AccessibleRole { return fyne.AccessibleRoleButton }
 
+// pillWidth is how wide the pill around a count is.
+func pillWidth(number *canvas.Text) float32 { return max(18, number.MinSize().Width+12) }
+
+// pillWidth is how wide the count's pill is; 0: there is none.
 func (t *tab) pillWidth() float32 {
 	if t.count == "" {
 		return 0
 	}
-	return max(18, t.number.MinSize().Width+12)
+	return pillWidth(t.number)
+}
+
+// width is the tab's with a pill of this width.
+func (t *tab) width(pill float32) float32 {
+	w := 24 + t.label.MinSize().Width
+	if pill > 0 {
+		w += 6 + pill
+	}
+	return w
 }
 
 func (t *tab) minSize() fyne.Size {
-	w := 24 + t.label.MinSize().Width
-	if t.count != "" {
-		w += 6 + t.pillWidth()
-	}
-	return fyne.NewSize(w, TabHeight)
+	return fyne.NewSize(t.width(max(t.room, t.pillWidth())), TabHeight)
 }
 
 func (t *tab) layout(s fyne.Size) {
@@ -343,7 +360,7 @@ func (t *tab) layout(s fyne.Size) {
 	t.number.Move(fyne.NewPos(18+m.Width+(pw-n.Width)/2, (s.Height-n.Height)/2))
 	t.number.Resize(n)
 	t.under.Move(fyne.NewPos(0, s.Height-2))
-	t.under.Resize(fyne.NewSize(s.Width, 2))
+	t.under.Resize(fyne.NewSize(t.width(pw), 2))
 	t.ring.Move(fyne.NewPos(2, 3))
 	t.ring.Resize(fyne.NewSize(s.Width-4, s.Height-8))
 }
