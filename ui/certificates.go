@@ -132,7 +132,7 @@ func openCertificates(w *Window) *certificates {
 	stay := func(f func()) func() bool { return func() bool { f(); return false } }
 	c.dialog = &kit.Dialog{Title: "Trusted certificates", Width: 720, Post: w.post, Focus: t,
 		Content: kit.VBox(8, kit.FixedHeight(230, kit.NewFlushCard(t)),
-			kit.NewMutedParagraph("A server that shows another certificate than the one here is stopped loudly. Forget one, and the next connection asks again.")),
+			kit.NewMutedParagraph("When a server shows another certificate than the one here, you are warned before anything is sent. Forget one, and the next connection asks again.")),
 		Buttons: []kit.DialogButton{
 			{Text: "Details…", Left: true, Run: stay(c.with(c.show))},
 			{Text: "Forget", Left: true, Run: stay(c.with(c.forget))},

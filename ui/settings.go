@@ -114,6 +114,7 @@ func newSettings(w *Window) *settings {
 	columns := container.NewGridWithColumns(2, kit.Pad(0, 6, 0, 0, left), kit.Pad(0, 0, 0, 6, keys))
 	page := container.NewVScroll(kit.Pad(12, 12, 12, 12, columns))
 	s.sites.Page, s.object = page, page
+	s.min.Page, s.max.Page, s.ip.Page = page, page, page
 	return s
 }
 

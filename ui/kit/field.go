@@ -28,6 +28,8 @@ type Entry struct {
 	SelectOnFocus bool
 	// Width is the least width; 0: Fyne's.
 	Width float32
+	// Page is what the wheel moves over the entry: the page that it stands on. Nil: nothing.
+	Page fyne.Scrollable
 
 	focused, invalid bool
 }
@@ -248,7 +250,7 @@ func (e *Entry) Dragged(ev *fyne.DragEvent) {
 // CreateRenderer is called by Fyne. Box and border are ours: Fyne's border lies between the pixels and looks dirty.
 func (e *Entry) CreateRenderer() fyne.WidgetRenderer {
 	e.ExtendBaseWidget(e)
-	r := &entryRenderer{WidgetRenderer: e.Entry.CreateRenderer(), e: e, back: canvas.NewRectangle(colorTransparent)}
+	r := &entryRenderer{WidgetRenderer: e.Entry.CreateRenderer(), e: e, back: canvas.NewRectangle(colorTransparent), wheel: newEntryWheel(e)}
 	if objects := r.WidgetRenderer.Objects(); !e.MultiLine && len(objects) > 2 {
 		if scroll, ok := objects[2].(*container.Scroll); ok {
 			hideBars(scroll)
@@ -293,8 +295,29 @@ func (n noBars) Size(name fyne.ThemeSizeName) float32 { return n.theme().Size(na
 
 type entryRenderer struct {
 	fyne.WidgetRenderer
-	e    *Entry
-	back *canvas.Rectangle
+	e     *Entry
+	back  *canvas.Rectangle
+	wheel *entryWheel
+}
+
+// entryWheel lies over the text, whose scroller would keep the wheel for itself, and lets all else through.
+type entryWheel struct {
+	widget.BaseWidget
+	of *Entry
+}
+
+func newEntryWheel(of *Entry) *entryWheel {
+	w := &entryWheel{of: of}
+	w.ExtendBaseWidget(w)
+	return w
+}
+
+// Scrolled is called by Fyne.
+func (w *entryWheel) Scrolled(ev *fyne.ScrollEvent) { w.of.Page.Scrolled(ev) }
+
+// CreateRenderer is called by Fyne.
+func (w *entryWheel) CreateRenderer() fyne.WidgetRenderer {
+	return widget.NewSimpleRenderer(canvas.NewRectangle(colorTransparent))
 }
 
 func (r *entryRenderer) paint() {
@@ -312,6 +335,7 @@ func (r *entryRenderer) paint() {
 func (r *entryRenderer) Layout(size fyne.Size) {
 	r.WidgetRenderer.Layout(size)
 	r.back.Resize(size)
+	r.wheel.Resize(size)
 	if objects := r.WidgetRenderer.Objects(); len(objects) > 2 { // box, border, text, the rest
 		text := objects[2]
 		text.Move(text.Position().AddXY(entryInset, 0))
@@ -326,7 +350,11 @@ func (r *entryRenderer) Refresh() {
 
 func (r *entryRenderer) Objects() []fyne.CanvasObject {
 	objects := r.WidgetRenderer.Objects()
-	return append([]fyne.CanvasObject{r.back}, objects[min(2, len(objects)):]...)
+	all := append([]fyne.CanvasObject{r.back}, objects[min(2, len(objects)):]...)
+	if r.e.Page != nil {
+		all = append(all, r.wheel)
+	}
+	return all
 }
 
 // Check is a box with a tick and a text.

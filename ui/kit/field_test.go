@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/test"
 
 	"portside/ui/kit"
 	"portside/ui/uitest"
@@ -74,5 +75,20 @@ func TestAChipGivesUpItsTextWholeOrKeepsMostOfIt(t *testing.T) {
 		if got := chip.Size().Width; got != sign && got < whole-12 {
 			t.Errorf("with %v for it the chip is %v wide: a sign is %v, all of it %v", room, got, sign, whole)
 		}
+	}
+}
+
+// wheeled is a page that takes what the wheel does.
+type wheeled struct{ moved float32 }
+
+func (p *wheeled) Scrolled(ev *fyne.ScrollEvent) { p.moved += ev.Scrolled.DY }
+
+func TestTheWheelMovesThePageOverAnEntry(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	e, page := kit.NewEntry(), &wheeled{}
+	e.Page = page
+	w := uitest.Window(t, e, 300, 40)
+	if test.Scroll(w.Canvas(), fyne.NewPos(60, 20), 0, -25); page.moved != -25 {
+		t.Errorf("the page moved by %v", page.moved)
 	}
 }
