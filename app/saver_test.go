@@ -218,6 +218,52 @@ func TestTwoPortsidesKeepEachOthersSettings(t *testing.T) {
 	}
 }
 
+func TestADeletedLastAccountIsNoChangeOfAnotherPortside(t *testing.T) {
+	a := New(t.TempDir())
+	t.Cleanup(func() { a.Close(context.Background()) })
+	change := func(f func()) {
+		t.Helper()
+		f()
+		if err := a.saved.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(func() {
+		a.ChangeSettings(func(s *Settings) { s.Share.Accounts = []Account{{Name: "ann", Rights: ReadOnly}} })
+	})
+	change(func() { a.DeleteAccount(0, "ann") })
+	change(func() { a.ChangeSettings(func(s *Settings) { s.Share.Write = true }) })
+	if n := a.TakeNotices(); len(n) != 0 {
+		t.Errorf("%+v", n)
+	}
+}
+
+func TestWhatTwoPortsidesLearnOfOneServerIsKept(t *testing.T) {
+	dir := t.TempDir()
+	first, second := New(dir), New(dir)
+	t.Cleanup(func() { first.Close(context.Background()); second.Close(context.Background()) })
+	learn := func(a *App, f func(*Site)) {
+		t.Helper()
+		a.ChangeSettings(func(s *Settings) {
+			site := s.Sites["a:21"]
+			f(&site)
+			s.Sites["a:21"] = site
+		})
+		if err := a.saved.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	learn(first, func(s *Site) { s.Certificate, s.CertificateDER, s.TrustedSince = "sum", "der", time.Now() })
+	learn(second, func(s *Site) { s.NotAhead = true })
+	got, _, err := loadSettings(dir, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := got.Sites["a:21"]; !s.NotAhead || s.Certificate != "sum" || s.CertificateDER != "der" || s.TrustedSince.IsZero() {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestSitesThatAnotherPortsideHasWrittenAreSetAside(t *testing.T) {
 	dir := t.TempDir()
 	first, second := New(dir), New(dir)

@@ -285,8 +285,8 @@ func (s Settings) beside(before Settings, there []byte) (both Settings, notice s
 		return s, ""
 	}
 	both.mend()
-	if !reflect.DeepEqual(s.Share, before.Share) {
-		if !reflect.DeepEqual(both.Share, before.Share) && !reflect.DeepEqual(both.Share, s.Share) {
+	if !sameInFile(s.Share, before.Share) {
+		if !sameInFile(both.Share, before.Share) && !sameInFile(both.Share, s.Share) {
 			notice = "Another Portside that runs has changed the settings of Share. Those of this one have replaced them."
 		}
 		both.Share = s.Share
@@ -296,12 +296,14 @@ func (s Settings) beside(before Settings, there []byte) (both Settings, notice s
 	}
 	takeChanged(&both.Window, before.Window, s.Window)
 	takeChanged(&both.Connect, before.Connect, s.Connect)
-	if !reflect.DeepEqual(s.Recent, before.Recent) {
+	if !sameInFile(s.Recent, before.Recent) {
 		both.Recent = s.Recent
 	}
 	for host, site := range s.Sites {
-		if !reflect.DeepEqual(site, before.Sites[host]) {
-			both.Sites[host] = site
+		if was := before.Sites[host]; !sameInFile(site, was) {
+			there := both.Sites[host]
+			takeChanged(&there, was, site)
+			both.Sites[host] = there
 		}
 	}
 	for host := range before.Sites {
@@ -316,10 +318,17 @@ func (s Settings) beside(before Settings, there []byte) (both Settings, notice s
 func takeChanged[T any](to *T, before, now T) {
 	t, b, n := reflect.ValueOf(to).Elem(), reflect.ValueOf(before), reflect.ValueOf(now)
 	for i := range n.NumField() {
-		if !reflect.DeepEqual(n.Field(i).Interface(), b.Field(i).Interface()) {
+		if !sameInFile(n.Field(i).Interface(), b.Field(i).Interface()) {
 			t.Field(i).Set(n.Field(i))
 		}
 	}
+}
+
+// sameInFile says that a settings file holds the same for both: an empty list and none are one there.
+func sameInFile(a, b any) bool {
+	one, err := json.Marshal(a)
+	other, otherErr := json.Marshal(b)
+	return err == nil && otherErr == nil && bytes.Equal(one, other)
 }
 
 // saveFile writes a file that is whole or not there.
