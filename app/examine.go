@@ -112,7 +112,7 @@ func (a *App) Suspicion() *doctor.Report {
 			return nil
 		}
 		r := doctor.FromSession(s)
-		if r.Sentence == "" || !r.Problem() {
+		if r.Sentence == "" || !r.Problem() || r.Verdict == doctor.Undecided {
 			return nil
 		}
 		return &r

@@ -17,12 +17,20 @@ func (r Report) ForAdmin() string {
 		host = fmt.Sprintf("%s (%s)", host, e.Peer.Addr())
 	}
 	fmt.Fprintf(&b, "Hello,\n\nI can't use the FTP server %s, port %d, as I should. ", host, e.Target.ControlPort())
-	if !r.Problem() {
+	switch r.Verdict {
+	case OK:
 		b.Reset()
 		fmt.Fprintf(&b, "Hello,\n\nthe FTP server %s, port %d, works from here. ", host, e.Target.ControlPort())
+	case Undecided:
+		b.Reset()
+		fmt.Fprintf(&b, "Hello,\n\nI began to examine the FTP server %s, port %d, and found nothing wrong with it so far. ", host, e.Target.ControlPort())
 	}
 	fmt.Fprintf(&b, "This is what an examination showed on %s:\n\n", r.Started.UTC().Format("2 January 2006, 15:04 UTC"))
-	fmt.Fprintf(&b, "  %s (%s)\n", r.Sentence, r.Confidence)
+	sure := ""
+	if r.Verdict != Undecided {
+		sure = fmt.Sprintf(" (%s)", r.Confidence)
+	}
+	fmt.Fprintf(&b, "  %s%s\n", r.Sentence, sure)
 	if r.Second != nil {
 		fmt.Fprintf(&b, "  Also: %s (%s)\n", r.Second.Sentence, r.Second.Confidence)
 	}

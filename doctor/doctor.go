@@ -84,6 +84,7 @@ const (
 	ListingEmpty           Verdict = "listing-empty"
 	RESTUnsupported        Verdict = "rest-unsupported"
 	Charset                Verdict = "charset"
+	Undecided              Verdict = "undecided" // the examination ended before anything was found out
 )
 
 // Confidence says how far the evidence carries.

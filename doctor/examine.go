@@ -43,6 +43,7 @@ type examination struct {
 	started  time.Time
 	rtt      time.Duration // of the first control connection
 	dropped  int64         // when it began
+	ended    func() error  // not nil when it was cancelled, or took too long
 	beside   sync.WaitGroup
 	traced   struct {
 		sync.Mutex
@@ -89,6 +90,7 @@ func (ex *Examiner) Examine(ctx context.Context, t client.Target) Report {
 
 	ctx, cancel := context.WithTimeout(ctx, x.limits.Total)
 	defer cancel()
+	x.ended = ctx.Err
 	x.run(ctx)
 	cancelled := ctx.Err() != nil
 	cancel()
@@ -116,6 +118,9 @@ func (x *examination) begin(f Fact) func(Fact) {
 		if end.Duration == 0 {
 			end.Duration = x.now().Sub(f.Time)
 		}
+		if !end.OK && x.ended() != nil && cutShort(end) {
+			end.Note, end.Outcome, end.Detail = true, NotTried, "not waited for"
+		}
 		if end.By == "" {
 			end.By = f.By
 		}
@@ -128,6 +133,17 @@ func (x *examination) begin(f Fact) func(Fact) {
 		x.facts[i] = end
 		x.progress(end)
 	}
+}
+
+// cutShort says that a probe may have ended as it did because the examination was ended.
+func cutShort(f Fact) bool {
+	switch f.Outcome {
+	case NotTried, Failed, Broken:
+		return true
+	case Silence:
+		return f.Probe == ProbeControl
+	}
+	return false
 }
 
 // tell shows a fact that needed no waiting.

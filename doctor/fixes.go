@@ -364,8 +364,6 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		}
 	case ControlTimeout:
 		switch {
-		case e.Control == NotTried:
-			return nil
 		case e.absent():
 			return []Fix{
 				e.advice(ServerComputer, "Check that the server's computer is on, connected, and has the address that it is meant to have."),
@@ -834,6 +832,9 @@ func (e *Evidence) arrows(r Report) []Arrow {
 			stop = AtClientRouter
 		}
 		add(Arrow{Kind: connlog.Data, Mode: connlog.Active, Initiator: connlog.Server, Works: a.works(), Label: "data ← " + itoa(int(a.Announced.Port()))}, stop)
+	}
+	if r.Verdict == Undecided { // where a channel stops that was not waited for is not known
+		out = slices.DeleteFunc(out, func(a Arrow) bool { return !a.Works })
 	}
 	return out
 }

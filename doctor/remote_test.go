@@ -842,6 +842,7 @@ func TestACancelledExaminationBlamesNobodyForItsEnd(t *testing.T) {
 		{name: "implicit TLS", probe: ProbeTLS, fake: &fake{first: "..."}, tls: client.TLSImplicit},
 		{name: "AUTH", probe: ProbeTLS, fake: hangs("AUTH"), tls: client.TLSExplicit},
 		{name: "USER", probe: ProbeSignIn, fake: hangs("USER")},
+		{name: "PASS", probe: ProbeSignIn, fake: hangs("PASS")},
 		{name: "EPSV", probe: ProbeEPSV, fake: hangs("EPSV")},
 		{name: "LIST", probe: ProbeEPSV, fake: &fake{silent: true}},
 		{name: "EPRT", probe: ProbeActive, fake: hangs("EPRT"), mode: client.ModeActive},
@@ -879,8 +880,14 @@ func TestACancelledExaminationBlamesNobodyForItsEnd(t *testing.T) {
 				}
 			}}
 			r := (&Examiner{Options: o, Limits: long, Network: network}).Examine(ctx, target)
-			if !r.Cancelled || r.Confidence != Possible || !strings.Contains(r.Sentence, "ended before") {
-				t.Errorf("%s (%s): %s", r.Verdict, r.Confidence, r.Sentence)
+			if !r.Cancelled || r.Verdict != Undecided || r.Side != Nobody || !strings.Contains(r.Sentence, "ended before") {
+				t.Errorf("%s (%s): %s", r.Verdict, r.Side, r.Sentence)
+			}
+			if len(r.Fixes) > 0 || slices.ContainsFunc(r.Arrows, func(a Arrow) bool { return !a.Works }) {
+				t.Errorf("fixes %+v, arrows %+v", r.Fixes, r.Arrows)
+			}
+			if s := r.ForAdmin(); strings.Contains(s, "I can't use") || strings.Contains(s, "FAIL") {
+				t.Error(s)
 			}
 		})
 	}

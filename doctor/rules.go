@@ -214,7 +214,7 @@ var Rules = []Rule{
 	}, false},
 	{LoginRefused, Likely, ServerSettings, "the session ends right after the sign-in", func(e *Evidence) bool { return e.lostAfterSignIn() }, false},
 	{LoginRefused, Possible, ServerSettings, "the session ends while signing in", func(e *Evidence) bool {
-		return e.Greeting.Code/100 == 2 && !e.SignedIn && (e.Lost != nil || e.User.Code != 0)
+		return e.Greeting.Code/100 == 2 && !e.SignedIn && (e.Lost != nil || e.Pass.Code != 0 || e.User.Code != 0 && e.User.Code != 331)
 	}, false},
 	{TLSDataProtection, Proved, ServerSettings, "PROT is refused", func(e *Evidence) bool { return e.ProtAnswer.failed() }, false},
 
@@ -512,10 +512,11 @@ var Rules = []Rule{
 	}, true},
 
 	// Nothing was decided: the examination was cancelled, or the session was lost in between.
-	{ControlTimeout, Possible, ThePath, "the examination ended before the control connection stood", func(e *Evidence) bool { return e.Control != Worked }, false},
-	{ServerSlowGreeting, Possible, ServerSettings, "the examination ended before the greeting came", func(e *Evidence) bool { return e.Greeter == "" }, false},
-	{LoginRefused, Possible, ServerSettings, "the examination ended before the server had taken the user", func(e *Evidence) bool { return !e.SignedIn }, false},
-	{DataCut, Possible, ThePath, "the session ended before data connections were decided", func(*Evidence) bool { return true }, false},
+	{Undecided, Possible, Nobody, "the examination ended before the control connection stood", func(e *Evidence) bool { return e.Control != Worked }, false},
+	{Undecided, Possible, Nobody, "the examination ended before the greeting came", func(e *Evidence) bool { return e.Greeter == "" }, false},
+	{Undecided, Possible, Nobody, "the examination ended before the server had taken the user", func(e *Evidence) bool { return !e.SignedIn }, false},
+	{DataCut, Possible, ThePath, "the session ended before data connections were decided", func(e *Evidence) bool { return e.Lost != nil }, false},
+	{Undecided, Possible, Nobody, "the examination ended before data connections were decided", func(*Evidence) bool { return true }, false},
 }
 
 // lostAfterSignIn says that the server ended the session after the sign-in and before a data connection was asked for.

@@ -446,10 +446,10 @@ var cases = []struct {
 	{"sound", sound(), OK, Proved, Nobody, ""},
 	{"sound, active", activeEvidence(Active{Accepted: true, Move: listed(390)}), OK, Proved, Nobody, ""},
 	{"sound, resumption required", with(tlsUp(sound()), func(e *Evidence) { e.Reuse = Answer{522, "session reuse required"} }), OK, Proved, Nobody, TLSSessionReuse},
-	{"given up before the connection", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting = NotTried, "", Answer{} }), ControlTimeout, Possible, ThePath, ""},
-	{"given up before the greeting", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting = "", Answer{} }), ServerSlowGreeting, Possible, ServerSettings, ""},
-	{"given up before the sign-in", unsigned(), LoginRefused, Possible, ServerSettings, ""},
-	{"given up before the data", with(sound(), func(e *Evidence) { e.Passive = Passive{} }), DataCut, Possible, ThePath, ""},
+	{"given up before the connection", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting = NotTried, "", Answer{} }), Undecided, Possible, Nobody, ""},
+	{"given up before the greeting", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting = "", Answer{} }), Undecided, Possible, Nobody, ""},
+	{"given up before the sign-in", unsigned(), Undecided, Possible, Nobody, ""},
+	{"given up before the data", with(sound(), func(e *Evidence) { e.Passive = Passive{} }), Undecided, Possible, Nobody, ""},
 }
 
 // ruleOf returns the index of the rule that gave a finding.
@@ -587,7 +587,7 @@ func TestACancelledTransferDecidesNothing(t *testing.T) {
 	e := sound()
 	e.Passive.PASV = Offer{}
 	e.Passive.EPSV.Move = Move{Command: "LIST", Outcome: Failed, Begun: true}
-	if r := Judge(e); len(r.Fixes) != 0 || !strings.Contains(r.Sentence, "before it was decided") {
+	if r := Judge(e); len(r.Fixes) != 0 || !strings.Contains(r.Sentence, "before it was known") {
 		t.Errorf("%s %+v", r.Sentence, r.Fixes)
 	}
 }

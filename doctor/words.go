@@ -90,6 +90,9 @@ func (f Fact) Result() string {
 	}
 	switch f.Probe {
 	case ProbeNames:
+		if f.Note {
+			return f.Detail
+		}
 		if f.OK {
 			_, list, _ := strings.Cut(f.Detail, " = ")
 			return list
@@ -227,8 +230,6 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("%s answers that nobody listens on port %s: no FTP server runs there, or a firewall rejects it.", peer.Addr(), port)
 	case ControlTimeout:
 		switch {
-		case e.Control == NotTried:
-			return "The examination ended before the control channel was open."
 		case e.absent() && e.OnLink:
 			return fmt.Sprintf("No computer answers for %s in your own network: it is off, or has another address.", peer.Addr())
 		case e.absent():
@@ -287,10 +288,7 @@ func (e *Evidence) sentence(rule Rule) string {
 		if e.GreetCut {
 			return fmt.Sprintf("The server begins its greeting (%q) and does not end it: it hangs, or waits for something such as a name lookup of your address.", e.Heard)
 		}
-		switch e.Greeting.Code {
-		case 0:
-			return "The examination ended before the server greeted."
-		case 120:
+		if e.Greeting.Code == 120 {
 			return fmt.Sprintf("The server says that it will be ready later, and did not become so within %s: %q.", connlog.Took(e.GreetIn), e.Greeting)
 		}
 		return fmt.Sprintf("The server greets only after %s: usually it waits for a name lookup of your address that never ends. Programs that wait less give up.", connlog.Took(e.GreetIn))
@@ -338,8 +336,6 @@ func (e *Evidence) sentence(rule Rule) string {
 			return fmt.Sprintf("The server takes the user %s and ends the session at the command %s: %s.", e.Target.User, e.LostAt, quoteOr(e.LostText.String(), errText(e.Lost)))
 		case e.SignedIn:
 			return fmt.Sprintf("The server takes the user %s and then ends the session: %s.", e.Target.User, quoteOr(e.LostText.String(), errText(e.Lost)))
-		case answer == "" && e.Lost == nil && e.User.Code == 0:
-			return "The examination ended before the server had taken the user."
 		case answer == "" && errors.Is(e.Lost, errSilent):
 			return "The server does not answer the sign-in: it hangs, or waits for something such as a directory or a name lookup."
 		case answer == "" && e.User.Code == 0 && e.AuthAnswer.Code == 0:
@@ -588,8 +584,23 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("The server's file names are not UTF-8 (%s).", e.strangeName())
 	case OK:
 		return e.fine()
+	case Undecided:
+		return "The examination ended before " + e.reached() + "."
 	}
 	return string(rule.Verdict)
+}
+
+// reached is what an examination that ended early did not see any more.
+func (e *Evidence) reached() string {
+	switch {
+	case e.Control != Worked:
+		return "the control channel was open"
+	case e.Greeter == "":
+		return "the server greeted"
+	case !e.SignedIn:
+		return "the server had taken the user"
+	}
+	return "it was known whether data channels work"
 }
 
 // fullAnswer is the reply by which the server sends clients away.

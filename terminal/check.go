@@ -138,7 +138,7 @@ func writeReport(w io.Writer, r doctor.Report) error {
 			fmt.Fprintf(&b, "  %s; to be changed: %s. Evidence: %s.\n", f.Confidence, f.Side, f.Rule)
 		}
 	}
-	if r.Cancelled {
+	if r.Cancelled && r.Verdict != doctor.Undecided {
 		b.WriteString("\nThe examination was ended early; this is what the evidence so far allows.\n")
 	}
 	say(r.Finding)

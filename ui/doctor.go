@@ -299,11 +299,13 @@ func (d *doctorScreen) showReport(e app.Examination) {
 		color, head = kit.ColorGood, "All well"
 	case r.Verdict == doctor.OKWithFault:
 		color, head = kit.ColorWarn, "Works here, but not for everyone"
+	case r.Verdict == doctor.Undecided:
+		color, head = kit.ColorMuted, "Nothing was found out"
 	}
-	if r.Cancelled {
+	if r.Cancelled && r.Verdict != doctor.Undecided {
 		head = "Cancelled: this is what the evidence so far allows. " + head
 	}
-	if r.Problem() {
+	if accuses(r) {
 		head += " · " + string(r.Confidence)
 	}
 	d.verdict.SetBorder(color)
@@ -330,6 +332,9 @@ func (d *doctorScreen) showReport(e app.Examination) {
 	d.body.Refresh()
 	d.found.ScrollToTop()
 }
+
+// accuses says that a report names who has to act.
+func accuses(r *doctor.Report) bool { return r.Problem() && r.Verdict != doctor.Undecided }
 
 // firstSentence splits a text after its first sentence.
 func firstSentence(s string) (first, rest string) {
@@ -466,7 +471,7 @@ func (d *doctorScreen) showFixes(r *doctor.Report) {
 		}
 	}
 	buttons := kit.HBox(kit.Gap)
-	if r.Problem() {
+	if accuses(r) {
 		buttons.Add(kit.NewButton("Copy a report for the server's admin", func() { kit.Copy(d.fixes, r.ForAdmin()) }))
 	}
 	buttons.Add(kit.NewButton("Save report…", func() {

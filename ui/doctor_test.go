@@ -115,3 +115,30 @@ func TestWithoutAChannelNoEmptyPictureIsShown(t *testing.T) {
 		t.Error("the picture of a channel is missing")
 	}
 }
+
+// An examination that was ended before it knew anything names nobody, and offers no complaint to send.
+func TestAnExaminationThatFoundNothingOutBlamesNobody(t *testing.T) {
+	w := learnWindow(t, kit.Light, 1280, 800)
+	w.show("doctor")
+	d := w.doctor
+	d.idle.Hide()
+	d.body.Show()
+	complaints := func(e doctor.Evidence) (n int) {
+		e.Target, e.Peer = client.Target{Host: "files.example.org"}, netip.MustParseAddrPort("203.0.113.5:21")
+		r := doctor.Judge(e)
+		r.Cancelled = true
+		d.showReport(app.Examination{Report: &r})
+		for _, b := range find[*kit.Button](w) {
+			if strings.Contains(b.Text, "admin") {
+				n++
+			}
+		}
+		return n
+	}
+	if n := complaints(doctor.Evidence{Control: doctor.Refused}); n != 1 {
+		t.Fatalf("of a fault %d complaints can be copied", n)
+	}
+	if n := complaints(doctor.Evidence{Control: doctor.Worked}); n != 0 || d.side.String() != "Nothing was found out" {
+		t.Errorf("%q, %d complaints can be copied", d.side.String(), n)
+	}
+}
