@@ -364,6 +364,11 @@ func (e *Evidence) fixesFor(f Finding) []Fix {
 		}
 	case ControlTimeout:
 		switch {
+		case e.cutOff():
+			return []Fix{
+				e.advice(ClientNetwork, "Check this computer's network: cable or Wi-Fi, whether the router is on, and the router's address (default gateway) in this computer's settings."),
+				e.advice(ServerComputer, "If you can reach other servers, check that the server's computer is on and has the address that it is meant to have."),
+			}
 		case e.absent():
 			return []Fix{
 				e.advice(ServerComputer, "Check that the server's computer is on, connected, and has the address that it is meant to have."),

@@ -114,6 +114,9 @@ var Rules = []Rule{
 	{ControlTimeout, Likely, ServerComputer, "the control port does not answer, another port of the same host does", func(e *Evidence) bool {
 		return e.unanswered() && e.OtherPort
 	}, false},
+	{ControlTimeout, Likely, ClientNetwork, "the control port can't be reached, that is said only after 2 s or more, and no router answers, as when this computer's own router is looked for in vain", func(e *Evidence) bool {
+		return e.cutOff()
+	}, false},
 	{ControlTimeout, Likely, ServerComputer, "the control port can't be reached, and that is said only after 2 s or more, as when a computer is looked for in vain", func(e *Evidence) bool {
 		return e.absent()
 	}, false},
@@ -540,7 +543,15 @@ func (e *Evidence) forbids() netip.Addr {
 
 // absent says that the router before the server, or this computer, looked for the server's computer in its network and
 // did not find it; firewalls say at once that something can't be reached.
-func (e *Evidence) absent() bool { return e.Control == Unreachable && e.ControlTook >= searchTime }
+func (e *Evidence) absent() bool {
+	return e.Control == Unreachable && e.ControlTook >= searchTime && !e.cutOff()
+}
+
+// cutOff says that this computer seems to have looked for its own router in vain: no router answers.
+func (e *Evidence) cutOff() bool {
+	last, _ := e.Hops.last()
+	return e.Control == Unreachable && e.ControlTook >= searchTime && !e.OnLink && last == 0 && e.Beyond == 0 && !e.OtherPort
+}
 
 func (e *Evidence) lostNear() bool {
 	last, _ := e.Hops.last()

@@ -165,6 +165,9 @@ var cases = []struct {
 	{"the server's computer is off", with(unsigned(), func(e *Evidence) {
 		e.Control, e.ControlTook, e.Greeter, e.Greeting, e.Hops = Unreachable, 3060*time.Millisecond, "", Answer{}, hops("hhx..")
 	}), ControlTimeout, Likely, ServerComputer, ""},
+	{"this computer's router is off", with(unsigned(), func(e *Evidence) {
+		e.Control, e.ControlTook, e.Greeter, e.Greeting, e.Hops = Unreachable, 3060*time.Millisecond, "", Answer{}, hops("....")
+	}), ControlTimeout, Likely, ClientNetwork, ""},
 	{"lost after the first hop", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Silence, "", Answer{}, hops("h...") }), ControlTimeout, Likely, ClientNetwork, ""},
 	{"lost at the server's router", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Silence, "", Answer{}, hops("hhx..") }), ControlTimeout, Likely, ServerNetwork, ""},
 	{"lost somewhere", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Silence, "", Answer{}, hops("....") }), ControlTimeout, Possible, ServerNetwork, ""},

@@ -230,6 +230,8 @@ func (e *Evidence) sentence(rule Rule) string {
 		return fmt.Sprintf("%s answers that nobody listens on port %s: no FTP server runs there, or a firewall rejects it.", peer.Addr(), port)
 	case ControlTimeout:
 		switch {
+		case e.cutOff():
+			return "No router answers, and the next computer on the way was looked for in vain: your own router is off, or this computer's network settings name a wrong one. If you can reach other servers, it is the server's computer that is off or has another address."
 		case e.absent() && e.OnLink:
 			return fmt.Sprintf("No computer answers for %s in your own network: it is off, or has another address.", peer.Addr())
 		case e.absent():
