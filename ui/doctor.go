@@ -180,10 +180,10 @@ func (d *doctorScreen) examine() {
 		kit.FocusOn(d.address)
 		return
 	}
-	if d.user.Text != "" {
+	if t.User == "" { // the fields may be of another time
 		t.User = d.user.Text
 	}
-	if d.password.Text != "" {
+	if t.Password == "" {
 		t.Password = d.password.Text
 	}
 	d.start(t, modes[d.mode.Selected])

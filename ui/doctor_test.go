@@ -94,6 +94,13 @@ func TestAnAddressThatCantBeExaminedStaysSaid(t *testing.T) {
 		t.Errorf("it still says %q", d.lead.String())
 	}
 	core.CancelExamination()
+	d.user.SetText("bob")
+	d.address.SetText("ftp://alice@127.0.0.1:1/")
+	d.examine()
+	if got := core.Examination().Target.User; got != "alice" { // as in Connect
+		t.Errorf("%s is examined, the address names alice", got)
+	}
+	core.CancelExamination()
 }
 
 func TestWhatIsTypedStandsApartInAFix(t *testing.T) {
