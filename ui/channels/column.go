@@ -162,14 +162,19 @@ func (c *column) MouseDown(e *desktop.MouseEvent) {
 		}
 		return
 	}
-	i := c.rowAt(e.Position.Y)
-	if i < 0 {
-		return
+	if e.Button == desktop.MouseButtonSecondary {
+		c.pickForMenu(e.Position.Y)
+	} else if i := c.rowAt(e.Position.Y); i >= 0 {
+		c.pick(i, e.Modifier&fyne.KeyModifierShift != 0)
 	}
-	if first, last, ok := c.chosen(); e.Button == desktop.MouseButtonSecondary && ok && i >= first && i <= last {
-		return // the menu is for all of them
+}
+
+// pickForMenu chooses the row at y unless it is among those that are chosen: the menu is for all of them.
+func (c *column) pickForMenu(y float32) {
+	i := c.rowAt(y)
+	if first, last, ok := c.chosen(); i >= 0 && !(ok && i >= first && i <= last) {
+		c.pick(i, false)
 	}
-	c.pick(i, e.Modifier&fyne.KeyModifierShift != 0)
 }
 
 // MouseUp ends what MouseDown began.
@@ -182,8 +187,13 @@ func (c *column) Tapped(e *fyne.PointEvent) {
 	}
 }
 
-// TappedSecondary opens the menu.
-func (c *column) TappedSecondary(e *fyne.PointEvent) { c.showMenu(e.AbsolutePosition) }
+// TappedSecondary opens the menu of the row below the mouse. The click may have closed another menu: then MouseDown was not
+// called.
+func (c *column) TappedSecondary(e *fyne.PointEvent) {
+	c.takeFocus()
+	c.pickForMenu(e.Position.Y)
+	c.showMenu(e.AbsolutePosition)
+}
 
 // Dragged moves the scroll bar, or chooses rows.
 func (c *column) Dragged(e *fyne.DragEvent) {

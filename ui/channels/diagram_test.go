@@ -283,6 +283,11 @@ func TestAClickChoosesTheRowUnderTheMouse(t *testing.T) {
 	if c, _ := d.Chosen(); c.Conn != 1 {
 		t.Errorf("a click below the rows chose %d", c.Conn)
 	}
+	// A right click that closed an open menu comes without MouseDown.
+	d.col.TappedSecondary(&fyne.PointEvent{Position: fyne.NewPos(100, channelRow*2.5)})
+	if c, _ := d.Chosen(); c.Conn != 2 {
+		t.Errorf("the menu is for channel %d, the click is on 2", c.Conn)
+	}
 }
 
 func TestTheRowsInSightStayWhenTheOldestGo(t *testing.T) {

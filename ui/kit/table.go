@@ -555,6 +555,13 @@ func (t *Table) dragEnd() {
 	t.tapped()
 }
 
+// tappedSecondary opens the menu of the row below the mouse. The click may have closed another menu: then the table has not
+// heard the button go down.
+func (t *Table) tappedSecondary(ev *fyne.PointEvent) {
+	t.mouseDown(&desktop.MouseEvent{PointEvent: *ev, Button: desktop.MouseButtonSecondary, Modifier: t.mods()})
+	t.menuAt(ev.AbsolutePosition)
+}
+
 func (t *Table) menuAt(at fyne.Position) {
 	if t.OnMenu != nil {
 		t.OnMenu(t.Selected(), at)

@@ -106,13 +106,16 @@ func TestRightClickKeepsASelectionThatItHits(t *testing.T) {
 	u.OnMenu = func(rows []int, _ fyne.Position) { menu = rows }
 	u.click(0, 0)
 	u.click(2, shift)
+	rightClick := func(row int) {
+		u.body.TappedSecondary(&fyne.PointEvent{Position: fyne.NewPos(20, (float32(row)+0.5)*RowHeight)})
+	}
 	u.press(desktop.MouseButtonSecondary, 1, 0)
-	u.body.TappedSecondary(&fyne.PointEvent{})
+	rightClick(1)
 	if !slices.Equal(menu, []int{0, 1, 2}) {
 		t.Errorf("the menu is for %v", menu)
 	}
 	u.press(desktop.MouseButtonSecondary, 3, 0)
-	u.body.TappedSecondary(&fyne.PointEvent{})
+	rightClick(3)
 	if !slices.Equal(menu, []int{3}) {
 		t.Errorf("the menu is for %v", menu)
 	}
@@ -120,6 +123,9 @@ func TestRightClickKeepsASelectionThatItHits(t *testing.T) {
 	u.key(fyne.KeyF10, shift)
 	if !slices.Equal(menu, []int{3}) {
 		t.Errorf("Shift+F10: the menu is for %v", menu)
+	}
+	if rightClick(2); !slices.Equal(menu, []int{2}) { // the button went down on an open menu, which this click closed
+		t.Errorf("with a menu open, the next menu is for %v", menu)
 	}
 }
 

@@ -93,7 +93,7 @@ func (b *tableBody) Scrolled(ev *fyne.ScrollEvent) {
 func (b *tableBody) MouseDown(ev *desktop.MouseEvent)    { b.t.mouseDown(ev) }
 func (b *tableBody) MouseUp(ev *desktop.MouseEvent)      { b.t.mouseUp(ev) }
 func (b *tableBody) Tapped(*fyne.PointEvent)             { b.t.tapped() }
-func (b *tableBody) TappedSecondary(ev *fyne.PointEvent) { b.t.menuAt(ev.AbsolutePosition) }
+func (b *tableBody) TappedSecondary(ev *fyne.PointEvent) { b.t.tappedSecondary(ev) }
 func (b *tableBody) Dragged(ev *fyne.DragEvent)          { b.t.dragged(ev) }
 func (b *tableBody) DragEnd()                            { b.t.dragEnd() }
 func (b *tableBody) MouseIn(ev *desktop.MouseEvent)      { b.setHover(b.t.rowAt(ev.Position.Y)) }
