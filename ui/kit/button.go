@@ -39,6 +39,7 @@ type Button struct {
 
 	pressed        bool
 	click          clickFocus
+	space          blank
 	back, ring     *canvas.Rectangle
 	label          *canvas.Text
 	icon, trailing *canvas.Image
@@ -127,10 +128,19 @@ func (b *Button) MouseUp(*desktop.MouseEvent) {
 // TypedKey is called by Fyne.
 func (b *Button) TypedKey(ev *fyne.KeyEvent) {
 	switch ev.Name {
-	case fyne.KeySpace, fyne.KeyReturn, fyne.KeyEnter:
+	case fyne.KeyReturn, fyne.KeyEnter:
 		b.run()
+	case fyne.KeySpace:
+		b.space.expect()
 	default:
 		passKey(b, ev)
+	}
+}
+
+// TypedRune is called by Fyne.
+func (b *Button) TypedRune(r rune) {
+	if b.space.came(r) {
+		b.run()
 	}
 }
 

@@ -102,6 +102,20 @@ func refreshRing(r *canvas.Rectangle, focused bool) {
 	r.Refresh()
 }
 
+// blank lets Space act when its letter comes. With the key, the letter would be typed into what has the keyboard next, such as
+// the field of a dialog.
+type blank struct{ expected bool }
+
+// expect is for the key.
+func (b *blank) expect() { b.expected = true }
+
+// came says whether r is the letter of the key.
+func (b *blank) came(r rune) bool {
+	was := b.expected
+	b.expected = false
+	return was && r == ' '
+}
+
 // focusable is the keyboard's half of a widget of ours: it shows the focus, and hands shortcuts on to the window.
 type focusable struct {
 	self    fyne.Widget

@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"slices"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -139,18 +140,16 @@ func (f *floats) startTip(owner fyne.CanvasObject, text string, at fyne.Position
 	})
 }
 
-// floatsOf finds the floats above o: those of the dialog on top, else the window's.
+// floatsOf finds the floats above o: those of the uppermost dialog, else the window's. A menu above has none.
 func floatsOf(o fyne.CanvasObject) *floats {
 	c := canvasOf(o)
 	if c == nil {
 		return nil
 	}
-	var host any = c.Content()
-	if top := c.Overlays().Top(); top != nil {
-		host = top
-	}
-	if h, ok := host.(floatHost); ok {
-		return h.hosts()
+	for _, host := range slices.Backward(append([]fyne.CanvasObject{c.Content()}, c.Overlays().List()...)) {
+		if h, ok := host.(floatHost); ok {
+			return h.hosts()
+		}
 	}
 	return nil
 }

@@ -58,6 +58,7 @@ type menuLayer struct {
 	widget.BaseWidget
 	canvas fyne.Canvas
 	panels []*menuPanel // the menu, and what is open of its submenus
+	space  blank
 }
 
 var (
@@ -120,6 +121,10 @@ func (l *menuLayer) TypedShortcut(fyne.Shortcut) {}
 // TypedRune goes to the next item that begins with r.
 func (l *menuLayer) TypedRune(r rune) {
 	p := l.top()
+	if l.space.came(r) {
+		l.runActive()
+		return
+	}
 	for i := range p.rows {
 		row := p.rows[(p.active+1+i+len(p.rows))%len(p.rows)]
 		first := []rune(row.item.Label)
@@ -152,10 +157,16 @@ func (l *menuLayer) TypedKey(ev *fyne.KeyEvent) {
 		if len(l.panels) > 1 {
 			l.closeAbove(l.panels[len(l.panels)-2])
 		}
-	case fyne.KeyReturn, fyne.KeyEnter, fyne.KeySpace:
-		if p.active >= 0 {
-			l.run(p.rows[p.active])
-		}
+	case fyne.KeyReturn, fyne.KeyEnter:
+		l.runActive()
+	case fyne.KeySpace:
+		l.space.expect()
+	}
+}
+
+func (l *menuLayer) runActive() {
+	if p := l.top(); p.active >= 0 {
+		l.run(p.rows[p.active])
 	}
 }
 
@@ -315,7 +326,8 @@ func (p *menuPanel) CreateRenderer() fyne.WidgetRenderer {
 	}
 }
 
-// menuRowItem is one item.
+// menuRowItem is one item. The right button does nothing there: Fyne hands a right click that closes something on to what
+// lies below.
 type menuRowItem struct {
 	widget.BaseWidget
 	panel       *menuPanel
@@ -335,9 +347,6 @@ func (r *menuRowItem) usable() bool { return !r.item.Disabled }
 
 // Tapped is called by Fyne.
 func (r *menuRowItem) Tapped(*fyne.PointEvent) { r.panel.layer.run(r) }
-
-// TappedSecondary does as the other button does: the menu may have come with it still held.
-func (r *menuRowItem) TappedSecondary(*fyne.PointEvent) { r.panel.layer.run(r) }
 
 // MouseIn is called by Fyne.
 func (r *menuRowItem) MouseIn(*desktop.MouseEvent) {

@@ -39,6 +39,56 @@ func menuWindow(t *testing.T, ran *[]string) (fyne.Window, *menuLayer) {
 func keys(l *menuLayer, names ...fyne.KeyName) {
 	for _, n := range names {
 		l.TypedKey(&fyne.KeyEvent{Name: n})
+		if n == fyne.KeySpace {
+			l.TypedRune(' ')
+		}
+	}
+}
+
+func TestTheLetterOfSpaceIsNotTypedIntoWhatAMenuOrAButtonOpens(t *testing.T) {
+	test.NewTempApp(t).Settings().SetTheme(NewTheme(nil))
+	e := NewEntry()
+	open := NewButton("New…", func() { FocusOn(e) })
+	w := test.NewTempWindow(t, VBox(0, open, e))
+	space := func() { // as the window sends it: the key, and then its letter
+		w.Canvas().Focused().TypedKey(&fyne.KeyEvent{Name: fyne.KeySpace})
+		w.Canvas().Focused().TypedRune(' ')
+	}
+	w.Canvas().Focus(open)
+	if space(); e.Text != "" || w.Canvas().Focused() != fyne.Focusable(e) {
+		t.Errorf("the button: %q is typed, the keyboard is on %T", e.Text, w.Canvas().Focused())
+	}
+	e.SetText("")
+	w.Canvas().Focus(open)
+	ShowMenu(open, fyne.NewMenu("", fyne.NewMenuItem("New…", func() { FocusOn(e) })), fyne.NewPos(5, 5))
+	keys(w.Canvas().Overlays().Top().(*menuLayer), fyne.KeyDown)
+	if space(); e.Text != "" || w.Canvas().Focused() != fyne.Focusable(e) {
+		t.Errorf("the menu: %q is typed, the keyboard is on %T", e.Text, w.Canvas().Focused())
+	}
+}
+
+// Fyne hands a right click that closes what is on top on to what lies below.
+func TestARightClickOnAnItemReachesNothingBelow(t *testing.T) {
+	var ran []string
+	w, l := menuWindow(t, &ran)
+	row := l.top().rows[0]
+	if s, ok := any(row).(fyne.SecondaryTappable); ok {
+		s.TappedSecondary(&fyne.PointEvent{})
+	}
+	if w.Canvas().Overlays().Top() == nil {
+		t.Error("the menu is gone, and what lies below gets the click")
+	}
+}
+
+func TestAToastIsSeenBesideAnOpenMenu(t *testing.T) {
+	test.NewTempApp(t).Settings().SetTheme(NewTheme(nil))
+	b := NewButton("b", nil)
+	layers := NewLayers(b, func(func()) {})
+	defer layers.Close()
+	test.NewTempWindow(t, layers)
+	ShowMenu(b, fyne.NewMenu("", fyne.NewMenuItem("Copy", nil)), fyne.NewPos(0, 0))
+	if ShowToast(b, "Uploaded"); !layers.toast.Visible() {
+		t.Error("a toast is lost")
 	}
 }
 

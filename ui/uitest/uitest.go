@@ -77,6 +77,9 @@ func Key(w fyne.Window, name fyne.KeyName) {
 	} else if typed := w.Canvas().OnTypedKey(); typed != nil {
 		typed(ev)
 	}
+	if name == fyne.KeySpace { // its letter follows, to whatever has the keyboard then
+		Type(w, " ")
+	}
 }
 
 // Type types text into the focused widget.
