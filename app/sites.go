@@ -102,12 +102,13 @@ type SecretChanges struct {
 	Delete []string
 }
 
-// SaveSites puts a book that was edited in the place of the one there is, and does what is to happen to passwords as a task,
-// for which the person may be asked for a master password. done is called from it; an error is about the passwords. Who
-// connects to a site meanwhile signs in with what was set for it.
-func (a *App) SaveSites(book *sites.Book, c SecretChanges, done func(error)) {
+// SaveSites takes over how a person has edited base, a copy of the book; what has changed in the book since and was left
+// alone stays, see [sites.Merge]. It does what is to happen to passwords as a task, for which the person may be asked for a
+// master password. done is called from it; an error is about the passwords. Who connects to a site meanwhile signs in with
+// what was set for it.
+func (a *App) SaveSites(base, edited *sites.Book, c SecretChanges, done func(error)) {
 	_ = a.ChangeSites(func(b *sites.Book) error {
-		*b = *book.Clone()
+		*b = *sites.Merge(base, edited, b)
 		return nil
 	})
 	b := a.book

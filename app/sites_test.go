@@ -157,9 +157,10 @@ func TestASiteConnectsWithAllThatIsSetForItAndItsPasswordIsAskedForOnce(t *testi
 	save := func(c SecretChanges, edit func(*sites.Book)) {
 		t.Helper()
 		book, _ := a.Sites()
+		base := book.Clone()
 		edit(book)
 		done := make(chan error, 1)
-		a.SaveSites(book, c, func(err error) { done <- err })
+		a.SaveSites(base, book, c, func(err error) { done <- err })
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +198,7 @@ func TestAPasswordThatIsBeingKeptIsUsed(t *testing.T) {
 	id := add(t, a, "Mine", guarded(t, a))
 	kept := make(chan error, 1)
 	book, _ := a.Sites()
-	a.SaveSites(book, SecretChanges{Set: map[string]sites.Secret{id: {Password: "s3cret"}}}, func(err error) { kept <- err })
+	a.SaveSites(book, book, SecretChanges{Set: map[string]sites.Secret{id: {Password: "s3cret"}}}, func(err error) { kept <- err })
 	if err := a.ConnectSite(id); err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +249,7 @@ func TestWithoutAKeyringPasswordsLieInAVaultThatIsOpenedOnceARun(t *testing.T) {
 	id := add(t, a, "A", &sites.Site{Host: "a.example", Login: sites.LoginNormal, User: "u", TLS: client.TLSAuto})
 	kept := make(chan error, 1)
 	book, _ := a.Sites()
-	a.SaveSites(book, SecretChanges{Set: map[string]sites.Secret{id: {Password: "hush-hush"}}}, func(err error) { kept <- err })
+	a.SaveSites(book, book, SecretChanges{Set: map[string]sites.Secret{id: {Password: "hush-hush"}}}, func(err error) { kept <- err })
 	answered(t, a, asked(t, a, AskNewMaster), Reply{OK: true, Password: "master"})
 	if err := <-kept; err != nil {
 		t.Fatal(err)
@@ -319,7 +320,7 @@ func TestAnImportBringsSitesIntoTheBookAndPasswordsIntoTheStore(t *testing.T) {
 		t.Fatalf("%d sites, problems %q", in.Len(), in.Problems)
 	}
 	kept := make(chan error, 1)
-	a.SaveSites(&sites.Book{Nodes: in.Nodes}, SecretChanges{Set: in.Secrets}, func(err error) { kept <- err })
+	a.SaveSites(&sites.Book{}, &sites.Book{Nodes: in.Nodes}, SecretChanges{Set: in.Secrets}, func(err error) { kept <- err })
 	if err := <-kept; err != nil || k.len() != 1 {
 		t.Errorf("%v, %d secrets", err, k.len())
 	}

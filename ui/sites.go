@@ -20,9 +20,10 @@ import (
 )
 
 // siteManager is the dialog with the tree of sites and the fields of the chosen one. It works on a copy of the book: Save and
-// Connect keep it, Cancel leaves the book as it was.
+// Connect keep what was edited in it, Cancel leaves the book as it was.
 type siteManager struct {
 	w      *Window
+	base   *sites.Book // as it was copied
 	book   *sites.Book
 	secret app.SecretChanges
 	// changed: there is something to lose.
@@ -54,7 +55,8 @@ type toolRow struct {
 // openSites opens the site manager, with a site chosen: the empty ID is the one that is connected to, or the first.
 func openSites(w *Window, id string) *siteManager {
 	m := &siteManager{w: w, note: kit.NewFlowText(kit.Span{Text: " "}), files: kit.Chooser{Post: w.post}}
-	m.book, _ = w.app.Sites()
+	m.base, _ = w.app.Sites()
+	m.book = m.base.Clone()
 	m.secret = app.SecretChanges{Set: map[string]sites.Secret{}, Copy: map[string]string{}}
 
 	m.search = kit.NewEntry()
@@ -607,11 +609,12 @@ func (m *siteManager) keep() bool {
 				delete(m.secret.Set, id)
 			}
 		}
-		m.w.app.SaveSites(m.book, m.secret, func(err error) {
+		m.w.app.SaveSites(m.base, m.book, m.secret, func(err error) {
 			if err != nil {
 				m.w.post(func() { kit.Message(m.w, "The passwords were not kept", app.Sentence(err)) })
 			}
 		})
+		m.base = m.book.Clone()
 		m.changed, m.secret = false, app.SecretChanges{Set: map[string]sites.Secret{}, Copy: map[string]string{}}
 	}
 	return true

@@ -253,6 +253,42 @@ func TestWhatCantBeASiteIsSaidAndNotLost(t *testing.T) {
 	m.dialog.Close()
 }
 
+func TestTheSiteManagerKeepsWhatChangedBehindIt(t *testing.T) {
+	w, core, _ := testWindow(t, 1280, 800)
+	_, alpha, gamma := testBook(t, core)
+	m := openSites(w, alpha.ID)
+	m.fields.notes.SetText("ask for Bob")
+	change := func(note string) {
+		if err := core.ChangeSites(func(b *sites.Book) error {
+			for _, id := range []string{alpha.ID, gamma.ID} {
+				n, _ := b.Find(id)
+				n.Site.Bookmarks = append(n.Site.Bookmarks, sites.Bookmark{Name: note, Remote: "/" + note})
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(notes string, bookmarks int) {
+		t.Helper()
+		if !m.keep() {
+			t.Fatal(m.note.String())
+		}
+		b, _ := core.Sites()
+		one, _ := b.Find(alpha.ID)
+		other, _ := b.Find(gamma.ID)
+		if one.Site.Notes != notes || len(one.Site.Bookmarks) != bookmarks || len(other.Site.Bookmarks) != bookmarks {
+			t.Errorf("%+v, %+v", one.Site, other.Site)
+		}
+	}
+	change("one")
+	check("ask for Bob", 1)
+	m.fields.notes.SetText("ask for Eve")
+	change("two")
+	check("ask for Eve", 2)
+	m.dialog.Close()
+}
+
 func TestTheNameIsReachedFromEveryGroupOfFields(t *testing.T) {
 	w, core, _ := testWindow(t, 1280, 800)
 	work, alpha, _ := testBook(t, core)
