@@ -39,7 +39,6 @@ type Button struct {
 
 	pressed        bool
 	click          clickFocus
-	space          blank
 	back, ring     *canvas.Rectangle
 	label          *canvas.Text
 	icon, trailing *canvas.Image
@@ -126,23 +125,7 @@ func (b *Button) MouseUp(*desktop.MouseEvent) {
 }
 
 // TypedKey is called by Fyne.
-func (b *Button) TypedKey(ev *fyne.KeyEvent) {
-	switch ev.Name {
-	case fyne.KeyReturn, fyne.KeyEnter:
-		b.run()
-	case fyne.KeySpace:
-		b.space.expect()
-	default:
-		passKey(b, ev)
-	}
-}
-
-// TypedRune is called by Fyne.
-func (b *Button) TypedRune(r rune) {
-	if b.space.came(r) {
-		b.run()
-	}
-}
+func (b *Button) TypedKey(ev *fyne.KeyEvent) { b.actOn(ev, b.run) }
 
 // AccessibilityLabel names the button for screen readers.
 func (b *Button) AccessibilityLabel() string {

@@ -382,16 +382,9 @@ var (
 	_ desktop.Cursorable = (*flowLink)(nil)
 )
 
-func (l *flowLink) Tapped(*fyne.PointEvent) { l.run() }
-func (l *flowLink) Cursor() desktop.Cursor  { return desktop.PointerCursor }
-func (l *flowLink) TypedKey(ev *fyne.KeyEvent) {
-	switch ev.Name {
-	case fyne.KeySpace, fyne.KeyReturn, fyne.KeyEnter:
-		l.run()
-	default:
-		passKey(l, ev)
-	}
-}
+func (l *flowLink) Tapped(*fyne.PointEvent)    { l.run() }
+func (l *flowLink) Cursor() desktop.Cursor     { return desktop.PointerCursor }
+func (l *flowLink) TypedKey(ev *fyne.KeyEvent) { l.actOn(ev, l.run) }
 
 // AccessibilityLabel is the text.
 func (l *flowLink) AccessibilityLabel() string { return l.text.Text }

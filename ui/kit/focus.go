@@ -120,6 +120,8 @@ func (b *blank) came(r rune) bool {
 type focusable struct {
 	self    fyne.Widget
 	focused bool
+	space   blank
+	act     func() // waits for the letter of Space
 }
 
 // FocusGained is called by Fyne.
@@ -129,7 +131,24 @@ func (f *focusable) FocusGained() { f.focused = true; f.self.Refresh() }
 func (f *focusable) FocusLost() { f.focused = false; f.self.Refresh() }
 
 // TypedRune is called by Fyne.
-func (f *focusable) TypedRune(rune) {}
+func (f *focusable) TypedRune(r rune) {
+	if f.space.came(r) && f.act != nil {
+		f.act()
+	}
+}
+
+// actOn runs act for Enter, and for Space as soon as its letter has come. Other keys go to the window.
+func (f *focusable) actOn(ev *fyne.KeyEvent, act func()) {
+	switch ev.Name {
+	case fyne.KeyReturn, fyne.KeyEnter:
+		act()
+	case fyne.KeySpace:
+		f.act = act
+		f.space.expect()
+	default:
+		passKey(f.self, ev)
+	}
+}
 
 // TypedShortcut is called by Fyne.
 func (f *focusable) TypedShortcut(s fyne.Shortcut) { passShortcut(f.self, s) }

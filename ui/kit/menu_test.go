@@ -49,16 +49,23 @@ func TestTheLetterOfSpaceIsNotTypedIntoWhatAMenuOrAButtonOpens(t *testing.T) {
 	test.NewTempApp(t).Settings().SetTheme(NewTheme(nil))
 	e := NewEntry()
 	open := NewButton("New…", func() { FocusOn(e) })
-	w := test.NewTempWindow(t, VBox(0, open, e))
+	chip, link := NewChip("Not sharing", "", ""), NewFlowText(Span{Text: "Learn more", OnTap: func() { FocusOn(e) }})
+	chip.OnTapped = func() { FocusOn(e) }
+	w := test.NewTempWindow(t, VBox(0, open, chip, link, e))
 	space := func() { // as the window sends it: the key, and then its letter
 		w.Canvas().Focused().TypedKey(&fyne.KeyEvent{Name: fyne.KeySpace})
 		w.Canvas().Focused().TypedRune(' ')
 	}
 	w.Canvas().Focus(open)
-	if space(); e.Text != "" || w.Canvas().Focused() != fyne.Focusable(e) {
-		t.Errorf("the button: %q is typed, the keyboard is on %T", e.Text, w.Canvas().Focused())
+	for range 3 { // button, chip, link
+		from := w.Canvas().Focused()
+		if space(); e.Text != "" || w.Canvas().Focused() != fyne.Focusable(e) {
+			t.Errorf("%T: %q is typed, the keyboard is on %T", from, e.Text, w.Canvas().Focused())
+		}
+		e.SetText("")
+		w.Canvas().Focus(from)
+		w.Canvas().FocusNext()
 	}
-	e.SetText("")
 	w.Canvas().Focus(open)
 	ShowMenu(open, fyne.NewMenu("", fyne.NewMenuItem("New…", func() { FocusOn(e) })), fyne.NewPos(5, 5))
 	keys(w.Canvas().Overlays().Top().(*menuLayer), fyne.KeyDown)

@@ -251,14 +251,7 @@ func (c *Chip) Enable() {}
 func (c *Chip) Disable() {}
 
 // TypedKey is called by Fyne.
-func (c *Chip) TypedKey(ev *fyne.KeyEvent) {
-	switch ev.Name {
-	case fyne.KeySpace, fyne.KeyReturn, fyne.KeyEnter:
-		c.Tapped(nil)
-	default:
-		passKey(c, ev)
-	}
-}
+func (c *Chip) TypedKey(ev *fyne.KeyEvent) { c.actOn(ev, func() { c.Tapped(nil) }) }
 
 // AccessibilityLabel is the text.
 func (c *Chip) AccessibilityLabel() string { return c.text }
