@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -1183,5 +1184,25 @@ func TestASessionThatCantGoBackIsGivenUp(t *testing.T) {
 	s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive})
 	if err := s.CheckDir(context.Background(), "/pub"); err == nil || s.Err() == nil {
 		t.Errorf("%v; the session: %v", err, s.Err())
+	}
+}
+
+// A server may take the name of a folder for a pattern, and list others.
+func TestLinksAreLookedForWithinAFolderWhoseNameIsAPattern(t *testing.T) {
+	p := newPeer(t)
+	in := "/"
+	p.on["CWD"] = func(c *peerConn, arg string) { in = arg; c.say("250 OK") }
+	p.on["PWD"] = func(c *peerConn, _ string) { c.say("257 %q", in) }
+	p.on["LIST"] = func(c *peerConn, arg string) {
+		if in != "/a[1]" || strings.ContainsAny(arg, "[]") {
+			c.send("drwxr-xr-x 2 u g 4096 Jan 01  2020 of-another-folder\r\n")
+			return
+		}
+		c.send("lrwxrwxrwx 1 u g 4 Jan 01  2020 link -> real\r\ndrwxr-xr-x 2 u g 4096 Jan 01  2020 real\r\n")
+	}
+	s, _ := dial(t, Options{Target: p.target(), Mode: ModePassive})
+	links, err := s.Links(context.Background(), "/a[1]")
+	if err != nil || len(links) != 1 || !links["link"] || !slices.Contains(p.lines(), "CWD /") {
+		t.Error(links, err, p.lines())
 	}
 }

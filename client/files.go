@@ -38,23 +38,26 @@ func (s *Session) list(ctx context.Context, dir string, piece func([]Entry)) ([]
 			}
 			s.noMLSD = true // announced, and then refused
 		}
-		if !strings.ContainsAny(dir, "*?[]{}~") {
+		return s.plainly(dir, func(dir string) error {
 			entries, err = s.listUnix(dir, piece)
 			entries = s.setClock(dir, entries, err)
-			return err
-		}
-		// The server may take it for a pattern, so it is listed from within.
-		here, err := s.workingDir()
-		if err != nil {
-			return err
-		}
-		return s.within(here, dir, func() error {
-			entries, err = s.listUnix("", piece)
-			entries = s.setClock("", entries, err)
 			return err
 		})
 	})
 	return entries, err
+}
+
+// plainly has list read a folder. A name that the server may take for a pattern is not told it: the folder is listed from
+// within.
+func (s *Session) plainly(dir string, list func(dir string) error) error {
+	if !strings.ContainsAny(dir, "*?[]{}~") {
+		return list(dir)
+	}
+	here, err := s.workingDir()
+	if err != nil {
+		return err
+	}
+	return s.within(here, dir, func() error { return list("") })
 }
 
 // listUnix lists with LIST, with "-a" for names that begin with a dot unless the server takes that for a name.
@@ -83,13 +86,15 @@ func (s *Session) listUnix(dir string, piece func([]Entry)) ([]Entry, error) {
 func (s *Session) Links(ctx context.Context, dir string) (map[string]bool, error) {
 	links := map[string]bool{}
 	err := s.do(ctx, "look for links in", dir, func() error {
-		entries, err := s.listUnix(dir, nil)
-		for _, e := range entries {
-			if e.Type == Link {
-				links[e.Name] = true
+		return s.plainly(dir, func(dir string) error {
+			entries, err := s.listUnix(dir, nil)
+			for _, e := range entries {
+				if e.Type == Link {
+					links[e.Name] = true
+				}
 			}
-		}
-		return err
+			return err
+		})
 	})
 	return links, err
 }
