@@ -173,6 +173,21 @@ func (a *App) forgetSecrets(ctx context.Context, ids []string) error {
 	return errors.Join(errs...)
 }
 
+// HasVault says whether passwords are kept in a vault, which has a master password, and not in the system's keyring.
+func (a *App) HasVault() bool { return a.safe.vault != nil && a.safe.vault.Exists() }
+
+// ChangeMaster gives the vault another master password as a task. done is called from it; the error wraps
+// [secrets.ErrPassword] when old is not the one that it has. With an error nothing has changed.
+func (a *App) ChangeMaster(old, password string, done func(error)) {
+	a.run(func(context.Context) {
+		if a.safe.vault == nil {
+			done(errNoStore)
+			return
+		}
+		done(a.safe.vault.ChangePassword(old, password))
+	})
+}
+
 // ForgetVault deletes the vault with all passwords in it, for a person who has lost the master password.
 func (a *App) ForgetVault(done func(error)) {
 	a.run(func(context.Context) {

@@ -299,8 +299,23 @@ func TestWithoutAKeyringPasswordsLieInAVaultThatIsOpenedOnceARun(t *testing.T) {
 	if g := <-read; g.err != nil || g.s.Password != "hush-hush" {
 		t.Errorf("a second time: %+v", g)
 	}
-	if !a.safe.vault.Exists() {
+	if !a.HasVault() {
 		t.Error("there is no vault")
+	}
+	changed := make(chan error, 1)
+	a.ChangeMaster("wrong", "other", func(err error) { changed <- err })
+	if err := <-changed; !errors.Is(err, secrets.ErrPassword) {
+		t.Errorf("with a wrong one: %v", err)
+	}
+	a.ChangeMaster("master", "other", func(err error) { changed <- err })
+	if err := <-changed; err != nil {
+		t.Fatal(err)
+	}
+	a.safe.vault.Lock()
+	fetch()
+	answered(t, a, asked(t, a, AskMaster), Reply{OK: true, Password: "other"})
+	if g := <-read; g.err != nil || g.s.Password != "hush-hush" {
+		t.Errorf("after the master password was changed: %+v", g)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"portside/ui/kit"
 )
 
-// settings is the Settings screen: looks, transfers, active mode, what was learnt of servers, and the keys.
+// settings is the Settings screen: looks, transfers, active mode, passwords, what was learnt of servers, and the keys.
 type settings struct {
 	w      *Window
 	object fyne.CanvasObject
@@ -25,6 +25,8 @@ type settings struct {
 	min, max *kit.Entry
 	ip       *kit.Entry
 	problem  *kit.FlowText
+	where    *kit.FlowText // passwords are kept
+	master   *kit.Button
 	sites    *kit.Table
 	drawn    drawn // sites
 	names    []string
@@ -110,7 +112,7 @@ func newSettings(w *Window) *settings {
 	servers := kit.NewCard("Servers", kit.VBox(kit.Gap, kit.FixedHeight(180, s.sites), kit.HBox(6, forget, certificates, kit.Space())))
 	keys := kit.NewCard("Keyboard shortcuts", s.keys())
 
-	left := kit.VBox(12, looks, transfers, active, servers, s.about())
+	left := kit.VBox(12, looks, transfers, active, s.passwords(), servers, s.about())
 	columns := container.NewGridWithColumns(2, kit.Pad(0, 6, 0, 0, left), kit.Pad(0, 0, 0, 6, keys))
 	page := container.NewVScroll(kit.Pad(12, 12, 12, 12, columns))
 	s.sites.Page, s.object = page, page
@@ -197,6 +199,7 @@ func (s *settings) refresh() {
 	}
 	sort.Strings(s.names)
 	s.drawn.redraw(s.sites)
+	s.showPasswords()
 }
 
 func (s *settings) shown(bool) {}

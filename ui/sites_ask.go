@@ -101,10 +101,8 @@ func (a *asker) master(q *app.Question) {
 			switch {
 			case password.Text == "":
 				why = "Type the master password."
-			case fresh && again.Text == "":
-				why = "Type it once more below."
-			case fresh && password.Text != again.Text:
-				why = "The two are not the same."
+			case fresh:
+				why = typedTwice(password.Text, again.Text)
 			}
 			if why != "" {
 				problem.SetSpans(kit.Span{Text: why, Color: kit.ColorBad})

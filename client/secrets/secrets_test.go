@@ -58,7 +58,7 @@ func TestAVaultGivesItsSecretsToItsMasterPasswordAlone(t *testing.T) {
 	if err := other.Delete(ctx, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if err := other.ChangePassword("battery staple"); err != nil {
+	if err := other.ChangePassword("correct horse", "battery staple"); err != nil {
 		t.Fatal(err)
 	}
 	v.Lock()
@@ -70,6 +70,47 @@ func TestAVaultGivesItsSecretsToItsMasterPasswordAlone(t *testing.T) {
 	}
 	if _, err := v.Get(ctx, "a"); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("deleted: %v", err)
+	}
+}
+
+func TestTheMasterPasswordChangesOfALockedVaultAndOfAnOpenOne(t *testing.T) {
+	ctx := context.Background()
+	v := testVault(t)
+	if err := v.ChangePassword("a", "b"); err == nil || v.Exists() {
+		t.Errorf("a vault that isn't there: %v", err)
+	}
+	if err := errors.Join(v.Unlock("one"), v.Set(ctx, "a", "hush-hush")); err != nil {
+		t.Fatal(err)
+	}
+	for _, locked := range []bool{false, true} {
+		if v.Lock(); !locked {
+			if err := v.Unlock("one"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before, _ := os.ReadFile(v.path)
+		if err := v.ChangePassword("wrong", "two"); !errors.Is(err, ErrPassword) || v.Locked() != locked {
+			t.Errorf("a wrong old one: %v; locked: %v", err, v.Locked())
+		}
+		if err := v.ChangePassword("one", ""); err == nil {
+			t.Error("an empty new one was taken")
+		}
+		if after, _ := os.ReadFile(v.path); string(after) != string(before) {
+			t.Error("a change that was refused has changed the file")
+		}
+		if err := v.ChangePassword("one", "two"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := v.Get(ctx, "a"); got != "hush-hush" || err != nil {
+			t.Errorf("after the change: %q, %v", got, err)
+		}
+		other := &Vault{path: v.path, Work: 4}
+		if err := other.Unlock("one"); !errors.Is(err, ErrPassword) {
+			t.Errorf("the old one opens it: %v", err)
+		}
+		if err := other.ChangePassword("two", "one"); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -86,7 +127,7 @@ func TestTwoProgramsDoNotLoseEachOthersSecrets(t *testing.T) {
 	if err := b.Unlock("pw"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(b.Set(ctx, "of b", "2"), a.Set(ctx, "of a", "3"), b.Delete(ctx, "old"), a.ChangePassword("other")); err != nil {
+	if err := errors.Join(b.Set(ctx, "of b", "2"), a.Set(ctx, "of a", "3"), b.Delete(ctx, "old"), a.ChangePassword("pw", "other")); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := a.Get(ctx, "of b"); got != "2" || err != nil {

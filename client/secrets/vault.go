@@ -78,29 +78,35 @@ func (v *Vault) Unlock(password string) error {
 	if err != nil {
 		return err
 	}
-	scrypt, err := age.NewScryptIdentity(password)
+	identity, secrets, err := f.unlocked(password)
 	if err != nil {
 		return err
+	}
+	v.identity, v.locked, v.secrets = identity, f.Key, secrets
+	return nil
+}
+
+// unlocked is the file's key, and what that opens. With another password than the vault's the error is [ErrPassword].
+func (f vaultFile) unlocked(password string) (*age.X25519Identity, map[string]string, error) {
+	scrypt, err := age.NewScryptIdentity(password)
+	if err != nil {
+		return nil, nil, err
 	}
 	scrypt.SetMaxWorkFactor(maxWork)
 	key, err := open(f.Key, scrypt)
 	if err != nil {
 		var no *age.NoIdentityMatchError
 		if errors.As(err, &no) || strings.Contains(err.Error(), "incorrect passphrase") {
-			return ErrPassword
+			return nil, nil, ErrPassword
 		}
-		return fmt.Errorf("the vault's file is damaged: %w", err)
+		return nil, nil, fmt.Errorf("the vault's file is damaged: %w", err)
 	}
 	identity, err := age.ParseX25519Identity(strings.TrimSpace(string(key)))
 	if err != nil {
-		return errors.New("the vault's file is damaged: its key is none")
+		return nil, nil, errors.New("the vault's file is damaged: its key is none")
 	}
 	secrets, err := f.opened(identity)
-	if err != nil {
-		return err
-	}
-	v.identity, v.locked, v.secrets = identity, f.Key, secrets
-	return nil
+	return identity, secrets, err
 }
 
 // read reads the vault's file. The error wraps [fs.ErrNotExist] when there is none.
@@ -159,27 +165,30 @@ func (v *Vault) lockKey(identity *age.X25519Identity, password string) (string, 
 	return seal([]byte(identity.String()), recipient)
 }
 
-// ChangePassword gives an open vault another master password.
-func (v *Vault) ChangePassword(password string) error {
-	if password == "" {
+// ChangePassword gives the vault another master password, whether it is open or locked, and leaves it open. With another old
+// one than the vault's the error is [ErrPassword]. With an error the vault is as it was. It takes about two seconds.
+func (v *Vault) ChangePassword(old, password string) error {
+	if old == "" || password == "" {
 		return errors.New("the master password can't be empty")
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.identity == nil {
-		return ErrLocked
-	}
-	if err := v.renew(); err != nil {
-		return err
-	}
-	locked, err := v.lockKey(v.identity, password)
+	f, err := v.read()
 	if err != nil {
 		return err
 	}
-	if err := v.save(v.identity, locked, v.secrets); err != nil {
+	identity, secrets, err := f.unlocked(old)
+	if err != nil {
 		return err
 	}
-	v.locked = locked
+	locked, err := v.lockKey(identity, password)
+	if err != nil {
+		return err
+	}
+	if err := v.save(identity, locked, secrets); err != nil {
+		return err
+	}
+	v.identity, v.locked, v.secrets = identity, locked, secrets
 	return nil
 }
 
