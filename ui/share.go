@@ -95,6 +95,7 @@ func newShare(w *Window) *share {
 		After:  []channels.Tab{{ID: tabPorts, Title: "Ports", Content: s.ports.object}},
 		Empty:  "Start sharing: as soon as somebody connects, each channel stands here as an arrow.",
 	})
+	s.drawer.SetActive(false) // until it is shown
 	s.drawer.SelectTab("people")
 	right := kit.Pad(0, 0, 12, 0, kit.VBox(12, s.passiveCard(), kit.Grow(kit.NewFlushCard(s.drawer))))
 	s.object = kit.Pad(12, 12, 0, 12, container.New(&sideBySide{share: 0.36, least: 312, most: 384}, kit.Pad(0, 4, 0, 0, leftScroll), right))
