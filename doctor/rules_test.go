@@ -870,6 +870,17 @@ func TestALogIsJudgedAsFarAsItGoes(t *testing.T) {
 	}
 }
 
+// Who is refused is not told that packets were dropped: a port on which nobody listens refuses, too.
+func TestARefusedPortMayHaveNobodyWhoListens(t *testing.T) {
+	e := dead("", "")
+	for _, o := range []*Offer{&e.Passive.EPSV, &e.Passive.PASV} {
+		o.Dial = Refused
+	}
+	if r := Judge(e); r.Confidence != Possible || !strings.Contains(r.Sentence, "nothing listens there") {
+		t.Errorf("%s: %s", r.Confidence, r.Sentence)
+	}
+}
+
 // The session's error names the server and what was done; the sentence does so itself.
 func TestACertificateThatASessionRefusedIsSaidOnce(t *testing.T) {
 	for said, want := range map[string]string{

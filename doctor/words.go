@@ -399,6 +399,9 @@ func (e *Evidence) sentence(rule Rule) string {
 			}
 			return fmt.Sprintf("The firewall of the server's computer stops passive data channels: %s can't be reached, though packets pass every router on the way and port %s answers.%s", dead, port, elsewhere)
 		default:
+			if e.Passive.reset() {
+				return fmt.Sprintf("Port %s answers, and connections to %s of the same server are refused: a firewall on the server's side rejects them, or nothing listens there, as in a container whose passive ports are not published.", port, dead)
+			}
 			return fmt.Sprintf("Port %s answers and %s of the same server can't be reached: a firewall on the server's side does not let passive data channels in.", port, dead)
 		}
 	case ServerForwardPassive:
