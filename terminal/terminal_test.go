@@ -276,7 +276,7 @@ func TestTheWindowTakesOneURLAndADisplay(t *testing.T) {
 
 func TestAFolderThatIsMissingIsToldBeforeTheServerIsAsked(t *testing.T) {
 	code, _, errs := run(t, "put", filepath.Join(t.TempDir(), "missing"), "ftp://bob@host.invalid/")
-	if code != 1 || !strings.Contains(errs, "missing: no such file") {
+	if code != 1 || !strings.Contains(errs, "missing: "+syscall.ENOENT.Error()) {
 		t.Errorf("exit %d: %s", code, errs)
 	}
 }
