@@ -32,6 +32,7 @@ type Entry struct {
 	Page fyne.Scrollable
 
 	focused, invalid bool
+	held             bool // the mouse button went down here and not up yet
 }
 
 // NewEntry returns a one line entry.
@@ -144,9 +145,10 @@ func (e *Entry) SelectText() { e.Entry.TypedShortcut(&fyne.ShortcutSelectAll{}) 
 func (e *Entry) FocusGained() {
 	e.focused = true
 	e.Entry.FocusGained()
-	if e.SelectOnFocus {
+	if e.SelectOnFocus && !e.held {
 		e.SelectText()
 	}
+	e.held = false
 	if e.OnFocus != nil {
 		e.OnFocus(true)
 	}
@@ -156,7 +158,7 @@ func (e *Entry) FocusGained() {
 func (e *Entry) FocusLost() {
 	e.focused = false
 	e.Entry.FocusLost()
-	if e.SelectOnFocus && !e.MultiLine { // of a text that is too long the beginning says more than the end
+	if e.SelectOnFocus && !e.MultiLine && !e.held { // of a text that is too long the beginning says more than the end
 		e.Entry.TypedKey(&fyne.KeyEvent{Name: fyne.KeyHome})
 	}
 	if e.OnFocus != nil {
@@ -238,7 +240,16 @@ const entryInset float32 = 3
 // MouseDown is called by Fyne.
 func (e *Entry) MouseDown(ev *desktop.MouseEvent) {
 	ev.Position.X -= entryInset
+	e.held = false
 	e.Entry.MouseDown(ev)
+	e.held = true
+}
+
+// MouseUp is called by Fyne, but not for a button that goes up elsewhere: Fyne takes the focus away then and gives it back at
+// once, and what was selected up to there must stay so.
+func (e *Entry) MouseUp(ev *desktop.MouseEvent) {
+	e.held = false
+	e.Entry.MouseUp(ev)
 }
 
 // Dragged is called by Fyne.

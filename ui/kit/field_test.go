@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/driver/desktop"
 	"fyne.io/fyne/v2/test"
 
 	"portside/ui/kit"
@@ -90,5 +91,36 @@ func TestTheWheelMovesThePageOverAnEntry(t *testing.T) {
 	w := uitest.Window(t, e, 300, 40)
 	if test.Scroll(w.Canvas(), fyne.NewPos(60, 20), 0, -25); page.moved != -25 {
 		t.Errorf("the page moved by %v", page.moved)
+	}
+}
+
+// As the window does it: the focus goes when the button goes up elsewhere, and comes back with the end of the drag.
+func TestAPartThatIsSelectedBeyondTheFieldStaysSelected(t *testing.T) {
+	uitest.App(t, kit.Dark)
+	e, other := kit.NewEntry(), kit.NewEntry()
+	e.SelectOnFocus = true
+	e.SetText("ftp.example.org/releases")
+	w := uitest.Window(t, kit.VBox(8, e, other), 300, 100)
+	at := func(x float32) fyne.PointEvent { return fyne.PointEvent{Position: fyne.NewPos(x, 12)} }
+	e.MouseDown(&desktop.MouseEvent{PointEvent: at(90), Button: desktop.MouseButtonPrimary})
+	e.Dragged(&fyne.DragEvent{PointEvent: at(60), Dragged: fyne.NewDelta(-30, 0)})
+	e.Dragged(&fyne.DragEvent{PointEvent: at(20), Dragged: fyne.NewDelta(-40, 0)})
+	part := e.SelectedText()
+	w.Canvas().Unfocus()
+	w.Canvas().Focus(e)
+	e.DragEnd()
+	if got := e.SelectedText(); got != part || part == "" || part == e.Text {
+		t.Errorf("%q was selected, and then %q", part, got)
+	}
+	w.Canvas().Focus(other)
+	w.Canvas().Focus(e)
+	if e.SelectedText() != e.Text {
+		t.Errorf("coming back selects %q", e.SelectedText())
+	}
+	e.MouseDown(&desktop.MouseEvent{PointEvent: at(90), Button: desktop.MouseButtonPrimary})
+	e.MouseUp(&desktop.MouseEvent{PointEvent: at(90), Button: desktop.MouseButtonPrimary})
+	w.Canvas().Focus(other)
+	if w.Canvas().Focus(e); e.SelectedText() != e.Text {
+		t.Errorf("after a click elsewhere, coming back selects %q", e.SelectedText())
 	}
 }
