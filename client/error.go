@@ -90,6 +90,10 @@ type dataError struct {
 
 func (e *dataError) Error() string {
 	text := string(e.mode) + " data connection: "
+	var errno syscall.Errno
+	if op, ok := e.err.(*net.OpError); ok && op.Op == "dial" && op.Addr != nil && errors.As(op.Err, &errno) {
+		return text + op.Addr.String() + ": " + errno.Error() // what net says besides is for programmers
+	}
 	if e.err != nil {
 		return text + e.err.Error()
 	}
