@@ -182,7 +182,7 @@ var Rules = []Rule{
 		return e.TLSStalled && e.AuthAnswer.Code == 234
 	}, false},
 	{TLSCertificate, Likely, ServerSettings, "the server asks for a certificate of the client, and ends TLS when there is none", func(e *Evidence) bool {
-		return e.CertWanted && e.TLSError != ""
+		return e.CertWanted && e.TLSError != "" && !e.SignedIn
 	}, false},
 	{TLSUnsupported, Likely, ServerSettings, "the TLS handshake fails", func(e *Evidence) bool { return e.TLSError != "" && !e.TLSUp }, false},
 	{TLSCertificate, Proved, ServerSettings, "the certificate is not trusted, expired, or for another name", func(e *Evidence) bool {

@@ -208,6 +208,9 @@ var cases = []struct {
 	{"a certificate of the client is wanted", with(tlsUp(unsigned()), func(e *Evidence) {
 		e.CertWanted, e.TLSError, e.Lost, e.LostAt = true, "the other side says: certificate required", errClosed, "USER"
 	}), TLSCertificate, Likely, ServerSettings, ""},
+	{"a certificate of the client was asked for and not needed", with(tlsUp(sound()), func(e *Evidence) {
+		e.CertWanted, e.TLSError, e.Lost, e.LostAt = true, "the other side says: internal error", errClosed, "QUIT"
+	}), OK, Proved, Nobody, ""},
 	{"certificate", with(tlsUp(unsigned()), func(e *Evidence) { e.CertError, e.CertNames = "unknown authority", []string{"other.example"} }), TLSCertificate, Proved, ServerSettings, ""},
 	{"held back", with(unsigned(), func(e *Evidence) { e.HeldBack = true }), TLSUnsupported, Proved, ServerSettings, ""},
 	{"AUTH first", with(unsigned(), func(e *Evidence) { e.User = Answer{530, "Must perform AUTH first."} }), TLSRequired, Proved, ServerSettings, ""},
