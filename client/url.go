@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // TLSMode says when TLS begins on the control connection (RFC 4217; implicit TLS is older and has no RFC).
@@ -235,6 +236,9 @@ func decodeZone(s string) (string, error) {
 func checkHost(h string) error {
 	if h == "" {
 		return errors.New("the host is missing: type a name such as ftp.example.org or an IP address")
+	}
+	if !utf8.ValidString(h) {
+		return errors.New("the host name is not text in UTF-8")
 	}
 	if len(h) > 253 {
 		return errors.New("the host name is longer than 253 characters")

@@ -87,6 +87,7 @@ func (i *Imported) add(into *[]*Node, name string, s *Site, secret Secret) {
 		s.Login = LoginAsk
 	}
 	s.Mend()
+	secret = Secret{Password: toUTF8(secret.Password), Account: toUTF8(secret.Account)}
 	name = clean(name)
 	if err := s.Check(); err != nil {
 		i.problem(name, "%v", err)
@@ -151,7 +152,7 @@ func clean(s string) string {
 	}, s)
 	s = strings.TrimSpace(s)
 	if utf8.RuneCountInString(s) > 200 {
-		s = string([]rune(s)[:200])
+		s = strings.TrimSpace(string([]rune(s)[:200]))
 	}
 	return s
 }

@@ -423,7 +423,21 @@ func FuzzParseGFTP(f *testing.F) {
 	fuzz(f, ParseGFTP, "[a/b]\nhostname=h\nusername=u\npassword=$AA\nprotocol=FTP", "[]\nhostname=x")
 }
 
-func FuzzParseLFTP(f *testing.F) { fuzz(f, ParseLFTP, "a/b\tftp://u:p@h/x", "%2f\tftps://h") }
+func FuzzParseLFTP(f *testing.F) {
+	fuzz(f, ParseLFTP, "a/b\tftp://u:p@h/x", "%2f\tftps://h", "%00 %80", "a ftp://%80:%81@h/%82", strings.Repeat("0", 199)+"\f0 0")
+}
+
+// The bytes of a URL may be of another character set than the book's file.
+func TestBytesOfAnotherCharacterSetBecomeText(t *testing.T) {
+	i := ParseLFTP([]byte("a ftp://Jos%E9:p%E4ss@h/caf%E9\nb %80\n"))
+	if len(i.Nodes) != 1 || i.Nodes[0].Site.User != "José" || i.Nodes[0].Site.RemoteFolder != "café" || i.Secrets[i.Nodes[0].ID].Password != "päss" {
+		t.Errorf("%+v", i)
+	}
+	if len(i.Problems) != 1 || !strings.Contains(i.Problems[0], "UTF-8") {
+		t.Errorf("%+v", i.Problems)
+	}
+	check(t, i)
+}
 
 func FuzzImport(f *testing.F) {
 	f.Add("x", []byte(base64.StdEncoding.EncodeToString([]byte("x"))))

@@ -165,6 +165,8 @@ func (s *Site) Check() error {
 
 // Mend puts what a book may not hold back to its usual value: a person can edit the file.
 func (s *Site) Mend() {
+	// A URL may hold bytes of another character set, which the book's file can't.
+	s.User, s.RemoteFolder = toUTF8(s.User), toUTF8(s.RemoteFolder)
 	switch s.TLS {
 	case client.TLSAuto, client.TLSNone, client.TLSExplicit, client.TLSImplicit:
 	default:
