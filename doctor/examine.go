@@ -469,7 +469,7 @@ func (x *examination) otherProtocol(ctx context.Context) Greeter {
 		done(Fact{Note: true, Outcome: how})
 		return ""
 	}
-	hctx, cancel := context.WithTimeout(ctx, x.limits.Hop*5/2)
+	hctx, cancel := context.WithTimeout(ctx, x.limits.Hello)
 	_, err = s.handshake(hctx, tlsOldest)
 	cancel()
 	s.dead = errHalted
@@ -494,7 +494,7 @@ func (x *examination) otherProtocol(ctx context.Context) Greeter {
 	}
 	defer s.close()
 	_ = s.send("GET / HTTP/1.0\r\n")
-	_, err = s.next(x.limits.Hop * 5 / 2)
+	_, err = s.next(x.limits.Hello)
 	s.dead = errHalted
 	if g, text := greeter(wire.Reply{}, err, s.buf); g == GreeterHTTP {
 		done(Fact{Note: true, OK: true, Outcome: Worked, Detail: text})

@@ -320,7 +320,7 @@ func (f *fake) said(verb string) bool {
 
 // quick are waits that suit loopback, and a TLS handshake beside other tests.
 var quick = Limits{
-	Name: time.Second, Connect: 3 * time.Second, Greeting: 150 * time.Millisecond, Slow: time.Second, Reply: 2 * time.Second, SignIn: 2 * time.Second,
+	Name: time.Second, Connect: 3 * time.Second, Greeting: 150 * time.Millisecond, Hello: 3 * time.Second, Slow: 4 * time.Second, Reply: 2 * time.Second, SignIn: 2 * time.Second,
 	Dial: 400 * time.Millisecond, DialNext: 300 * time.Millisecond, Accept: 500 * time.Millisecond, Quick: 200 * time.Millisecond,
 	Stall: 300 * time.Millisecond, End: 300 * time.Millisecond, Transfer: 2 * time.Second, Hop: 50 * time.Millisecond, Total: 2 * time.Minute,
 }
