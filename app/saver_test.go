@@ -178,16 +178,28 @@ func TestAChangeAfterTheEndIsWritten(t *testing.T) {
 	}
 }
 
-func TestTwoPortsidesKeepEachOthersSettings(t *testing.T) {
-	dir := t.TempDir()
-	first, second := New(dir), New(dir)
+// twoPortsides run with one settings folder.
+func twoPortsides(t *testing.T) (dir string, first, second *App) {
+	dir = t.TempDir()
+	first, second = New(dir), New(dir)
 	t.Cleanup(func() { first.Close(context.Background()); second.Close(context.Background()) })
+	return dir, first, second
+}
+
+// settle waits until the settings are written.
+func settle(t *testing.T, a *App) {
+	t.Helper()
+	if err := a.saved.wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTwoPortsidesKeepEachOthersSettings(t *testing.T) {
+	dir, first, second := twoPortsides(t)
 	change := func(a *App, f func(*Settings)) {
 		t.Helper()
 		a.ChangeSettings(f)
-		if err := a.saved.wait(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		settle(t, a)
 	}
 	change(first, func(s *Settings) {
 		s.Theme, s.Connect.Parallel, s.Window.Width = ThemeDark, 7, 900
@@ -221,27 +233,19 @@ func TestTwoPortsidesKeepEachOthersSettings(t *testing.T) {
 func TestADeletedLastAccountIsNoChangeOfAnotherPortside(t *testing.T) {
 	a := New(t.TempDir())
 	t.Cleanup(func() { a.Close(context.Background()) })
-	change := func(f func()) {
-		t.Helper()
-		f()
-		if err := a.saved.wait(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	change(func() {
-		a.ChangeSettings(func(s *Settings) { s.Share.Accounts = []Account{{Name: "ann", Rights: ReadOnly}} })
-	})
-	change(func() { a.DeleteAccount(0, "ann") })
-	change(func() { a.ChangeSettings(func(s *Settings) { s.Share.Write = true }) })
+	a.ChangeSettings(func(s *Settings) { s.Share.Accounts = []Account{{Name: "ann", Rights: ReadOnly}} })
+	settle(t, a)
+	a.DeleteAccount(0, "ann")
+	settle(t, a)
+	a.ChangeSettings(func(s *Settings) { s.Share.Write = true })
+	settle(t, a)
 	if n := a.TakeNotices(); len(n) != 0 {
 		t.Errorf("%+v", n)
 	}
 }
 
 func TestWhatTwoPortsidesLearnOfOneServerIsKept(t *testing.T) {
-	dir := t.TempDir()
-	first, second := New(dir), New(dir)
-	t.Cleanup(func() { first.Close(context.Background()); second.Close(context.Background()) })
+	dir, first, second := twoPortsides(t)
 	learn := func(a *App, f func(*Site)) {
 		t.Helper()
 		a.ChangeSettings(func(s *Settings) {
@@ -249,9 +253,7 @@ func TestWhatTwoPortsidesLearnOfOneServerIsKept(t *testing.T) {
 			f(&site)
 			s.Sites["a:21"] = site
 		})
-		if err := a.saved.wait(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		settle(t, a)
 	}
 	learn(first, func(s *Site) { s.Certificate, s.CertificateDER, s.TrustedSince = "sum", "der", time.Now() })
 	learn(second, func(s *Site) { s.NotAhead = true })
@@ -265,9 +267,7 @@ func TestWhatTwoPortsidesLearnOfOneServerIsKept(t *testing.T) {
 }
 
 func TestSitesThatAnotherPortsideHasWrittenAreSetAside(t *testing.T) {
-	dir := t.TempDir()
-	first, second := New(dir), New(dir)
-	t.Cleanup(func() { first.Close(context.Background()); second.Close(context.Background()) })
+	_, first, second := twoPortsides(t)
 	add := func(a *App, name string) {
 		t.Helper()
 		_ = a.ChangeSites(func(b *sites.Book) error {

@@ -148,6 +148,20 @@ func TestWhatTheDiskRefusesFailsAndIsFetchedAnew(t *testing.T) {
 	}
 }
 
+// fetchedOnce says that the next run of a queue has want files done, and that none of them was asked for twice in all.
+func fetchedOnce(t *testing.T, file string, asked *atomic.Int32, want int) {
+	t.Helper()
+	q := openQueue(t, transfer.QueueOptions{File: file, Dial: dialURL(retrs(asked))})
+	if err := q.ResumeAll(); err != nil {
+		t.Fatal(err)
+	}
+	drained(t, q)
+	noFailures(t, q)
+	if n := len(listed(t, q, transfer.Done)); n != want || int(asked.Load()) != want {
+		t.Errorf("%d are done, %d times asked for", n, asked.Load())
+	}
+}
+
 // What is not written out when the program ends is found whole the next time.
 func TestWhatWaitsForTheDiskAtTheEndIsNotFetchedAgain(t *testing.T) {
 	root, dir := t.TempDir(), t.TempDir()
@@ -178,15 +192,7 @@ func TestWhatWaitsForTheDiskAtTheEndIsNotFetchedAgain(t *testing.T) {
 	if n := disk.count(); n == 3 {
 		t.Errorf("%d were written out", n)
 	}
-	q := openQueue(t, transfer.QueueOptions{File: file, Dial: dialURL(retrs(&asked))})
-	if err := q.ResumeAll(); err != nil {
-		t.Fatal(err)
-	}
-	drained(t, q)
-	noFailures(t, q)
-	if n := len(listed(t, q, transfer.Done)); n != 3 || asked.Load() != 3 {
-		t.Errorf("%d are done, %d times asked for", n, asked.Load())
-	}
+	fetchedOnce(t, file, &asked, 3)
 }
 
 // What waits for the disk is here: taken out of the queue it stays, and is done with.
@@ -263,15 +269,7 @@ func TestADiskThatHangsIsNotWaitedForAtTheEnd(t *testing.T) {
 	if err := first.Close(); err == nil || !strings.Contains(err.Error(), "the disk of "+items[0].Local+" does not answer") {
 		t.Error(err)
 	}
-	q := openQueue(t, transfer.QueueOptions{File: file, Dial: dialURL(retrs(&asked))})
-	if err := q.ResumeAll(); err != nil {
-		t.Fatal(err)
-	}
-	drained(t, q)
-	noFailures(t, q)
-	if n := len(listed(t, q, transfer.Done)); n != 2 || asked.Load() != 2 {
-		t.Errorf("%d are done, %d times asked for", n, asked.Load())
-	}
+	fetchedOnce(t, file, &asked, 2)
 	close(disk.opened)
 	first.Rest()
 }

@@ -97,15 +97,20 @@ func (ch *chooserDialog) nameChoice() {
 
 // ifReadable goes on with dir when it can be read.
 func (ch *chooserDialog) ifReadable(dir string, goOn func(dir string)) {
+	ch.try(dir+" can't be opened", func() error { _, err := readFolder(ch.ctx, dir); return err }, func() { goOn(dir) })
+}
+
+// try does something with the disk, off the toolkit's goroutine, and goes on when that went well; else it says what failed.
+func (ch *chooserDialog) try(what string, do func() error, goOn func()) {
 	go func() {
-		_, err := readFolder(ch.ctx, dir)
+		err := do()
 		ch.post(func() {
 			switch {
 			case ch.ctx.Err() != nil:
 			case err != nil:
-				ch.fail(fmt.Errorf("%s can't be opened: %w", dir, plainError(err)))
+				ch.fail(fmt.Errorf("%s: %w", what, plainError(err)))
 			default:
-				goOn(dir)
+				goOn()
 			}
 		})
 	}()
@@ -383,18 +388,7 @@ func (ch *chooserDialog) newFolder() {
 		return nil
 	}}, func(name string) {
 		dir := filepath.Join(ch.dir, name)
-		go func() {
-			err := os.Mkdir(dir, 0o755)
-			ch.post(func() {
-				switch {
-				case ch.ctx.Err() != nil:
-				case err != nil:
-					ch.fail(fmt.Errorf("the folder %s can't be made: %w", name, plainError(err)))
-				default:
-					ch.open(dir)
-				}
-			})
-		}()
+		ch.try("the folder "+name+" can't be made", func() error { return os.Mkdir(dir, 0o755) }, func() { ch.open(dir) })
 	})
 }
 
