@@ -288,8 +288,12 @@ func inodeOf(local, remote netip.AddrPort) uint32 {
 	}
 	answer := make([]byte, 1024)
 	n, _, err := unix.Recvfrom(s, answer, 0)
-	// nlmsghdr, then inet_diag_msg: 4 bytes, the socket (48), and five words, the last of them the inode.
+	// nlmsghdr, then inet_diag_msg: 4 bytes with the state second, the socket (48), and five words, the last of them the inode.
 	if err != nil || n < 16+4+48+20 || binary.NativeEndian.Uint16(answer[4:]) != sockDiagByFamily {
+		return 0
+	}
+	// When the connection is gone, the kernel answers with whoever listens at its port by now.
+	if answer[16+1] == unix.BPF_TCP_LISTEN {
 		return 0
 	}
 	return binary.NativeEndian.Uint32(answer[16+4+48+16:])

@@ -211,9 +211,9 @@ func TestTheDrawerShowsWhatIsRecorded(t *testing.T) {
 
 func TestTheDrawerLooksAtNothingWhileHidden(t *testing.T) {
 	r := newDrawerRig(t, Options{})
-	r.SetActive(false)
-	r.Start(context.Background())
 	newTeller(r.log, connlog.Client, "a", 0).signIn("alice")
+	// Nothing looks by itself before Start, so what look says is about this moment.
+	r.SetActive(false)
 	if r.lookout.look() != 0 {
 		t.Error("it looked at the log while inactive")
 	}
@@ -222,6 +222,7 @@ func TestTheDrawerLooksAtNothingWhileHidden(t *testing.T) {
 	if r.lookout.look() != 0 {
 		t.Error("it looked at the log while hidden")
 	}
+	r.Start(context.Background())
 	r.Show()
 	r.queue.Await(t, "the channels after being shown again", func() bool { return len(r.diagram.channels) == 1 })
 }
