@@ -188,6 +188,17 @@ func (a *accounts) read() {
 	a.dialog.Refresh()
 }
 
+// tlsOf says whether an account has to use TLS on a server with this mode.
+func tlsOf(one app.Account, mode localserver.TLSMode) string {
+	switch {
+	case one.RequireTLS, mode == localserver.TLSRequired, mode == localserver.TLSImplicit:
+		return "Required"
+	case mode == localserver.TLSOff:
+		return "Off"
+	}
+	return "Optional"
+}
+
 func (a *accounts) cell(row, col int) kit.Cell {
 	if row >= len(a.list) {
 		return kit.Cell{}
@@ -214,10 +225,7 @@ func (a *accounts) cell(row, col int) kit.Cell {
 		}
 		return kit.Cell{Text: shorten(connlog.Printable(one.Folder), 26)}
 	case 3:
-		if one.RequireTLS {
-			return kit.Cell{Text: "Required"}
-		}
-		return kit.Cell{Text: "Optional"}
+		return kit.Cell{Text: tlsOf(one, a.w.app.Settings().Share.TLS)}
 	}
 	if one.MaxSessions > 0 {
 		return kit.Cell{Text: strconv.Itoa(one.MaxSessions)}

@@ -192,7 +192,7 @@ func TestThePortsTabSaysWhoHoldsWhichPort(t *testing.T) {
 	}
 	st := app.Share{Phase: app.Running, PortsTotal: 2, PortsMin: 21100, Ports: []app.PortHolder{holder(21100, "a1", "bob", true), holder(21101, "b2", "eve\x1b[2J", false)}}
 	p.show(st)
-	if got := p.line.String(); got != "2 of 2 passive ports in use: 1 carries a data channel, 1 waits for a client." {
+	if got := p.line.String(); got != "2 of 2 passive ports in use: 1 data channel, 1 waits for a client." {
 		t.Error(got)
 	}
 	moved := st
@@ -227,6 +227,77 @@ func TestThePortsTabSaysWhoHoldsWhichPort(t *testing.T) {
 	p.show(app.Share{Phase: app.Stopped})
 	if p.badge() != "" || strings.Contains(p.line.String(), "full") {
 		t.Errorf("after the stop: %q %q", p.badge(), p.line.String())
+	}
+}
+
+func TestAnAddressIsOpenedWithWhatSpeaksItsTLS(t *testing.T) {
+	w, _ := shareWindow(t)
+	for url, explorer := range map[string]bool{"ftp://192.0.2.1:2121": true, "ftpes://192.0.2.1:2121": false, "ftps://192.0.2.1:2121": false} {
+		w.share.showAddresses(app.Share{Phase: app.Running, Addresses: []app.Address{{URL: url, Reach: app.ReachLocal}}})
+		if got := w.share.opener.String(); strings.HasPrefix(got, "Type it in Windows Explorer") != explorer || !w.share.opener.Visible() {
+			t.Errorf("%s: %q", url, got)
+		}
+	}
+}
+
+func TestTheTLSOfAnAccountIsAtLeastTheServers(t *testing.T) {
+	strict := app.Account{RequireTLS: true}
+	for _, one := range []struct {
+		account app.Account
+		mode    localserver.TLSMode
+		want    string
+	}{
+		{app.Account{}, localserver.TLSExplicit, "Optional"}, {app.Account{}, localserver.TLSRequired, "Required"},
+		{app.Account{}, localserver.TLSImplicit, "Required"}, {app.Account{}, localserver.TLSOff, "Off"},
+		{strict, localserver.TLSExplicit, "Required"}, {strict, localserver.TLSOff, "Required"},
+	} {
+		if got := tlsOf(one.account, one.mode); got != one.want {
+			t.Errorf("%v on a server with %v: %s", one.account.RequireTLS, one.mode, got)
+		}
+	}
+}
+
+// The control port is none of the passive ports: that is said where it is typed, before a start fails of it. Enter starts.
+func TestThePortIsCheckedAgainstTheRangeAndEnterStarts(t *testing.T) {
+	w, queue := shareWindow(t)
+	s := w.share
+	enter := func(port string) {
+		w.focusOn(s.port)
+		s.port.SetText(port)
+		s.port.TypedKey(&fyne.KeyEvent{Name: fyne.KeyReturn})
+	}
+	enter("21x")
+	if got := s.err.String(); !strings.Contains(got, `"21x" is not a port`) {
+		t.Errorf("%q", got)
+	}
+	enter("21150")
+	if got := s.rangeMsg.String(); !strings.Contains(got, "21150 is the control connection's own") {
+		t.Errorf("%q", got)
+	}
+	queue.Await(t, "that it can't start", func() bool { w.refresh(); return strings.Contains(s.err.String(), "21150") })
+	enter("0")
+	queue.Await(t, "sharing", func() bool { w.refresh(); return s.state.Phase == app.Running })
+	if s.err.Visible() {
+		t.Errorf("%q", s.err.String())
+	}
+	w.show("connect")
+	w.show("share")
+	if w.Canvas().Focused() != fyne.Focusable(s.toggle) {
+		t.Errorf("nobody is here, and the focus is on %T", w.Canvas().Focused())
+	}
+}
+
+func TestAnySpeedFitsItsColumn(t *testing.T) {
+	w, _ := shareWindow(t)
+	for _, one := range w.share.people.Columns() {
+		if one.ID != "speed" {
+			continue
+		}
+		for _, rate := range []float64{1023, 1023 * 1024} {
+			if need := fyne.MeasureText(speed(rate), kit.TextSize, fyne.TextStyle{}).Width; need > one.Width-14 {
+				t.Errorf("%q needs %v of %v", speed(rate), need, one.Width)
+			}
+		}
 	}
 }
 
@@ -278,6 +349,10 @@ func TestWarningsStandWhereTheirFieldsAre(t *testing.T) {
 	s.applyPassive()
 	queue.Await(t, "it is refused", func() bool { return strings.Contains(s.ipMsg.String(), "Nothing was changed.") })
 	says(s.estimate.msg, "72 ports needed: 48 files at once, and 24 to spare for offers that nobody takes.")
+	s.min.SetText("5")
+	if !s.estimate.object.Visible() || strings.Contains(s.estimate.msg.String(), "This range") {
+		t.Errorf("while a port is typed the estimate jumps away, or judges: %q", s.estimate.msg.String())
+	}
 	if got := w.app.Settings().Share.IPValue; got != "192.168.1.5" {
 		t.Errorf("kept %q", got)
 	}
@@ -382,6 +457,11 @@ func TestWhyAStartFailedIsTakenBackWhenItIsMended(t *testing.T) {
 		w.share.folder.SetText(missing)
 		w.share.startOrStop()
 		queue.Await(t, "the reason", func() bool { w.refresh(); return strings.Contains(w.share.err.String(), "missing") })
+		w.focusOn(w.share.folder)
+		w.focusOn(w.share.choose)
+		if !w.share.err.Visible() {
+			t.Error("Tab takes the reason away")
+		}
 		w.share.drop(t.TempDir())
 		w.refresh()
 		if got := w.share.err.String(); w.share.err.Visible() {

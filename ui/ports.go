@@ -113,9 +113,9 @@ func (p *ports) show(st app.Share) {
 	case st.Phase == app.Stopped:
 		spans = []kit.Span{{Text: "While you share, the passive ports that are taken stand here.", Color: kit.ColorMuted}}
 	case moving > 0 && waiting > 0:
-		spans = append(spans, kit.Span{Text: fmt.Sprintf(": %s a data channel, %s for a client.", count(moving, "carries", "carry"), count(waiting, "waits", "wait")), Color: kit.ColorMuted})
+		spans = append(spans, kit.Span{Text: fmt.Sprintf(": %s, %s for a client.", count(moving, "data channel", "data channels"), count(waiting, "waits", "wait")), Color: kit.ColorMuted})
 	case moving > 0:
-		spans = append(spans, kit.Span{Text: ": " + count(moving, "carries", "carry") + " a data channel.", Color: kit.ColorMuted})
+		spans = append(spans, kit.Span{Text: ": " + count(moving, "data channel", "data channels") + ".", Color: kit.ColorMuted})
 	case waiting > 0:
 		spans = append(spans, kit.Span{Text: ": " + count(waiting, "waits", "wait") + " for a client.", Color: kit.ColorMuted})
 	default:

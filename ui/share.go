@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image/png"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,6 +72,7 @@ type share struct {
 	drawer      *channels.Drawer
 	state       app.Share
 	told        string // why the last start failed, once it was said
+	badPort     bool   // what is typed as the port is none, as is said
 	filling     bool   // the fields are being filled, not typed in
 
 	object fyne.CanvasObject
@@ -117,23 +119,28 @@ func (s *share) sharingCard() fyne.CanvasObject {
 
 	s.folder = kit.NewEntry()
 	s.folder.SetPlaceHolder("Folder to share")
-	s.folder.OnFocus = s.onLeave(s.keep)
-	s.folder.OnEnter = func(string) { s.keep(); s.start() }
 	s.choose = kit.NewButton("Choose…", func() { s.chooseFolder(func() {}) })
 	s.access = kit.NewSelect(accessChoices(accessAnyone), s.chooseAccess)
 	s.rights = kit.NewSelect([]string{"Read only", "Read and write"}, func(i int) { s.allowWrite(i == 1) })
 	s.user = kit.NewEntry()
 	s.user.SetPlaceHolder("User name")
-	s.user.OnFocus = s.onLeave(s.keep)
 	s.password = kit.NewEntry() // in clear: it is there to be read out to somebody
 	s.password.SetPlaceHolder("Password")
-	s.password.OnFocus = s.onLeave(func() { s.keepPassword() })
+	s.password.OnFocus = s.onLeave(s.keepPassword)
+	s.password.OnEnter = func(string) { s.keepPassword(); s.start() }
 	s.generate = kit.NewIconButton(kit.IconRefresh, "Make a new password", s.newPassword)
 	s.login = kit.VBox(6, s.user, kit.HBox(6, kit.Grow(s.password), s.generate))
 	s.rightBox = kit.FixedWidth(136, s.rights)
 	s.accounts = newAccountsRow(s.w, s.showLogin)
 	s.port = kit.NewEntry()
-	s.port.OnFocus = s.onLeave(s.keep)
+	for _, e := range []*kit.Entry{s.folder, s.user, s.port} {
+		e.OnFocus = s.onLeave(func() { s.keep() })
+		e.OnEnter = func(string) {
+			if s.keep() {
+				s.start()
+			}
+		}
+	}
 	s.tls = kit.NewSelect([]string{"TLS if asked for", "TLS required", "Implicit TLS", "No TLS"}, func(int) { s.keep() })
 	s.tls.Tip = "FTP over TLS protects names, passwords and files. Many devices can't do it, so it is offered and not required."
 
@@ -159,7 +166,7 @@ func (s *share) addressCard() fyne.CanvasObject {
 	s.code = container.NewCenter(s.qr)
 	s.code.Hide()
 	s.reach = newReflow(s.addressWidth, 12, 10, s.code, kit.Grow(s.addresses))
-	s.opener = kit.NewFlowText(kit.Span{Text: "Type it in Windows Explorer's address bar, in Finder's Connect to Server, in a Linux file manager, or in an FTP app. Web browsers no longer open it.", Color: kit.ColorMuted})
+	s.opener = kit.NewFlowText()
 	s.opener.TextSize = kit.CaptionSize
 	s.opener.Hide()
 	s.proof = kit.NewFlowText()
@@ -202,7 +209,7 @@ func (s *share) peopleTable() *kit.Table {
 		kit.Column{ID: "who", Title: "Who", Flex: true, Min: 160},
 		kit.Column{ID: "mode", Title: "Mode", Width: 62},
 		kit.Column{ID: "doing", Title: "Doing", Width: 150},
-		kit.Column{ID: "speed", Title: "Speed", Width: 80, Align: fyne.TextAlignTrailing},
+		kit.Column{ID: "speed", Title: "Speed", Width: 104, Align: fyne.TextAlignTrailing},
 	)
 	t.Label = "People"
 	t.Single = true
@@ -407,17 +414,19 @@ func (s *share) allowWrite(on bool) {
 		})
 }
 
-// keep saves what the fields of the first card say.
-func (s *share) keep() {
+// keep saves what the fields of the first card say, and tells whether they can be so. Why the last start failed stands until
+// something else is said there.
+func (s *share) keep() bool {
 	if s.filling {
-		return
+		return false
 	}
 	port, err := strconv.Atoi(strings.TrimSpace(s.port.Text))
 	if err != nil || port < 0 || port > 65535 {
 		s.problem(fmt.Sprintf("%q is not a port: type a number from 1 to 65535. Ports below 1024 need special rights.", s.port.Text))
-		return
+		s.badPort = true
+		return false
 	}
-	s.problem("")
+	before := s.w.app.Settings().Share
 	s.w.app.ChangeSettings(func(set *app.Settings) {
 		set.Share.Folder = strings.TrimSpace(s.folder.Text)
 		set.Share.Port = port
@@ -426,6 +435,12 @@ func (s *share) keep() {
 		set.Share.User = strings.TrimSpace(s.user.Text)
 		set.Share.TLS = tlsModes[s.tls.Selected]
 	})
+	if s.badPort || !reflect.DeepEqual(before, s.w.app.Settings().Share) {
+		s.badPort = false
+		s.problem("")
+		s.checkRange() // the control port is none of the range
+	}
+	return true
 }
 
 func (s *share) problem(text string) { s.say(text, kit.ColorBad) }
@@ -467,10 +482,10 @@ func (s *share) start() {
 	if s.w.app.Share().Phase != app.Stopped {
 		return
 	}
-	s.keep()
-	if s.err.Visible() {
+	if !s.keep() {
 		return
 	}
+	s.problem("")
 	if s.access.Selected != accessList && strings.TrimSpace(s.folder.Text) == "" {
 		s.chooseFolder(s.start)
 		return
@@ -705,7 +720,9 @@ func (s *share) showAddresses(st app.Share) {
 		kit.Span{Text: " "}, kit.Span{Text: "Copy", OnTap: func() { kit.Copy(s.addresses, st.Fingerprint) }})
 	kit.SetVisible(s.proof, st.Fingerprint != "")
 	kit.SetVisible(s.opener, len(st.Addresses) > 0)
-	if len(st.Addresses) == 0 {
+	if len(st.Addresses) > 0 {
+		s.opener.SetSpans(kit.Span{Text: opensWith(st.Addresses[0].URL), Color: kit.ColorMuted})
+	} else {
 		s.code.Hide()
 		s.addresses.Add(kit.NewMutedParagraph(noAddresses))
 		s.object.Refresh()
@@ -733,6 +750,14 @@ func (s *share) showAddresses(st app.Share) {
 	}
 	s.reach.Refresh()
 	s.object.Refresh()
+}
+
+// opensWith says which programs open a server's URL.
+func opensWith(url string) string {
+	if strings.HasPrefix(url, "ftp://") {
+		return "Type it in Windows Explorer's address bar, in Finder's Connect to Server, in a Linux file manager, or in an FTP app. Web browsers no longer open it."
+	}
+	return "Type it in an FTP app that can do TLS, such as FileZilla or WinSCP. Windows Explorer, Finder and web browsers can't."
 }
 
 const noAddresses = "Start sharing, and the addresses to type on another device stand here."
@@ -777,7 +802,7 @@ func (s *share) focus() {
 	switch {
 	case s.state.Phase != app.Running:
 		s.w.focusOn(s.folder)
-	case s.drawer.Tab() == "people":
+	case s.drawer.Tab() == "people" && len(s.sessions) > 0:
 		s.w.focusOn(s.people)
 	default:
 		s.w.focusOn(s.toggle)

@@ -193,7 +193,7 @@ func (e *estimator) show() {
 	people, files, ok := e.numbers()
 	e.use.Hide()
 	switch {
-	case !set.UseRange || err != nil || app.CheckPorts(set) != nil:
+	case !set.UseRange:
 		e.object.Hide()
 		return
 	case !ok || app.CheckEstimate(people, files) != nil:
@@ -201,7 +201,10 @@ func (e *estimator) show() {
 	default:
 		e.plan = app.EstimateRange(set, people, files)
 		verdict := kit.Span{Text: "This range is enough.", Color: kit.ColorGood}
-		if !e.plan.Enough {
+		switch {
+		case err != nil || app.CheckPorts(set) != nil: // as while it is typed, and nothing may jump then
+			verdict.Text = ""
+		case !e.plan.Enough:
 			verdict = kit.Span{Text: fmt.Sprintf("This range has %d.", set.Max-set.Min+1), Color: kit.ColorWarn}
 			e.use.SetText(fmt.Sprintf("Use %d–%d", e.plan.Min, e.plan.Max))
 			e.use.Show()
