@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,6 +100,8 @@ func freePort(t *testing.T) int { return freePorts(t, 1) }
 // freePorts returns the first of n free ports in a row.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
+	syscall.ForkLock.RLock() // else a process that begins meanwhile, such as to ask the firewall, has the ports for a moment longer
+	defer syscall.ForkLock.RUnlock()
 	for range 100 {
 		port := 10_000 + rand.IntN(10_000)
 		free := true

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -151,6 +152,8 @@ func TestRow19OtherAddressesWhenTheSettingSaysSo(t *testing.T) {
 
 func freeRange(t *testing.T, n int) (lo uint16) {
 	t.Helper()
+	syscall.ForkLock.RLock() // else a process that begins meanwhile has the ports for a moment longer
+	defer syscall.ForkLock.RUnlock()
 	for range 1000 {
 		lo = 22000 + uint16(rand.IntN(8000-n)) // below the ports that systems give out by themselves
 		var open []net.Listener
@@ -336,6 +339,40 @@ func TestRow21ARunningTransferIsNotTakenBack(t *testing.T) {
 		t.Errorf("%d bytes", n)
 	}
 	a.expect(226)
+}
+
+// A process that the program starts, such as to ask the firewall, has copies of all sockets for a moment.
+func TestRow21PortIsOfferedAgainWhileAProcessHasACopyOfItsSocket(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("processes begin without copies of sockets")
+	}
+	for name, giveBack := range map[string]func(*rig, *raw) *raw{
+		"given back": func(r *rig, c *raw) *raw { c.cmd(226, "ABOR"); return c },
+		"taken back": func(r *rig, _ *raw) *raw { return r.loginFrom(2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := withRange(t, 2, nil)
+			c := r.loginFrom(1)
+			c.epsvPort()
+			r.loginFrom(1).epsvPort()
+			var copies []*os.File
+			r.srv.mu.Lock()
+			for _, n := range r.srv.sessions {
+				copied, err := n.data.ln.File()
+				if err != nil {
+					t.Error(err)
+				}
+				copies = append(copies, copied)
+			}
+			r.srv.mu.Unlock()
+			time.AfterFunc(50*time.Millisecond, func() {
+				for _, f := range copies {
+					f.Close()
+				}
+			})
+			giveBack(r, c).cmd(229, "EPSV")
+		})
+	}
 }
 
 // Offers that are made, taken, given up and taken back at the same time lose no port.

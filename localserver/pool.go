@@ -42,7 +42,12 @@ type portState struct {
 	running  int32 // data connections that still run on it
 	at       int32 // index in free or used
 	standing *list.Element
+	left     int64 // when its last listener here was closed, in nanoseconds of Unix time
 }
+
+// childStart is how long a process that this program starts, such as one that asks the firewall, may take until it runs a
+// program of its own. Until then it has copies of all sockets: a port that was just given back may be in use by nobody else.
+const childStart = time.Second
 
 // standingOffer is an offer that can be taken back.
 type standingOffer struct {
@@ -118,7 +123,7 @@ func (p *portPool) listen(addr, owner netip.Addr) (*net.TCPListener, lease, erro
 			}
 		}
 		st := &p.state[port-p.min]
-		ln, err := listenData(netip.AddrPortFrom(addr, port))
+		ln, err := p.bind(netip.AddrPortFrom(addr, port))
 		if err == nil {
 			st.offered = true
 			return ln, lease{p, port}, nil
@@ -129,6 +134,23 @@ func (p *portPool) listen(addr, owner netip.Addr) (*net.TCPListener, lease, erro
 		}
 		st.aside = true
 		p.aside = append(p.aside, asidePort{port, now.Add(asideFor)})
+	}
+}
+
+// bind listens on a port that is in no set. Was it ours until a moment ago, that may take a little: see [childStart]. The caller
+// holds mu, which is let go of meanwhile.
+func (p *portPool) bind(at netip.AddrPort) (*net.TCPListener, error) {
+	st := &p.state[at.Port()-p.min]
+	for pause := time.Millisecond; ; pause *= 2 {
+		ln, err := listenData(at)
+		if err == nil || !addressInUse(err) || st.running > 0 || time.Now().UnixNano()-st.left > int64(childStart) {
+			return ln, err
+		}
+		st.promised = true
+		p.mu.Unlock()
+		time.Sleep(pause)
+		p.mu.Lock()
+		st.promised = false
 	}
 }
 
@@ -237,7 +259,7 @@ func (l lease) taken() {
 	defer l.pool.mu.Unlock()
 	l.pool.gone(l.port)
 	st := &l.pool.state[l.port-l.pool.min]
-	st.offered = false
+	st.offered, st.left = false, time.Now().UnixNano()
 	st.running++
 	l.pool.settle(l.port)
 }
@@ -250,7 +272,8 @@ func (l lease) withdrawn() {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
 	l.pool.gone(l.port)
-	l.pool.state[l.port-l.pool.min].offered = false
+	st := &l.pool.state[l.port-l.pool.min]
+	st.offered, st.left = false, time.Now().UnixNano()
 	l.pool.settle(l.port)
 }
 

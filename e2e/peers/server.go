@@ -347,6 +347,8 @@ var lastPort atomic.Uint32
 // FreePort is a port of host (empty: of every address) that nobody has at the moment, and none that the system gives out by itself: one of those may
 // belong to a connection by the time that the server listens. It gives every port once, until it has come round.
 func FreePort(host string) (port uint16, err error) {
+	syscall.ForkLock.RLock() // else a program that starts meanwhile has the port for a moment longer
+	defer syscall.ForkLock.RUnlock()
 	for range 100 {
 		port = 10_000 + uint16((100*uint32(os.Getpid())+lastPort.Add(1))%10_000) // other processes begin elsewhere
 		l, listens := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
