@@ -93,6 +93,28 @@ func TestFilterAndHiddenFilesLeaveOutAndSaySo(t *testing.T) {
 	}
 }
 
+// TestAFilterShowsItsFirstMatchesAndItsEndWhatWasChosen types a filter far down a long listing, and ends it.
+func TestAFilterShowsItsFirstMatchesAndItsEndWhatWasChosen(t *testing.T) {
+	w, _, _, _, _ := onServer(t, func(_, remote string) {
+		for i := range 200 {
+			put(t, filepath.Join(remote, fmt.Sprintf("%c%03d", 'a'+i%2, i)), "x")
+		}
+	})
+	p := w.connect.remote
+	choose(w, p, "b199")
+	w.registry.Run("pane.filter")
+	uitest.Type(w, "a")
+	if first, _ := p.table.Seen(); first != 0 {
+		t.Errorf("the first match is out of sight: row %d is the first that is seen", first)
+	}
+	choose(w, p, "a198")
+	p.endFilter()
+	first, last := p.table.Seen()
+	if row := p.rows.find("a198"); row < first || row > last {
+		t.Errorf("what was chosen is out of sight: row %d of %d to %d", row, first, last)
+	}
+}
+
 func TestColumnsAreChosenAndRemembered(t *testing.T) {
 	w, core, _, _, _ := onServer(t, func(string, string) {})
 	p := w.connect.remote

@@ -166,6 +166,42 @@ func TestAPathThatIsNotThereStaysToBeMendedAndIsNoStepBack(t *testing.T) {
 	}
 }
 
+// TestAFolderAboveShowsWhereOneCameFrom goes up by each of the ways there are.
+func TestAFolderAboveShowsWhereOneCameFrom(t *testing.T) {
+	w, core, queue, local, _ := onServer(t, func(local, remote string) {
+		for _, dir := range []string{local, remote} {
+			for _, name := range []string{"a", "b/in/deep", "c"} {
+				if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+	c := w.connect
+	for _, side := range []struct {
+		p    *pane
+		root string
+	}{{c.local, local}, {c.remote, "/"}} {
+		p := side.p
+		for name, up := range map[string]func(){
+			"Back":       func() { p.goBack() },
+			"breadcrumb": func() { p.crumbs.open(side.root) },
+			"typed path": func() { p.address.OnEnter(side.root) },
+		} {
+			p.goTo(side.root)
+			queue.Await(t, "the folder", func() bool { return p.path == side.root && core.Remote().Doing == "" })
+			choose(w, p, "c")
+			p.goTo(p.join("b/in"))
+			queue.Await(t, "the folder within", func() bool { return p.base(p.path) == "in" && core.Remote().Doing == "" })
+			up()
+			queue.Await(t, "the folder above", func() bool { return p.path == side.root && core.Remote().Doing == "" })
+			if got := p.rows.at(p.table.Cursor()).Name; got != "b" {
+				t.Errorf("%s, %s: the current row is %q", p.title, name, got)
+			}
+		}
+	}
+}
+
 func TestTryingItLeavesTheHistoryOfAConnectedTab(t *testing.T) {
 	w, core, queue, _, _ := onServer(t, func(_, remote string) { put(t, filepath.Join(remote, "d", "x"), "x") })
 	c := w.connect

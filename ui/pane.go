@@ -296,7 +296,23 @@ func (p *pane) goTo(dir string) {
 		p.past = append(p.past, p.path)
 		p.next = nil
 	}
+	p.want = p.towards(dir)
 	p.open(dir)
+}
+
+// towards is the folder in dir that leads to the one that is shown, "" when dir is not above it.
+func (p *pane) towards(dir string) string {
+	for at := p.path; at != ""; {
+		up := p.parent(at)
+		switch up {
+		case dir:
+			return p.base(at)
+		case at:
+			return ""
+		}
+		at = up
+	}
+	return ""
 }
 
 // full is a path as it was typed, from the root on.
@@ -317,7 +333,6 @@ func (p *pane) goUp() {
 	if p.path == "" || p.parent(p.path) == p.path {
 		return
 	}
-	p.want = p.base(p.path)
 	p.goTo(p.parent(p.path))
 }
 
@@ -334,6 +349,7 @@ func (p *pane) travel(from, to []string) (newFrom, newTo []string) {
 	if p.going != nil {
 		p.going(dir)
 	}
+	p.want = p.towards(dir)
 	p.open(dir)
 	return from[:len(from)-1], append(to, p.path)
 }

@@ -15,6 +15,7 @@ func (p *pane) makeFilter() {
 		if p.rows.filter != text {
 			p.rows.filter = text
 			p.arrange()
+			p.seek()
 		}
 	}
 	p.filter.OnEnter = func(string) { kit.FocusOn(p.table) }
@@ -40,6 +41,14 @@ func (p *pane) showFilter(on bool) {
 		p.filterBar.Hide()
 	}
 	p.object.Refresh()
+}
+
+// seek shows what was chosen where it stands now, or else the first rows: the place of before means nothing among others.
+func (p *pane) seek() {
+	if p.table.SelectedCount() == 0 {
+		p.table.SetCursor(0)
+	}
+	p.table.ScrollTo(p.table.Cursor())
 }
 
 func (p *pane) endFilter() {

@@ -348,11 +348,11 @@ func (s *searchPanel) goTo() {
 	s.reach(func(hits []app.Hit) {
 		s.dialog.Close()
 		p := s.c.remote
+		p.goTo(hits[0].Dir)
 		p.want = hits[0].Name
 		if p.path == hits[0].Dir {
 			p.cursorTo(p.want)
 		}
-		p.goTo(hits[0].Dir)
 		s.c.w.focusOn(p.table)
 	})
 }
