@@ -61,7 +61,13 @@ func openSites(w *Window, id string) *siteManager {
 
 	m.search = kit.NewEntry()
 	m.search.SetPlaceHolder("Search")
-	m.search.OnChanged = func(string) { m.show(m.chosen()) }
+	m.search.OnChanged = func(text string) {
+		m.search.OnEscape = nil // the dialog's
+		if text != "" {
+			m.search.OnEscape = func() { m.search.SetText("") }
+		}
+		m.show(m.chosen())
+	}
 	m.search.OnArrow = func(down bool) {
 		if down {
 			kit.FocusOn(m.tree)

@@ -188,7 +188,8 @@ func TestASiteIsMadeFromAPastedURLSearchedDuplicatedAndDeleted(t *testing.T) {
 	if m.lines() != "" || len(m.secret.Set) != 0 {
 		t.Errorf("left: %s, %+v", m.lines(), m.secret.Set)
 	}
-	m.search.SetText("")
+	w.focusOn(m.search)
+	uitest.Key(w, fyne.KeyEscape)
 	if m.lines() != "Work .Alpha .Beta Gamma" {
 		t.Errorf("left: %s", m.lines())
 	}

@@ -205,10 +205,13 @@ type splitHandle struct {
 	reset         func() // double click
 	hovered, held bool
 	line          *canvas.Rectangle
+	click         clickFocus
 }
 
 var (
 	_ fyne.Draggable      = (*splitHandle)(nil)
+	_ desktop.Mouseable   = (*splitHandle)(nil)
+	_ fyne.Tappable       = (*splitHandle)(nil)
 	_ fyne.DoubleTappable = (*splitHandle)(nil)
 	_ desktop.Cursorable  = (*splitHandle)(nil)
 	_ desktop.Hoverable   = (*splitHandle)(nil)
@@ -228,8 +231,28 @@ func (h *splitHandle) Dragged(ev *fyne.DragEvent) {
 		h.moved(ev.Dragged.DY)
 	}
 }
-func (h *splitHandle) DragEnd()                       { h.held = false; h.Refresh(); h.end() }
-func (h *splitHandle) DoubleTapped(*fyne.PointEvent)  { h.reset() }
+
+func (h *splitHandle) DragEnd() {
+	h.held = false
+	h.Refresh()
+	h.end()
+	h.click.restore(h)
+}
+
+func (h *splitHandle) DoubleTapped(*fyne.PointEvent) {
+	h.reset()
+	h.click.restore(h)
+}
+
+func (h *splitHandle) MouseDown(*desktop.MouseEvent) {
+	before := h.click.before
+	if h.click.down(h); h.click.before == nil { // the second click of two comes when the keyboard is gone
+		h.click.before = before
+	}
+}
+
+func (h *splitHandle) Tapped(*fyne.PointEvent)        { h.click.restore(h) }
+func (h *splitHandle) MouseUp(*desktop.MouseEvent)    {}
 func (h *splitHandle) MouseIn(*desktop.MouseEvent)    { h.hovered = true; h.Refresh() }
 func (h *splitHandle) MouseMoved(*desktop.MouseEvent) {}
 func (h *splitHandle) MouseOut()                      { h.hovered = false; h.Refresh() }

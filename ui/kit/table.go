@@ -162,7 +162,7 @@ func NewTable(columns ...Column) *Table {
 	t.header.ExtendBaseWidget(t.header)
 	t.body = &tableBody{t: t}
 	t.body.ExtendBaseWidget(t.body)
-	t.bar = &scrollBar{moved: func(offset float32) { t.scrollTo(offset) }}
+	t.bar = &scrollBar{moved: func(offset float32) { t.scrollTo(offset) }, taken: func() { FocusOn(t) }}
 	t.bar.ExtendBaseWidget(t.bar)
 	t.columns = columns
 	t.ExtendBaseWidget(t)
@@ -548,6 +548,9 @@ func (t *Table) dragged(ev *fyne.DragEvent) {
 }
 
 func (t *Table) dragEnd() {
+	if t.dragging || t.dropped {
+		FocusOn(t) // Fyne took the keyboard away where the button came up outside
+	}
 	if t.dragging && t.OnDrop != nil {
 		t.OnDrop(t.Selected(), t.dragAt)
 	}

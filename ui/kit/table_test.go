@@ -355,6 +355,54 @@ func TestADragTakesTheSelectedRows(t *testing.T) {
 	u.expect(t, "a", "a", "b")
 }
 
+// TestADragThatEndsOutsideKeepsTheKeyboard takes the keyboard away as Fyne does where the button comes up over something else.
+func TestADragThatEndsOutsideKeepsTheKeyboard(t *testing.T) {
+	u := newTableUnder(t, "a", "b", "c")
+	u.OnDrag = func([]int, fyne.Position) {}
+	c := canvasOf(u.Table)
+	drag := func(d fyne.Draggable) {
+		c.Unfocus()
+		d.Dragged(&fyne.DragEvent{Dragged: fyne.NewDelta(30, 0)})
+		c.Unfocus()
+		d.DragEnd()
+	}
+	for name, do := range map[string]func(){
+		"rows": func() { u.press(desktop.MouseButtonPrimary, 0, 0); drag(u.body) },
+		"rows, given up": func() {
+			u.press(desktop.MouseButtonPrimary, 0, 0)
+			u.body.Dragged(&fyne.DragEvent{Dragged: fyne.NewDelta(30, 0)})
+			u.key(fyne.KeyEscape, 0)
+			drag(u.body)
+		},
+		"scroll bar":    func() { u.bar.MouseDown(&desktop.MouseEvent{}); drag(u.bar) },
+		"column's edge": func() { u.header.MouseDown(&desktop.MouseEvent{}); drag(u.header) },
+	} {
+		if do(); !u.Focused() {
+			t.Errorf("%s: the keyboard is gone", name)
+		}
+	}
+}
+
+func TestASplitThatIsDraggedOrClickedLeavesTheKeyboardWhereItWas(t *testing.T) {
+	test.NewTempApp(t).Settings().SetTheme(NewTheme(func() Variant { return Dark }))
+	e := NewEntry()
+	s := NewSplit(e, NewEntry())
+	w := test.NewTempWindow(t, s)
+	w.Resize(fyne.NewSize(400, 300))
+	c, h := w.Canvas(), s.handle
+	press := func() { h.MouseDown(&desktop.MouseEvent{}); c.Unfocus(); h.MouseUp(&desktop.MouseEvent{}); c.Unfocus() }
+	for name, do := range map[string]func(){
+		"drag":         func() { press(); h.Dragged(&fyne.DragEvent{Dragged: fyne.NewDelta(9, 0)}); h.DragEnd() },
+		"click":        func() { press(); h.Tapped(&fyne.PointEvent{}) },
+		"double click": func() { press(); press(); h.DoubleTapped(&fyne.PointEvent{}) },
+	} {
+		c.Focus(e)
+		if do(); c.Focused() != fyne.Focusable(e) {
+			t.Errorf("%s: the keyboard is on %T", name, c.Focused())
+		}
+	}
+}
+
 func TestOfAHundredThousandRowsOnlyTheSeenAreDrawn(t *testing.T) {
 	names := make([]string, 100_000)
 	for i := range names {

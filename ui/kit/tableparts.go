@@ -495,6 +495,7 @@ func (h *tableHeader) DragEnd() {
 		h.t.OnResized()
 	}
 	h.moved = false
+	FocusOn(h.t)
 }
 
 func (h *tableHeader) Cursor() desktop.Cursor {
@@ -614,6 +615,7 @@ func (r *headerRenderer) Objects() []fyne.CanvasObject {
 type scrollBar struct {
 	widget.BaseWidget
 	moved                func(offset float32)
+	taken                func() // at both ends of a click or a drag, which Fyne takes the keyboard for
 	offset, view, length float32
 	hovered, held        bool
 	thumb                *canvas.Rectangle
@@ -662,6 +664,7 @@ func (s *scrollBar) MouseOut()                      { s.hovered = false; s.place
 
 // MouseDown beside the thumb goes a page.
 func (s *scrollBar) MouseDown(ev *desktop.MouseEvent) {
+	s.taken()
 	y, h := s.thumbSpan()
 	switch {
 	case ev.Position.Y < y:
@@ -680,7 +683,7 @@ func (s *scrollBar) Dragged(ev *fyne.DragEvent) {
 	s.held = true
 	s.moved(clamp(s.offset+ev.Dragged.DY*(s.length-s.view)/track, 0, s.length-s.view))
 }
-func (s *scrollBar) DragEnd() { s.held = false; s.place() }
+func (s *scrollBar) DragEnd() { s.held = false; s.place(); s.taken() }
 
 func (s *scrollBar) CreateRenderer() fyne.WidgetRenderer {
 	s.thumb = canvas.NewRectangle(colorTransparent)
