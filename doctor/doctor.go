@@ -2,9 +2,9 @@
 //
 // [Examine] probes one server as its user's client would: names, control connection, greeting, TLS, sign-in, data
 // connections in passive and in active mode, a transfer. Each probe is a [Fact]; what all of them say together is the
-// [Evidence]; the rules ([Rules]) are data and pure functions from evidence to a [Verdict]; words.go and fixes.go turn
-// the verdict into one sentence and into lines to type. So everything but the probing is tested without a network, and
-// docs/doctor.md is the table of rules, written from them.
+// [Evidence]; the rules ([Rules]) are data and pure functions from evidence to a [Verdict]; verdicts.go has for each
+// verdict what it means, in one sentence, and what to change, with lines to type. So everything but the probing is tested
+// without a network, and docs/doctor.md is the table of rules, written from them.
 //
 //	r := doctor.Examine(ctx, target, doctor.Options{
 //		Mode:     client.ModeAuto,

@@ -58,7 +58,7 @@ func sameFault(a, b Verdict) bool {
 
 func (e *Evidence) finding(rule Rule) Finding {
 	f := Finding{Verdict: rule.Verdict, Confidence: rule.Confidence, Side: rule.Side, Rule: rule.Evidence}
-	f.Sentence = strings.ReplaceAll(e.sentence(rule), `.".`, `".`) // a quoted sentence has its own full stop
+	f.Sentence = strings.ReplaceAll(e.sentence(f), `.".`, `".`) // a quoted sentence has its own full stop
 	return f
 }
 
