@@ -69,7 +69,7 @@ var (
 	saysNoPort    = regexp.MustCompile(`(?i)oops|no (free |available |more )?(passive )?port|ports? (are|is) (all )?(busy|in use|taken)|reserved tcp ports|cannot prepare|can't (open|create|prepare) (passive|data)|vsf_sysutil_bind|too many|exhaust|unable to (open|create|find|listen)|address already in use`)
 	saysBanned    = regexp.MustCompile(`(?i)\b(banned|black-?listed|blocked)\b|(login|sign-?in|failed|password) (attempts?|failures|tries)|\b(ip|ip[ -]address|address|host)\b.* (not (be )?(allowed|permitted|authori[sz]ed)|denied|refused)|(not (allowed|permitted|authori[sz]ed)|denied|refused)\b.*\bfrom (your|this|that) (ip|address|host)|not allowed to connect|access denied by|tcp.?wrappers`)
 	saysHome      = regexp.MustCompile(`(?i)(cannot|can't|unable to|failed to) (change|set|access|chdir|chroot|cd)\b.*(director|dir\b|folder|root)|home ?(director|dir\b|folder)`)
-	saysExpired   = regexp.MustCompile(`(?i)\bexpired?\b`)
+	saysExpired   = regexp.MustCompile(`(?i)\b(account|password|passwd|credentials?|user( ?name)?)\b([ ,]+\S+){0,3} expired?\b|\bexpired? (account|password|credentials?|user)\b`)
 	saysProxy     = regexp.MustCompile(`(?i)\bprox(y|ies)\b|@\[?(remote)?(ftp)?-?host|\bhost ?name required`)
 	saysNoRoom    = regexp.MustCompile(`(?i)\b(disk|storage|space|quota)\b`)
 	saysReuse     = regexp.MustCompile(`(?i)reus|resum`)
