@@ -16,6 +16,7 @@ import (
 	"github.com/mitchellh/go-homedir"
 
 	"portside/app"
+	"portside/connlog"
 	"portside/doctor"
 	"portside/localserver"
 )
@@ -23,99 +24,18 @@ import (
 // stopGrace bounds the end: transfers get ten seconds of it (SERVER.md row 35).
 const stopGrace = 12 * time.Second
 
+// serve shares a folder until ctx ends, or says what would keep clients from it.
 func serve(ctx context.Context, c Console, args []string) error {
-	fs := flags("serve")
-	listen := fs.String("listen", ":2121", "")
-	user := fs.String("user", "", "")
-	password := fs.String("password", "", "")
-	anonymous := fs.Bool("anonymous", false, "")
-	write := fs.Bool("write", false, "")
-	ports := fs.String("passive-ports", "21100-21199", "")
-	ip := fs.String("passive-ip", "auto", "")
-	tls := fs.String("tls", "explicit", "")
-	kind := fs.String("log", "text", "")
-	selfCheck := fs.Bool("check", false, "")
-	askRouter := fs.Bool("ask-router", false, "")
-	var options app.ServerOptions
-	for _, n := range app.ServerNumbers() {
-		fs.IntVar(n.Of(&options), n.Flag, 0, "")
-	}
-	fs.BoolVar(&options.ForeignData, "foreign-data", false, "")
-	fs.BoolVar(&options.Port20, "port-20", false, "")
-	fs.BoolVar(&options.DiscardPartial, "discard-partial", false, "")
-	fs.StringVar((*string)(&options.Resume), "tls-resume", "", "")
-	fs.StringVar(&options.CertFile, "cert", "", "")
-	fs.StringVar(&options.KeyFile, "key", "", "")
-	rest, err := parse(fs, args, "DIR, the folder to share,")
+	o, err := parseServeArgs(c, args)
 	if err != nil {
 		return err
 	}
-	if err := numbersGiven(fs, &options); err != nil {
-		return err
+	if o.check {
+		return o.checkSelf(ctx, doctor.System())
 	}
-	if err := oneOf("tls", *tls, "off", "explicit", "required", "implicit"); err != nil {
-		return err
-	}
-	rec, err := logTo(c, *kind)
+	server, err := o.server()
 	if err != nil {
 		return err
-	}
-	root, err := homedir.Expand(rest[0])
-	if err != nil {
-		return err
-	}
-	if root, err = filepath.Abs(root); err != nil {
-		return err
-	}
-	if *selfCheck {
-		passive, err := passiveConfig(*ports, *ip)
-		if err != nil {
-			return err
-		}
-		if _, err := passive.Check(listenPort(*listen)); err != nil {
-			return usageError{err}
-		}
-		env := doctor.System()
-		if !*askRouter {
-			env.FindRouter = nil // nothing leaves this computer without the person's word
-		}
-		return checkSelf(ctx, c.Out, *listen, root, passive, localserver.TLSMode(*tls), env)
-	}
-	accounts, err := serveAccounts(c, *user, *password, *anonymous, *write)
-	if err != nil {
-		return err
-	}
-	passive, err := passiveConfig(*ports, *ip)
-	if err != nil {
-		return err
-	}
-	certDir, err := app.ConfigDir()
-	if err != nil {
-		certDir = "" // no home: the certificate lives as long as the server
-	}
-	if err := options.Check(); err != nil {
-		return usageError{err}
-	}
-	config := localserver.Config{
-		Listen: *listen, Root: root, Accounts: accounts, Passive: passive, Recorder: rec,
-		TLS: localserver.TLSConfig{Mode: localserver.TLSMode(*tls), CertDir: certDir},
-	}
-	if err := options.Apply(&config); err != nil {
-		return err
-	}
-	server, err := localserver.New(config)
-	if errors.Is(err, localserver.ErrNotKept) { // a service often has no folder of its own
-		fmt.Fprintf(c.Err, "portside serve: warning: %s. It lives as long as the server; --cert and --key name one that stays.\n", harmless(err))
-		config.TLS.CertDir = ""
-		server, err = localserver.New(config)
-	}
-	if err != nil {
-		return usageError{err}
-	}
-	if warnings, err := passive.Check(listenPort(*listen)); err == nil {
-		for _, w := range warnings {
-			fmt.Fprintln(c.Err, "portside serve: warning:", w)
-		}
 	}
 	if err := server.Start(ctx); err != nil {
 		return err
@@ -124,47 +44,166 @@ func serve(ctx context.Context, c Console, args []string) error {
 	if steered(c.In) {
 		lines = typed(ctx, c.In)
 	}
-	if *kind == "text" {
-		fmt.Fprintf(c.Err, "Sharing %s at %s. Ctrl+C stops.\n", root, server.Addr())
-		if sum := server.Fingerprint(); sum != "" {
-			fmt.Fprintf(c.Err, "Its TLS certificate's SHA-256, to compare at the client: %s\n", sum)
-		}
-		if lines != nil {
-			fmt.Fprintf(c.Err, "Typed lines change it while it runs: %s.\n", steerUsage)
-		}
-	}
-	for running := true; running; {
-		select {
-		case line, more := <-lines:
-			if !more {
-				lines = nil
-				continue
-			}
-			steer(c, server, line)
-		case <-ctx.Done():
-			running = false
-		}
-	}
+	o.greet(server, lines != nil)
+	steerUntil(ctx, c, server, lines)
 	end, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	return server.Stop(end)
 }
 
-// checkSelf prints what would keep clients from a server with these settings, and the lines to type against it.
-func checkSelf(ctx context.Context, out io.Writer, listen, root string, passive localserver.PassiveConfig, tls localserver.TLSMode, env doctor.SelfEnv) error {
-	host, _, err := net.SplitHostPort(listen)
+// serveArgs is what serve was called with.
+type serveArgs struct {
+	c                Console
+	root             string // absolute
+	listen, tls, log string
+	user, password   string
+	anonymous, write bool
+	passive          localserver.PassiveConfig
+	options          app.ServerOptions
+	recorder         connlog.Recorder
+	check, askRouter bool
+}
+
+func parseServeArgs(c Console, args []string) (*serveArgs, error) {
+	o := &serveArgs{c: c}
+	fs := flags("serve")
+	fs.StringVar(&o.listen, "listen", ":2121", "")
+	fs.StringVar(&o.user, "user", "", "")
+	fs.StringVar(&o.password, "password", "", "")
+	fs.BoolVar(&o.anonymous, "anonymous", false, "")
+	fs.BoolVar(&o.write, "write", false, "")
+	ports := fs.String("passive-ports", "21100-21199", "")
+	ip := fs.String("passive-ip", "auto", "")
+	fs.StringVar(&o.tls, "tls", "explicit", "")
+	fs.StringVar(&o.log, "log", "text", "")
+	fs.BoolVar(&o.check, "check", false, "")
+	fs.BoolVar(&o.askRouter, "ask-router", false, "")
+	for _, n := range app.ServerNumbers() {
+		fs.IntVar(n.Of(&o.options), n.Flag, 0, "")
+	}
+	fs.BoolVar(&o.options.ForeignData, "foreign-data", false, "")
+	fs.BoolVar(&o.options.Port20, "port-20", false, "")
+	fs.BoolVar(&o.options.DiscardPartial, "discard-partial", false, "")
+	fs.StringVar((*string)(&o.options.Resume), "tls-resume", "", "")
+	fs.StringVar(&o.options.CertFile, "cert", "", "")
+	fs.StringVar(&o.options.KeyFile, "key", "", "")
+	rest, err := parse(fs, args, "DIR, the folder to share,")
 	if err != nil {
-		return misuse("--listen is HOST:PORT, not %q", listen)
+		return nil, err
+	}
+	if err := numbersGiven(fs, &o.options); err != nil {
+		return nil, err
+	}
+	if err := oneOf("tls", o.tls, "off", "explicit", "required", "implicit"); err != nil {
+		return nil, err
+	}
+	if o.recorder, err = logTo(c, o.log); err != nil {
+		return nil, err
+	}
+	if o.root, err = homedir.Expand(rest[0]); err != nil {
+		return nil, err
+	}
+	if o.root, err = filepath.Abs(o.root); err != nil {
+		return nil, err
+	}
+	o.passive, err = passiveConfig(*ports, *ip)
+	return o, err
+}
+
+// server makes the server and warns of what it may lack.
+func (o *serveArgs) server() (*localserver.Server, error) {
+	accounts, err := serveAccounts(o.c, o.user, o.password, o.anonymous, o.write)
+	if err != nil {
+		return nil, err
+	}
+	certDir, err := app.ConfigDir()
+	if err != nil {
+		certDir = "" // no home: the certificate lives as long as the server
+	}
+	if err := o.options.Check(); err != nil {
+		return nil, usageError{err}
+	}
+	config := localserver.Config{
+		Listen: o.listen, Root: o.root, Accounts: accounts, Passive: o.passive, Recorder: o.recorder,
+		TLS: localserver.TLSConfig{Mode: localserver.TLSMode(o.tls), CertDir: certDir},
+	}
+	if err := o.options.Apply(&config); err != nil {
+		return nil, err
+	}
+	server, err := localserver.New(config)
+	if errors.Is(err, localserver.ErrNotKept) { // a service often has no folder of its own
+		fmt.Fprintf(o.c.Err, "portside serve: warning: %s. It lives as long as the server; --cert and --key name one that stays.\n", harmless(err))
+		config.TLS.CertDir = ""
+		server, err = localserver.New(config)
+	}
+	if err != nil {
+		return nil, usageError{err}
+	}
+	warnOf(o.c, o.passive, listenPort(o.listen))
+	return server, nil
+}
+
+// warnOf says what is unwise about the passive ports of a server whose control port is port.
+func warnOf(c Console, passive localserver.PassiveConfig, port uint16) {
+	if warnings, err := passive.Check(port); err == nil {
+		for _, w := range warnings {
+			fmt.Fprintln(c.Err, "portside serve: warning:", w)
+		}
+	}
+}
+
+// greet says where the server is, to a person; steered: that lines can be typed.
+func (o *serveArgs) greet(server *localserver.Server, steered bool) {
+	if o.log != "text" {
+		return
+	}
+	fmt.Fprintf(o.c.Err, "Sharing %s at %s. Ctrl+C stops.\n", o.root, server.Addr())
+	if sum := server.Fingerprint(); sum != "" {
+		fmt.Fprintf(o.c.Err, "Its TLS certificate's SHA-256, to compare at the client: %s\n", sum)
+	}
+	if steered {
+		fmt.Fprintf(o.c.Err, "Typed lines change it while it runs: %s.\n", steerUsage)
+	}
+}
+
+// checkSelf prints what would keep clients from a server with these settings, and the lines to type against it.
+func (o *serveArgs) checkSelf(ctx context.Context, env doctor.SelfEnv) error {
+	if _, err := o.passive.Check(listenPort(o.listen)); err != nil {
+		return usageError{err}
+	}
+	t, err := o.selfTarget()
+	if err != nil {
+		return err
+	}
+	if !o.askRouter {
+		env.FindRouter = nil // nothing leaves this computer without the person's word
+	}
+	report := doctor.CheckSelf(ctx, t, env)
+	writeSelfReport(o.c.Out, report)
+	if report.Bad() {
+		return errReported
+	}
+	return ctx.Err()
+}
+
+// selfTarget is the server as [doctor.CheckSelf] looks at it, with as many people as the window assumes at first.
+func (o *serveArgs) selfTarget() (doctor.SelfTarget, error) {
+	host, _, err := net.SplitHostPort(o.listen)
+	if err != nil {
+		return doctor.SelfTarget{}, misuse("--listen is HOST:PORT, not %q", o.listen)
 	}
 	set := app.DefaultSettings().Share
 	t := doctor.SelfTarget{
-		Port: listenPort(listen), Passive: passive, TLS: tls, Root: root, People: set.People, FilesEach: set.FilesEach,
+		Port: listenPort(o.listen), Passive: o.passive, TLS: localserver.TLSMode(o.tls), Root: o.root, People: set.People, FilesEach: set.FilesEach,
 	}
 	t.Listen, _ = netip.ParseAddr(host)
 	if dir, err := app.ConfigDir(); err == nil {
 		t.CertFile = localserver.CertificateFile(dir)
 	}
-	report := doctor.CheckSelf(ctx, t, env)
+	return t, nil
+}
+
+func writeSelfReport(out io.Writer, report doctor.SelfReport) {
 	signs := map[doctor.SelfState]string{doctor.SelfGood: "ok", doctor.SelfWarn: "warning", doctor.SelfBad: "BAD", doctor.SelfUnknown: "unknown"}
 	count := map[doctor.SelfState]int{}
 	for _, f := range report.Findings {
@@ -184,10 +223,6 @@ func checkSelf(ctx context.Context, out io.Writer, listen, root string, passive 
 	}
 	fmt.Fprintf(out, "\n%d bad, %d warnings, %d unknown, %d good.\n",
 		count[doctor.SelfBad], count[doctor.SelfWarn], count[doctor.SelfUnknown], count[doctor.SelfGood])
-	if report.Bad() {
-		return errReported
-	}
-	return ctx.Err()
 }
 
 func listenPort(listen string) uint16 {

@@ -26,7 +26,11 @@ func TestServeCheckPrintsFindingsWithTheirFixes(t *testing.T) {
 	}
 	check := func() (string, error) {
 		var out bytes.Buffer
-		err := checkSelf(t.Context(), &out, ":2121", t.TempDir(), localserver.PassiveConfig{UseRange: true, Min: 21100, Max: 21199}, localserver.TLSExplicit, env)
+		o := serveArgs{
+			c: Console{Out: &out}, listen: ":2121", root: t.TempDir(), tls: "explicit",
+			passive: localserver.PassiveConfig{UseRange: true, Min: 21100, Max: 21199},
+		}
+		err := o.checkSelf(t.Context(), env)
 		return out.String(), err
 	}
 	out, err := check()

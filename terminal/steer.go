@@ -72,6 +72,22 @@ func (f foreground) Read(b []byte) (int, error) {
 	}
 }
 
+// steerUntil does what lines say until ctx ends. Without lines, or after the last one, it just waits.
+func steerUntil(ctx context.Context, c Console, server *localserver.Server, lines <-chan string) {
+	for {
+		select {
+		case line, more := <-lines:
+			if !more {
+				lines = nil
+				continue
+			}
+			steer(c, server, line)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // steer changes the running server as a line says, or says why not. Offers and transfers that stand go on.
 func steer(c Console, server *localserver.Server, line string) {
 	passive, done, err := steering(server.Passive(), line)
@@ -86,11 +102,7 @@ func steer(c Console, server *localserver.Server, line string) {
 		return
 	}
 	fmt.Fprintln(c.Err, done)
-	if warnings, err := passive.Check(server.Addr().Port()); err == nil {
-		for _, w := range warnings {
-			fmt.Fprintln(c.Err, "portside serve: warning:", w)
-		}
-	}
+	warnOf(c, passive, server.Addr().Port())
 }
 
 // steering returns now as line changes it, and what to say then; nothing for an empty line.
