@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -59,6 +60,7 @@ type menuLayer struct {
 	canvas fyne.Canvas
 	panels []*menuPanel // the menu, and what is open of its submenus
 	space  blank
+	aim    menuAim
 }
 
 var (
@@ -69,7 +71,7 @@ var (
 )
 
 func openMenu(c fyne.Canvas, menu *fyne.Menu, at menuPlace) *menuLayer {
-	l := &menuLayer{canvas: c}
+	l := &menuLayer{canvas: c, aim: menuAim{after: afterPause}}
 	l.ExtendBaseWidget(l)
 	l.Resize(c.Size())
 	l.push(menu, at)
@@ -90,16 +92,16 @@ func (l *menuLayer) push(menu *fyne.Menu, at menuPlace) *menuPanel {
 
 // closeAbove closes the submenus that were opened from p.
 func (l *menuLayer) closeAbove(p *menuPanel) {
-	for i, one := range l.panels {
-		if one == p && i+1 < len(l.panels) {
-			l.panels = l.panels[:i+1]
-			l.Refresh()
-			return
-		}
+	if i := slices.Index(l.panels, p); l.submenu(p) != nil {
+		l.panels = l.panels[:i+1]
+		l.Refresh()
 	}
 }
 
-func (l *menuLayer) close() { l.canvas.Overlays().Remove(l) }
+func (l *menuLayer) close() {
+	l.aim.stop()
+	l.canvas.Overlays().Remove(l)
+}
 
 func (l *menuLayer) top() *menuPanel { return l.panels[len(l.panels)-1] }
 
@@ -137,6 +139,7 @@ func (l *menuLayer) TypedRune(r rune) {
 
 // TypedKey is called by Fyne.
 func (l *menuLayer) TypedKey(ev *fyne.KeyEvent) {
+	l.aim.stop()
 	p := l.top()
 	switch ev.Name {
 	case fyne.KeyEscape:
@@ -349,7 +352,26 @@ func (r *menuRowItem) usable() bool { return !r.item.Disabled }
 func (r *menuRowItem) Tapped(*fyne.PointEvent) { r.panel.layer.run(r) }
 
 // MouseIn is called by Fyne.
-func (r *menuRowItem) MouseIn(*desktop.MouseEvent) {
+func (r *menuRowItem) MouseIn(ev *desktop.MouseEvent) { r.panel.layer.hover(r, ev.AbsolutePosition) }
+
+// MouseMoved is called by Fyne.
+func (r *menuRowItem) MouseMoved(ev *desktop.MouseEvent) {
+	if l := r.panel.layer; l.aim.passed == r {
+		l.hover(r, ev.AbsolutePosition)
+	} else {
+		l.aim.moved(ev.AbsolutePosition)
+	}
+}
+
+// MouseOut is called by Fyne.
+func (r *menuRowItem) MouseOut() {
+	if l := r.panel.layer; l.aim.passed == r {
+		l.aim.stop()
+	}
+}
+
+// takeUp makes the row the active one, with its submenu open.
+func (r *menuRowItem) takeUp() {
 	switch {
 	case !r.usable():
 	case r.item.ChildMenu != nil:
@@ -360,12 +382,6 @@ func (r *menuRowItem) MouseIn(*desktop.MouseEvent) {
 		r.panel.activate(r)
 	}
 }
-
-// MouseMoved is called by Fyne.
-func (r *menuRowItem) MouseMoved(*desktop.MouseEvent) {}
-
-// MouseOut is called by Fyne.
-func (r *menuRowItem) MouseOut() {}
 
 // AccessibilityLabel names the item for screen readers.
 func (r *menuRowItem) AccessibilityLabel() string { return r.item.Label }

@@ -165,11 +165,11 @@ func TestMenuIsUsedAndLeftByMouse(t *testing.T) {
 	var ran []string
 	w, l := menuWindow(t, &ran)
 	rows := l.top().rows
-	rows[3].MouseIn(nil)
+	rows[3].MouseIn(pointerAt(rows[3], 20))
 	if len(l.panels) != 2 {
 		t.Fatal("the mouse over More opens nothing")
 	}
-	rows[0].MouseIn(nil)
+	rows[0].MouseIn(pointerAt(rows[0], 20))
 	if len(l.panels) != 1 {
 		t.Error("the submenu stays when the mouse goes elsewhere")
 	}
