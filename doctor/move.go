@@ -48,221 +48,256 @@ type dataEvent struct {
 // run sends the command and watches until the transfer has ended, stopped moving, or failed. opened and from say
 // whether the data connection stood.
 func (m *movement) run(ctx context.Context) (out Move, opened bool, from netip.AddrPort) {
-	s, l := m.s, m.s.x.limits
-	out = Move{Command: m.command, MSS: m.mss}
-	verb, _, _ := strings.Cut(m.command, " ")
-	start := s.x.now()
-	var (
-		final              *wire.Reply
-		finalAt, endAt     time.Time
-		brokeAt            time.Time
-		broke              error
-		ended, controlLost bool
-		last               = start
-		lastBytes          int64
-	)
-
+	s, w := m.s, m.watch()
 	dctx, cancel := context.WithCancel(ctx)
-	events := make(chan dataEvent, 4)
 	var both sync.WaitGroup
-	defer func() {
-		both.Wait()
-		s.halted.Store(false)
-		out.Took, out.Bytes = s.x.now().Sub(start), m.bytes.Load()
-		if ended {
-			out.Took = endAt.Sub(start) // without the wait for the reply
-		}
-		if out.Answer.Code == 0 && out.Outcome != NoEnd && s.dead == nil {
-			s.dead = errSilent // its reply is still to come, and would be taken for another command's
-		}
-	}()
-	defer cancel()
-	both.Go(func() { m.carry(dctx, verb != "RETR" && verb != "STOR", events) })
-
-	rec := connlog.Record{Channel: connlog.Data, Conn: s.data, Mode: m.mode, Initiator: connlog.Client, Command: m.command}
-	if m.mode == connlog.Active {
-		rec.Initiator = connlog.Server
-	}
-	failed := func(how Outcome, reply, err string) {
-		r := rec
-		r.Event, r.Reason, r.Reply, r.Err, r.Bytes, r.Duration = connlog.DataFailed, how.reason(), reply, err, m.bytes.Load(), s.x.now().Sub(start)
-		s.record(r)
-		out.Outcome = how
-	}
+	both.Go(func() { m.carry(dctx, w.verb != "RETR" && w.verb != "STOR", w.events) })
 	if err := s.send(m.command); err != nil {
-		out.Alone = true
-		failed(Broken, "", "the control connection was closed")
-		return out, opened, from
-	}
-
-	type said struct {
-		r   wire.Reply
-		err error
-	}
-	replies := make(chan said, 8)
-	both.Go(func() {
-		for n := 0; ; n++ {
-			r, err := s.next(l.Total)
-			if err == nil && n > maxBegun {
-				err, s.dead = errNotReply, errNotReply
-			}
-			select {
-			case replies <- said{r, err}:
-			case <-dctx.Done(): // nobody reads them any more
-				return
-			}
-			if err != nil || r.Class() != 1 {
-				return
-			}
-		}
-	})
-	defer func() { // deferred last, so before the wait for the reader
+		w.out.Alone = true
+		w.failed(Broken, "", "the control connection was closed")
+	} else {
+		both.Go(func() { m.listen(dctx, w.replies) })
+		w.wait(ctx)
 		s.halted.Store(true)
 		_ = s.tcp.SetReadDeadline(time.Unix(1, 0))
-	}()
+	}
+	cancel()
+	both.Wait()
+	s.halted.Store(false)
+	return w.result(), w.opened, w.from
+}
 
+// said is what the control connection gives while a transfer runs.
+type said struct {
+	r   wire.Reply
+	err error
+}
+
+// listen reads replies up to the one that ends the transfer.
+func (m *movement) listen(ctx context.Context, replies chan<- said) {
+	for n := 0; ; n++ {
+		r, err := m.s.next(m.s.x.limits.Total)
+		if err == nil && n > maxBegun {
+			err, m.s.dead = errNotReply, errNotReply
+		}
+		select {
+		case replies <- said{r, err}:
+		case <-ctx.Done(): // nobody reads them any more
+			return
+		}
+		if err != nil || r.Class() != 1 {
+			return
+		}
+	}
+}
+
+// watch is what is known of a movement under way, by one goroutine that looks at both channels.
+type watch struct {
+	m       *movement
+	s       *controlConn
+	verb    string
+	rec     connlog.Record // what all records of the data channel have in common
+	events  chan dataEvent
+	replies chan said
+
+	out         Move
+	opened      bool
+	from        netip.AddrPort
+	start       time.Time
+	last        time.Time // when something moved
+	lastBytes   int64     // how much had, as it was looked at
+	final       bool      // the reply that ends the transfer came
+	controlLost bool
+	finalAt     time.Time // when either was
+	ended       bool      // the data connection came to its end
+	endAt       time.Time
+	broke       error // how it was cut
+	brokeAt     time.Time
+}
+
+func (m *movement) watch() *watch {
+	now := m.s.x.now()
+	w := &watch{m: m, s: m.s, events: make(chan dataEvent, 4), replies: make(chan said, 8), start: now, last: now}
+	w.verb, _, _ = strings.Cut(m.command, " ")
+	w.out = Move{Command: m.command, MSS: m.mss}
+	w.rec = connlog.Record{Channel: connlog.Data, Conn: m.s.data, Mode: m.mode, Initiator: connlog.Client, Command: m.command}
+	if m.mode == connlog.Active {
+		w.rec.Initiator = connlog.Server
+	}
+	return w
+}
+
+// wait looks at what comes until it is known how the transfer ended.
+func (w *watch) wait(ctx context.Context) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	success := func() {
-		r := rec
-		r.Event, r.Bytes, r.Duration = connlog.DataClosed, m.bytes.Load(), s.x.now().Sub(start)
-		s.record(r)
-		out.Outcome = Worked
-		if verb != "RETR" {
-			out.NotUTF8 = m.strangeName()
-		}
-	}
-	for {
+	for over := false; !over; {
 		select {
-		case a := <-replies:
-			switch {
-			case errors.Is(a.err, errEnded):
-				failed(Failed, "", "cancelled")
-				return out, opened, from
-			case a.err != nil:
-				controlLost = true
-				out.Alone = errors.Is(a.err, errClosed)
-				if ended {
-					failed(NoEnd, "", "the control connection was lost")
-					return out, opened, from
-				}
-				if !opened {
-					failed(Broken, "", "the control connection was lost")
-					return out, opened, from
-				}
-				finalAt = s.x.now()
-			case a.r.Class() == 1:
-				out.Begun, last = true, s.x.now()
-			case a.r.Code >= 400:
-				out.Answer = answer(a.r)
-				if !opened { // the connection may have come just before the reply
-					select {
-					case e := <-events:
-						opened, from = e.opened, e.from
-					case <-time.After(100 * time.Millisecond):
-					}
-				}
-				how := Rejected
-				if out.Begun && a.r.Code == 421 {
-					how = NoEnd // the server ends the session, whatever became of the data
-				} else if out.Begun && m.bytes.Load() > 0 {
-					how = Broken // 426, 451: it was under way
-				}
-				failed(how, out.Answer.String(), errText(broke))
-				return out, opened, from
-			default:
-				final, finalAt = &a.r, s.x.now()
-				out.Answer = answer(a.r)
-				if ended {
-					success()
-					return out, opened, from
-				}
-			}
-		case e := <-events:
-			switch {
-			case e.opened:
-				opened, from, last = true, e.from, s.x.now()
-				if s.protect && s.tls != nil {
-					out.Secured = pending
-				}
-				rec.From = e.from
-				if m.mode == connlog.Active {
-					r := rec
-					r.Event, r.To, r.Duration = connlog.DataOpened, s.local, s.x.now().Sub(start)
-					r.Command = ""
-					s.record(r)
-				}
-			case e.version != "":
-				out.Secured, out.Resumed, last = secured, e.resumed, s.x.now()
-				r := rec
-				r.Event, r.TLS, r.Resumed = connlog.DataTLS, e.version, e.resumed
-				s.record(r)
-			case e.handshake != nil:
-				out.Handshake = tlsTrouble(e.handshake)
-				broke, brokeAt = e.handshake, s.x.now()
-			case e.err != nil:
-				if !opened && errors.Is(e.err, context.DeadlineExceeded) {
-					failed(Silence, "", "the server's connection did not come")
-					return out, opened, from
-				}
-				broke, brokeAt = e.err, s.x.now()
-			default:
-				ended, endAt = true, s.x.now()
-				if final != nil {
-					success()
-					return out, opened, from
-				}
-			}
+		case a := <-w.replies:
+			over = w.reply(a)
+		case e := <-w.events:
+			over = w.event(e)
 		case <-tick.C:
-			now := s.x.now()
-			if n := m.bytes.Load(); n != lastBytes {
-				lastBytes, last = n, now
-			}
-			stall := l.Stall
-			if !out.Begun && lastBytes == 0 {
-				stall = max(stall, l.Reply*2/3) // the server may be reading a large folder before it says 150
-			}
-			if !opened && broke == nil && m.meet != nil {
-				m.meet(now.Sub(start))
-			}
-			switch {
-			case broke != nil && (controlLost || now.Sub(brokeAt) > 2*time.Second):
-				how := Broken
-				if out.Handshake != "" {
-					how = TLSFailed
-				}
-				failed(how, out.Answer.String(), errText(broke))
-				return out, opened, from
-			case broke != nil:
-			case controlLost && now.Sub(finalAt) > 2*time.Second:
-				failed(Broken, "", "the control connection was lost")
-				return out, opened, from
-			case ended && !out.Begun && m.bytes.Load() == 0 && now.Sub(endAt) > l.End/2:
-				// Pure-FTPd closes a data connection from another address than the control connection's and goes on waiting.
-				failed(Broken, "", "the data connection was closed before anything was said of it")
-				return out, opened, from
-			case ended && now.Sub(endAt) > l.End:
-				out.Outcome = NoEnd
-				return out, opened, from
-			case ended:
-			case final != nil && now.Sub(finalAt) > 3*time.Second && now.Sub(last) > 3*time.Second,
-				opened && now.Sub(last) > stall:
-				how := Stalled
-				if !opened {
-					how = Silence
-				}
-				failed(how, out.Answer.String(), "no byte moved any more")
-				return out, opened, from
-			case now.Sub(start) > l.Transfer:
-				out.Stopped = true
-				success()
-				return out, opened, from
-			}
+			over = w.look(w.s.x.now())
 		case <-ctx.Done():
-			failed(Failed, "", "cancelled")
-			return out, opened, from
+			over = w.failed(Failed, "", "cancelled")
 		}
 	}
+}
+
+// result is the movement when both goroutines have ended.
+func (w *watch) result() Move {
+	w.out.Took, w.out.Bytes = w.s.x.now().Sub(w.start), w.m.bytes.Load()
+	if w.ended {
+		w.out.Took = w.endAt.Sub(w.start) // without the wait for the reply
+	}
+	if w.out.Answer.Code == 0 && w.out.Outcome != NoEnd && w.s.dead == nil {
+		w.s.dead = errSilent // its reply is still to come, and would be taken for another command's
+	}
+	return w.out
+}
+
+// failed, like all that follows, says whether it is over.
+func (w *watch) failed(how Outcome, reply, err string) bool {
+	r := w.rec
+	r.Event, r.Reason, r.Reply, r.Err, r.Bytes, r.Duration = connlog.DataFailed, how.reason(), reply, err, w.m.bytes.Load(), w.s.x.now().Sub(w.start)
+	w.s.record(r)
+	w.out.Outcome = how
+	return true
+}
+
+func (w *watch) worked() bool {
+	r := w.rec
+	r.Event, r.Bytes, r.Duration = connlog.DataClosed, w.m.bytes.Load(), w.s.x.now().Sub(w.start)
+	w.s.record(r)
+	w.out.Outcome = Worked
+	if w.verb != "RETR" {
+		w.out.NotUTF8 = w.m.strangeName()
+	}
+	return true
+}
+
+func (w *watch) reply(a said) bool {
+	switch {
+	case errors.Is(a.err, errEnded):
+		return w.failed(Failed, "", "cancelled")
+	case a.err != nil:
+		w.controlLost, w.finalAt = true, w.s.x.now()
+		w.out.Alone = errors.Is(a.err, errClosed)
+		switch {
+		case w.ended:
+			return w.failed(NoEnd, "", "the control connection was lost")
+		case !w.opened:
+			return w.failed(Broken, "", "the control connection was lost")
+		}
+	case a.r.Class() == 1:
+		w.out.Begun, w.last = true, w.s.x.now()
+	case a.r.Code >= 400:
+		w.out.Answer = answer(a.r)
+		return w.rejected()
+	default:
+		w.final, w.finalAt = true, w.s.x.now()
+		w.out.Answer = answer(a.r)
+		return w.ended && w.worked()
+	}
+	return false
+}
+
+// rejected ends a transfer that a reply turned down or broke off.
+func (w *watch) rejected() bool {
+	if !w.opened { // the connection may have come just before the reply
+		select {
+		case e := <-w.events:
+			w.opened, w.from = e.opened, e.from
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	how := Rejected
+	if w.out.Begun && w.out.Answer.Code == 421 {
+		how = NoEnd // the server ends the session, whatever became of the data
+	} else if w.out.Begun && w.m.bytes.Load() > 0 {
+		how = Broken // 426, 451: it was under way
+	}
+	return w.failed(how, w.out.Answer.String(), errText(w.broke))
+}
+
+func (w *watch) event(e dataEvent) bool {
+	now := w.s.x.now()
+	switch {
+	case e.opened:
+		w.opened, w.from, w.last = true, e.from, now
+		if w.s.protect && w.s.tls != nil {
+			w.out.Secured = pending
+		}
+		w.rec.From = e.from
+		if w.m.mode == connlog.Active {
+			r := w.rec
+			r.Event, r.To, r.Duration = connlog.DataOpened, w.s.local, now.Sub(w.start)
+			r.Command = ""
+			w.s.record(r)
+		}
+	case e.version != "":
+		w.out.Secured, w.out.Resumed, w.last = secured, e.resumed, now
+		r := w.rec
+		r.Event, r.TLS, r.Resumed = connlog.DataTLS, e.version, e.resumed
+		w.s.record(r)
+	case e.handshake != nil:
+		w.out.Handshake = tlsTrouble(e.handshake)
+		w.broke, w.brokeAt = e.handshake, now
+	case e.err != nil:
+		if !w.opened && errors.Is(e.err, context.DeadlineExceeded) {
+			return w.failed(Silence, "", "the server's connection did not come")
+		}
+		w.broke, w.brokeAt = e.err, now
+	default:
+		w.ended, w.endAt = true, now
+		return w.final && w.worked()
+	}
+	return false
+}
+
+// look sees what nothing tells of: that nothing comes any more, and that it is enough.
+func (w *watch) look(now time.Time) bool {
+	l := w.s.x.limits
+	if n := w.m.bytes.Load(); n != w.lastBytes {
+		w.lastBytes, w.last = n, now
+	}
+	stall := l.Stall
+	if !w.out.Begun && w.lastBytes == 0 {
+		stall = max(stall, l.Reply*2/3) // the server may be reading a large folder before it says 150
+	}
+	if !w.opened && w.broke == nil && w.m.meet != nil {
+		w.m.meet(now.Sub(w.start))
+	}
+	switch {
+	case w.broke != nil && (w.controlLost || now.Sub(w.brokeAt) > 2*time.Second):
+		how := Broken
+		if w.out.Handshake != "" {
+			how = TLSFailed
+		}
+		return w.failed(how, w.out.Answer.String(), errText(w.broke))
+	case w.broke != nil:
+	case w.controlLost && now.Sub(w.finalAt) > 2*time.Second:
+		return w.failed(Broken, "", "the control connection was lost")
+	case w.ended && !w.out.Begun && w.m.bytes.Load() == 0 && now.Sub(w.endAt) > l.End/2:
+		// Pure-FTPd closes a data connection from another address than the control connection's and goes on waiting.
+		return w.failed(Broken, "", "the data connection was closed before anything was said of it")
+	case w.ended && now.Sub(w.endAt) > l.End:
+		w.out.Outcome = NoEnd
+		return true
+	case w.ended:
+	case w.final && now.Sub(w.finalAt) > 3*time.Second && now.Sub(w.last) > 3*time.Second,
+		w.opened && now.Sub(w.last) > stall:
+		how := Stalled
+		if !w.opened {
+			how = Silence
+		}
+		return w.failed(how, w.out.Answer.String(), "no byte moved any more")
+	case now.Sub(w.start) > l.Transfer:
+		w.out.Stopped = true
+		return w.worked()
+	}
+	return false
 }
 
 func errText(err error) string {
