@@ -7,8 +7,13 @@ import (
 	"portside/connlog"
 )
 
-// ForAdmin is a report for the admin of the server: what was seen from here, and what would put it right. It holds no
-// password, and no address of this computer but the one that the server sees anyway when no router stands between.
+// OwnSide says that this computer or its network has to change: it is then no admin of the server who can help.
+func (r Report) OwnSide() bool { return r.Side == ClientComputer || r.Side == ClientNetwork }
+
+func (f Fix) ownSide() bool { return f.Side == ClientComputer || f.Side == ClientNetwork }
+
+// ForAdmin is a report for the admin who has to act, most often the server's: what was seen from here, and what would put
+// it right. It holds no password, and no address of this computer but the one that the server sees anyway when no router stands between.
 func (r Report) ForAdmin() string {
 	var b strings.Builder
 	e := &r.Evidence
@@ -52,13 +57,16 @@ func (r Report) ForAdmin() string {
 		}
 		fmt.Fprintf(&b, "  %s  %s%s: %s\n", mark, f.Title(), who, f.Result())
 	}
-	first := true
+	first, what := true, "What would help on your side"
+	if r.OwnSide() {
+		what = "What would help"
+	}
 	for _, f := range r.Fixes {
-		if f.Side == ClientComputer || f.Side == ClientNetwork {
+		if f.ownSide() && !r.OwnSide() {
 			continue
 		}
 		if first {
-			b.WriteString("\nWhat would help on your side:\n")
+			fmt.Fprintf(&b, "\n%s:\n", what)
 			first = false
 		}
 		fmt.Fprintf(&b, "\n  - %s\n", f.Text)

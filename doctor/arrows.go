@@ -39,8 +39,10 @@ func (e *Evidence) arrows(r Report) []Arrow {
 	up := e.Control == Worked && !e.foreign()
 	at := places[r.Side]
 	switch {
-	case e.Control == Worked && at == AtServerFirewall:
-		at = AtServer // which let it in
+	case e.Control == Worked && r.Side != ClientNetwork:
+		at = AtServer // the firewall let it in
+	case e.Control == Refused && at == AtServerFirewall:
+		at = AtServer // who is said to refuse it
 	case e.absent() && !e.OnLink:
 		at = AtServerRouter // which looked for the server
 	}

@@ -40,6 +40,9 @@ const (
 	ProbeNotClear   Probe = "not-in-clear" // the password was held back
 )
 
+// theCertificate is the Command of the part of ProbeTLS that looks whether the certificate can be trusted.
+const theCertificate = "certificate"
+
 // Fact is one probe and its outcome.
 type Fact struct {
 	ID       int // the same when the probe begins and ends; grows
@@ -49,7 +52,7 @@ type Fact struct {
 	Note     bool         // neither good nor bad: something to know
 	By       connlog.Side // who dialled
 	From, To netip.AddrPort
-	Command  string // EPSV, PORT 192,0,2,2,200,10, RETR a.txt
+	Command  string // EPSV, PORT 192,0,2,2,200,10, RETR a.txt, certificate
 	Outcome  Outcome
 	Detail   string // the server's reply, an error, a count; safe to print
 	Time     time.Time

@@ -144,7 +144,7 @@ var Rules = []Rule{
 	{NotFTP, Likely, ClientNetwork, "what answers is one hop away, the address is not, and it does not speak FTP", func(e *Evidence) bool {
 		return e.foreign() && e.Hops.at(1) == Worked && !e.OnLink
 	}, false},
-	{NotFTP, Proved, ServerSettings, "the first words are another protocol's", func(e *Evidence) bool {
+	{NotFTP, Proved, ClientComputer, "the first words are another protocol's", func(e *Evidence) bool {
 		return e.foreign() && e.Greeter != GreeterSilent && e.Greeter != GreeterClosed
 	}, false},
 	{NotFTP, Possible, ServerComputer, "it accepts the connection and closes it, or says nothing", func(e *Evidence) bool {
@@ -161,7 +161,7 @@ var Rules = []Rule{
 		return e.Greeting.failed() && saysTLS.MatchString(e.Greeting.Text)
 	}, false},
 	{ServerSlowGreeting, Likely, ServerSettings, "120 in place of a greeting, and nothing after it", func(e *Evidence) bool { return e.Greeting.Code == 120 }, false},
-	{NotFTP, Likely, ServerSettings, "the greeting has a code that no greeting has", func(e *Evidence) bool {
+	{NotFTP, Likely, ClientComputer, "the greeting has a code that no greeting has", func(e *Evidence) bool {
 		return e.Greeting.Code != 0 && e.Greeting.Code/100 != 2 && !e.Greeting.failed()
 	}, false},
 	{LoginRefused, Likely, ServerSettings, "the greeting is a refusal", func(e *Evidence) bool { return e.Greeting.failed() }, false},

@@ -175,7 +175,7 @@ var cases = []struct {
 	{"implicit TLS", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting = GreeterTLS, Answer{} }), TLSModeMismatch, Proved, ClientComputer, ""},
 	{"clear where TLS was expected", with(unsigned(), func(e *Evidence) { e.TLSPlain, e.TLSError = true, "x" }), TLSModeMismatch, Proved, ClientComputer, ""},
 	{"captive portal", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.Hops = GreeterHTTP, Answer{}, hops("o") }), NotFTP, Likely, ClientNetwork, ""},
-	{"SSH", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.Heard = GreeterSSH, Answer{}, "SSH-2.0" }), NotFTP, Proved, ServerSettings, ""},
+	{"SSH", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.Heard = GreeterSSH, Answer{}, "SSH-2.0" }), NotFTP, Proved, ClientComputer, ""},
 	{"silence", with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.GreetIn = GreeterSilent, Answer{}, 27*time.Second }), NotFTP, Possible, ServerComputer, ""},
 	{"greeting without an end", with(unsigned(), func(e *Evidence) { e.Greeting, e.Heard, e.GreetCut = Answer{}, "220-Welcome", true }), ServerSlowGreeting, Likely, ServerSettings, ""},
 	{"address turned away", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{530, "Connection refused: your IP address is not allowed"} }), LoginRefused, Likely, ServerSettings, ""},
@@ -183,7 +183,7 @@ var cases = []struct {
 	{"full", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{421, "There are too many connected users"} }), ServerFull, Proved, ServerSettings, ""},
 	{"greeting wants TLS", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{421, "SSL/TLS required"} }), TLSRequired, Likely, ServerSettings, ""},
 	{"ready later", with(unsigned(), func(e *Evidence) { e.Greeting, e.GreetIn = Answer{120, "Service ready in 5 minutes"}, 27*time.Second }), ServerSlowGreeting, Likely, ServerSettings, ""},
-	{"no greeting's code", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{331, "Password"} }), NotFTP, Likely, ServerSettings, ""},
+	{"no greeting's code", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{331, "Password"} }), NotFTP, Likely, ClientComputer, ""},
 	{"greeting refuses", with(unsigned(), func(e *Evidence) { e.Greeting = Answer{530, "Access denied"} }), LoginRefused, Likely, ServerSettings, ""},
 
 	{"handshake stops at full packets", with(tlsUp(unsigned()), func(e *Evidence) {
@@ -641,6 +641,17 @@ func TestWhatTheServerTurnsDownStopsAtTheServer(t *testing.T) {
 	if a := Judge(e).Arrows[0]; a.Works || a.Stop != AtServer {
 		t.Errorf("let in by the firewall, and then nothing: %+v", a)
 	}
+	for _, greeter := range []Greeter{GreeterSSH, GreeterTLS} { // the person has to act, and no firewall stands in the way
+		e.Greeter = greeter
+		if r := Judge(e); r.Arrows[0].Works || r.Side != ClientComputer || r.Arrows[0].Stop != AtServer {
+			t.Errorf("%s: %s, %+v", greeter, r.Side, r.Arrows[0])
+		}
+	}
+	e = unsigned()
+	e.Control = Refused
+	if a := Judge(e).Arrows[0]; a.Works || a.Stop != AtServer {
+		t.Errorf("nobody listens: %+v", a)
+	}
 }
 
 // The fixes that come first fit what was seen.
@@ -668,10 +679,20 @@ func TestTheFirstFixFitsWhatWasSeen(t *testing.T) {
 		{"the same port, now and then", with(sound(), func(e *Evidence) {
 			e.Passive.More = []Offer{took("EPSV", 21150), failed("PASV", 21150, Silence)}
 		}), "ports 21100–21199"},
+		{"lost behind the router", with(unsigned(), func(e *Evidence) { e.Control, e.Greeter, e.Greeting, e.Hops = Silence, "", Answer{}, hops("hhx..") }), "Forward port"},
 		{"password expired", with(unsigned(), func(e *Evidence) { e.User, e.Pass = Answer{331, ""}, Answer{530, "Password has expired."} }), "new password"},
 	} {
 		if got := first(c.e); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q in it", c.name, got, c.want)
+		}
+	}
+	for refused, want := range map[bool]bool{true: false, false: true} {
+		e := inside
+		if !refused {
+			e.Passive.EPSV = Offer{}
+		}
+		if fixes := Judge(e).Fixes; strings.Contains(fixes[len(fixes)-1].Text, "use EPSV") != want {
+			t.Errorf("EPSV refused %v: %q", refused, fixes[len(fixes)-1].Text)
 		}
 	}
 	if got := Judge(with(unsigned(), func(e *Evidence) { e.HeldBack = true })).Fixes[1].Text; strings.Contains(got, "ftp://") || !strings.Contains(got, "--consent-plain") {
@@ -680,6 +701,33 @@ func TestTheFirstFixFitsWhatWasSeen(t *testing.T) {
 	r := Judge(with(inside, func(e *Evidence) { e.Features = map[string]string{"EPSV": "", "PASV": ""} }))
 	if r.Second == nil || strings.Contains(r.Second.Sentence, "EPSV names no address") || !strings.Contains(r.Second.Sentence, "EPSV stands in") {
 		t.Errorf("EPSV is listed and refused: %+v", r.Second)
+	}
+}
+
+func TestTheCertificateIsAStepOfItsOwn(t *testing.T) {
+	f := Fact{Probe: ProbeTLS, Command: theCertificate, Outcome: TLSFailed, Detail: "certificate signed by unknown authority"}
+	if got := f.Title() + ": " + f.Result(); got != "Certificate: signed by unknown authority" {
+		t.Errorf("%q", got)
+	}
+	f = Fact{Probe: ProbeTLS, Command: "AUTH TLS", Outcome: TLSFailed, Detail: "EOF"}
+	if got := f.Title() + ": " + f.Result(); got != "TLS (AUTH TLS): TLS failed: EOF" {
+		t.Errorf("%q", got)
+	}
+}
+
+// A report about what is wrong on this side has the fixes of this side: it goes to who can make them.
+func TestTheReportHasTheFixesOfItsReader(t *testing.T) {
+	for _, e := range []Evidence{
+		with(unsigned(), func(e *Evidence) { e.Greeter, e.Greeting, e.Heard = GreeterSSH, Answer{}, "SSH-2.0" }),
+		dead("hho", "hh."),
+	} {
+		r := Judge(e)
+		text := r.ForAdmin()
+		for _, f := range r.Fixes {
+			if mine := f.Side == ClientComputer || f.Side == ClientNetwork; strings.Contains(text, f.Text) != (!mine || r.OwnSide()) {
+				t.Errorf("%s, %s: %q in\n%s", r.Verdict, r.Side, f.Text, text)
+			}
+		}
 	}
 }
 

@@ -190,7 +190,7 @@ func (x *examination) trusted(st tls.ConnectionState) bool {
 		x.e.CertIssuer = connlog.Printable(c.Issuer.String())
 		x.e.CertFingerprint = client.Fingerprint(c)
 	}
-	x.tell(Fact{Probe: ProbeTLS, Outcome: TLSFailed, Detail: x.e.CertError, To: x.e.Peer})
+	x.tell(Fact{Probe: ProbeTLS, Command: theCertificate, Outcome: TLSFailed, Detail: x.e.CertError, To: x.e.Peer})
 	return false
 }
 

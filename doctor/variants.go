@@ -2,11 +2,14 @@ package doctor
 
 // The variants of each fix. What stands in braces is filled in for the examined server ([Evidence.filler]).
 
+// afterRestart is what has to be known of iptables' rules.
+const afterRestart = "It is gone after a restart unless it is saved, on Debian with `netfilter-persistent save`."
+
 var openRange = []Variant{
 	{"ufw", "sudo ufw allow {lo}:{hi}/tcp", ""},
 	{"firewalld", "sudo firewall-cmd --permanent --add-port={lo}-{hi}/tcp\nsudo firewall-cmd --reload", "The service \"ftp\" alone relies on a helper, which is blind under TLS."},
 	{"nftables", "sudo nft insert rule inet filter input tcp dport {lo}-{hi} accept", "See `nft list ruleset` for the names of table and chain; then save it in /etc/nftables.conf."},
-	{"iptables", "sudo iptables -I INPUT -p tcp --dport {lo}:{hi} -j ACCEPT", ""},
+	{"iptables", "sudo iptables -I INPUT -p tcp --dport {lo}:{hi} -j ACCEPT", afterRestart},
 	{"Windows Defender Firewall", `New-NetFirewallRule -DisplayName "FTP passive" -Direction Inbound -Protocol TCP -LocalPort {lo}-{hi} -Action Allow`, "In PowerShell as administrator."},
 	{"macOS", "sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add PROGRAM\nsudo /usr/libexec/ApplicationFirewall/socketfilterfw --unblockapp PROGRAM", "macOS lets programs in, not ports; \"Block all incoming connections\" must be off."},
 	{"Cloud security group", "Inbound rule: TCP {lo}-{hi} from the clients' addresses", "AWS, Azure and others: also the network's ACL."},
@@ -17,7 +20,7 @@ var openControl = []Variant{
 	{"ufw", "sudo ufw allow {port}/tcp", ""},
 	{"firewalld", "sudo firewall-cmd --permanent --add-port={port}/tcp\nsudo firewall-cmd --reload", ""},
 	{"nftables", "sudo nft insert rule inet filter input tcp dport {port} accept", "See `nft list ruleset` for the names of table and chain."},
-	{"iptables", "sudo iptables -I INPUT -p tcp --dport {port} -j ACCEPT", ""},
+	{"iptables", "sudo iptables -I INPUT -p tcp --dport {port} -j ACCEPT", afterRestart},
 	{"Windows Defender Firewall", `New-NetFirewallRule -DisplayName "FTP" -Direction Inbound -Protocol TCP -LocalPort {port} -Action Allow`, "In PowerShell as administrator."},
 	{"macOS", "sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add PROGRAM\nsudo /usr/libexec/ApplicationFirewall/socketfilterfw --unblockapp PROGRAM", ""},
 	{"Cloud security group", "Inbound rule: TCP {port} from the clients' addresses", ""},
@@ -26,7 +29,7 @@ var openControl = []Variant{
 var forwardRange = []Variant{
 	{"Router", "Forward TCP {port} to {inside}:{port}\nForward TCP {lo}-{hi} to {inside}:{lo}-{hi}", "The same numbers inside and outside: the server names them to its clients. {inside} is the server's address in its own network."},
 	{"nftables", "sudo nft add rule ip nat prerouting tcp dport { {port}, {lo}-{hi} } dnat to {inside}\nsudo nft insert rule inet filter forward ip daddr {inside} tcp dport { {port}, {lo}-{hi} } accept", "On a Linux router; see `nft list ruleset` for the names of tables and chains."},
-	{"iptables", "sudo iptables -t nat -A PREROUTING -p tcp -m multiport --dports {port},{lo}:{hi} -j DNAT --to-destination {inside}\nsudo iptables -I FORWARD -p tcp -d {inside} -m multiport --dports {port},{lo}:{hi} -j ACCEPT", "On a Linux router."},
+	{"iptables", "sudo iptables -t nat -A PREROUTING -p tcp -m multiport --dports {port},{lo}:{hi} -j DNAT --to-destination {inside}\nsudo iptables -I FORWARD -p tcp -d {inside} -m multiport --dports {port},{lo}:{hi} -j ACCEPT", "On a Linux router. " + afterRestart},
 	{"Cloud security group", "Inbound rule: TCP {lo}-{hi} from the clients' addresses", ""},
 }
 
@@ -109,6 +112,7 @@ var clientInbound = []Variant{
 	{"ufw", "sudo ufw allow from {public} to any port 50210:50219 proto tcp", ""},
 	{"firewalld", "sudo firewall-cmd --permanent --add-port=50210-50219/tcp\nsudo firewall-cmd --reload", ""},
 	{"nftables", "sudo nft insert rule inet filter input ip saddr {public} tcp dport 50210-50219 accept", "See `nft list ruleset` for the names of table and chain."},
+	{"iptables", "sudo iptables -I INPUT -s {public} -p tcp --dport 50210:50219 -j ACCEPT", afterRestart},
 	{"Windows Defender Firewall", `New-NetFirewallRule -DisplayName "FTP active" -Direction Inbound -Protocol TCP -RemoteAddress {public} -LocalPort 50210-50219 -Action Allow`, "In PowerShell as administrator."},
 	{"macOS", "sudo /usr/libexec/ApplicationFirewall/socketfilterfw --add PROGRAM\nsudo /usr/libexec/ApplicationFirewall/socketfilterfw --unblockapp PROGRAM", ""},
 }

@@ -104,8 +104,16 @@ func (e *Evidence) fixServerPassiveIP(Finding) []Fix {
 	}
 	return []Fix{
 		e.setting("Set the server's Passive IP to the address that clients reach, {public}.", setPassiveIP).does(SetPassiveIP),
-		e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address.").does(UseEPSV),
+		e.aroundPassiveIP(),
 	}
+}
+
+// aroundPassiveIP is what a client can do about a wrong Passive IP.
+func (e *Evidence) aroundPassiveIP() Fix {
+	if e.Passive.EPSV.Refused() {
+		return e.advice(ClientComputer, "Meanwhile let your program dial the control channel's address.")
+	}
+	return e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address.").does(UseEPSV)
 }
 
 func (e *Evidence) sayServerPassiveHairpin(Finding) string {
@@ -116,7 +124,7 @@ func (e *Evidence) sayServerPassiveHairpin(Finding) string {
 func (e *Evidence) fixServerPassiveHairpin(Finding) []Fix {
 	return []Fix{
 		e.choice(ServerSettings, "Tell clients inside the network the server's inside address.", localIP, string(e.Software), "Router"),
-		e.advice(ClientComputer, "Meanwhile use EPSV, or let your program dial the control channel's address.").does(UseEPSV),
+		e.aroundPassiveIP(),
 	}
 }
 

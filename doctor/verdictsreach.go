@@ -102,11 +102,15 @@ func (e *Evidence) fixControlTimeout(f Finding) []Fix {
 	case f.Side == ClientNetwork:
 		return []Fix{e.advice(ClientNetwork, "Let outbound TCP port {port} through your router or firewall, or use another network.")}
 	}
-	return []Fix{
+	fixes := []Fix{
 		e.choice(ServerComputer, "Let port {port} in on the server's computer.", openControl, e.firewallChoice()),
 		e.choice(ServerNetwork, "Forward port {port} on the router before the server.", forwardControl),
 		e.advice(ServerComputer, "Check that the server's computer is on, and that {public} is its address."),
 	}
+	if f.Side == ServerNetwork { // who has to act comes first
+		fixes[0], fixes[1] = fixes[1], fixes[0]
+	}
+	return fixes
 }
 
 func (e *Evidence) sayClientFirewallOutbound(f Finding) string {

@@ -88,7 +88,7 @@ func (e *Evidence) fixTLSCertificate(Finding) []Fix {
 	if e.CertMisnamed && len(e.CertNames) > 0 && !e.CertExpired && !e.CertEarly {
 		fixes = append([]Fix{e.advice(ClientComputer, "Connect by a name that the certificate is for, if it is this server's: "+strings.Join(e.CertNames, ", ")+".")}, fixes...)
 	}
-	return append(fixes, e.advice(ClientComputer, "If you know this server, trust its certificate after you have compared the fingerprint with its admin: "+e.CertFingerprint))
+	return append(fixes, e.advice(ClientComputer, "If you know this server, compare this fingerprint with its admin's, connect, and trust the certificate when you are asked: "+e.CertFingerprint))
 }
 
 func (e *Evidence) sayLoginRefused(f Finding) string {

@@ -27,8 +27,8 @@ func (f Fact) Title() string {
 	case ProbeHTTP:
 		return "Is it a web server?"
 	case ProbeTLS:
-		if f.Command == "" && f.Outcome == TLSFailed && !f.OK {
-			return "TLS"
+		if f.Command == theCertificate {
+			return "Certificate"
 		}
 		return strings.TrimSpace("TLS " + map[bool]string{true: "(" + f.Command + ")"}[f.Command != ""])
 	case ProbeSmallTLS:
@@ -130,6 +130,10 @@ func (f Fact) Result() string {
 		return "yes: " + cmp.Or(f.Detail, string(f.Outcome))
 	case ProbeNotClear:
 		return "not sent: it would go in clear"
+	case ProbeTLS:
+		if f.Command == theCertificate {
+			return strings.TrimPrefix(f.Detail, "certificate ")
+		}
 	}
 	if f.Probe == ProbeGreeting {
 		f.Detail, _, _ = strings.Cut(f.Detail, " / ") // a greeting may have many lines

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"io"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,7 +91,7 @@ func newDoctor(w *Window) *doctorScreen {
 	d.figure = kit.NewCard("", d.picture)
 	d.body = kit.VBox(12, d.verdict, d.figure, d.fixBox)
 	d.idle = invitation(kit.IconDoctor, "Why can't a server be reached?",
-		"The doctor examines it step by step: name, control channel, TLS, sign-in, passive and active mode. Then it says which firewall or setting has to change, and the line to type.")
+		"Type its address above and press Examine. The doctor goes step by step: name, control channel, TLS, sign-in, passive and active mode. Then it says which firewall or setting has to change, and the line to type.")
 
 	bar := kit.FixedHeight(kit.BarHeight, kit.Surface(kit.Pad(8, 10, 8, 10, kit.HBox(kit.Gap,
 		kit.Grow(d.address), kit.FixedWidth(112, d.user), kit.FixedWidth(120, d.password), kit.FixedWidth(122, d.mode), d.button))))
@@ -236,7 +237,7 @@ func (d *doctorScreen) refresh() {
 	}
 	d.sayLead(began)
 	if began {
-		d.note.SetText("Nothing left this computer except to " + e.Target.Host + ". No outside service was asked.")
+		d.note.SetText(asked(e.Target.Host))
 	}
 	if e.Report != d.report {
 		d.report = e.Report
@@ -248,6 +249,14 @@ func (d *doctorScreen) refresh() {
 	tried := e.Report != nil || e.Running && len(e.Facts) > 0
 	kit.SetVisible(d.idle, !tried)
 	kit.SetVisible(d.body, tried)
+}
+
+// asked says to whom an examination of a host talks.
+func asked(host string) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return "Nothing left this computer except to " + host + ". No outside service was asked."
+	}
+	return "Nothing left this computer except to " + host + ", and to the name server for its address. No other service was asked."
 }
 
 // sayLead says what is wrong with the address, or what will stand in the empty list.
@@ -293,7 +302,7 @@ func (d *doctorScreen) showReport(e app.Examination) {
 	if r == nil {
 		return
 	}
-	color, head := kit.ColorBad, "Who has to act: "+sideWords(r.Side)
+	color, head := kit.ColorBad, "Who has to act: "+sideWords(actor(r))
 	switch {
 	case r.Verdict == doctor.OK:
 		color, head = kit.ColorGood, "All well"
@@ -331,6 +340,14 @@ func (d *doctorScreen) showReport(e app.Examination) {
 	d.fixBox.Show()
 	d.body.Refresh()
 	d.found.ScrollToTop()
+}
+
+// actor is who does the first thing that a report advises: what is wrong at a server may be helped here.
+func actor(r *doctor.Report) doctor.Side {
+	if len(r.Fixes) > 0 {
+		return r.Fixes[0].Side
+	}
+	return r.Side
 }
 
 // accuses says that a report names who has to act.
@@ -472,7 +489,11 @@ func (d *doctorScreen) showFixes(r *doctor.Report) {
 	}
 	buttons := kit.HBox(kit.Gap)
 	if accuses(r) {
-		buttons.Add(kit.NewButton("Copy a report for the server's admin", func() { kit.Copy(d.fixes, r.ForAdmin()) }))
+		title := "Copy a report for the server's admin"
+		if r.OwnSide() {
+			title = "Copy report"
+		}
+		buttons.Add(kit.NewButton(title, func() { kit.Copy(d.fixes, r.ForAdmin()) }))
 	}
 	buttons.Add(kit.NewButton("Save report…", func() {
 		d.w.saveLog("portside-report.txt", func(w io.Writer) error {
@@ -508,7 +529,11 @@ func (d *doctorScreen) variants(f doctor.Fix) fyne.CanvasObject {
 			box.Add(kit.NewCodeLine(line))
 		}
 		if v.Note != "" {
-			box.Add(kit.NewMutedParagraph(plainArrows(v.Note)))
+			note := coded(plainArrows(v.Note))
+			for i := range note {
+				note[i].Color = kit.ColorMuted
+			}
+			box.Add(kit.NewFlowText(note...))
 		}
 		d.fixes.Refresh()
 	}

@@ -149,3 +149,50 @@ func TestAnExaminationThatFoundNothingOutBlamesNobody(t *testing.T) {
 		t.Errorf("%q, %d complaints can be copied", d.side.String(), n)
 	}
 }
+
+// Who has to act is whoever does what is advised first, and only what the server's side can mend is a report for its admin.
+func TestWhoHasToActIsWhoDoesTheFirstFix(t *testing.T) {
+	w := learnWindow(t, kit.Light, 1280, 800)
+	w.show("doctor")
+	d := w.doctor
+	d.idle.Hide()
+	d.body.Show()
+	up := doctor.Evidence{Target: client.Target{Host: "files.example.org"}, Peer: netip.MustParseAddrPort("203.0.113.5:21"), Control: doctor.Worked, Greeter: doctor.GreeterFTP}
+	password, ssh, lost := up, up, doctor.Evidence{Target: up.Target, Peer: up.Peer, Control: doctor.Refused}
+	password.Greeting, password.User, password.Pass = doctor.Answer{Code: 220}, doctor.Answer{Code: 331}, doctor.Answer{Code: 530, Text: "Login incorrect."}
+	ssh.Greeter, ssh.Heard = doctor.GreeterSSH, "SSH-2.0"
+	for name, one := range map[string]struct {
+		evidence    doctor.Evidence
+		who, button string
+	}{
+		"password": {password, "Who has to act: you, on this computer", "Copy a report for the server's admin"},
+		"SSH":      {ssh, "Who has to act: you, on this computer", "Copy report"},
+		"refused":  {lost, "Who has to act: the server's computer", "Copy a report for the server's admin"},
+	} {
+		r := doctor.Judge(one.evidence)
+		d.showReport(app.Examination{Report: &r})
+		if got := d.side.String(); !strings.HasPrefix(got, one.who) {
+			t.Errorf("%s: %q", name, got)
+		}
+		pressButton(t, w, one.button)
+	}
+}
+
+func TestTheNoteNamesWhoWasAsked(t *testing.T) {
+	for host, names := range map[string]bool{"files.example.org": true, "192.0.2.1": false, "2001:db8::1": false} {
+		if got := asked(host); strings.Contains(got, "name server") != names || !strings.Contains(got, host) {
+			t.Errorf("%s: %q", host, got)
+		}
+	}
+}
+
+func TestNotesOfAFixShowNoBackticks(t *testing.T) {
+	w := learnWindow(t, kit.Light, 1280, 800)
+	d := w.doctor
+	box := d.variants(doctor.Fix{Variants: []doctor.Variant{{Name: "nftables", Command: "nft", Note: "See `nft list ruleset`."}}})
+	for _, o := range box.(*fyne.Container).Objects {
+		if text, ok := o.(*kit.FlowText); ok && text.String() != "See nft list ruleset." {
+			t.Errorf("%q", text.String())
+		}
+	}
+}
