@@ -386,43 +386,50 @@ func (x *examination) active(ctx context.Context, s *controlConn, wait time.Dura
 func (x *examination) activeOnce(ctx context.Context, s *controlConn, verb, command string, wait time.Duration, quick bool, mss int) Active {
 	a := Active{Command: verb, Quick: quick}
 	done := x.begin(Fact{Probe: ProbeActive, By: connlog.Server, Command: verb})
-	end := func() Active {
-		f := Fact{OK: a.works(), Outcome: a.Move.Outcome, From: a.From, To: a.Announced, Command: verb, Detail: moveDetail(a.Move)}
-		switch {
-		case a.refused():
-			f.Outcome, f.Detail = Rejected, a.Answer.String()
-		case a.nothing():
-			f.Outcome, f.Detail = Silence, ""
-			if a.elsewhere() {
-				f.Outcome, f.Detail = Rejected, "it came from "+a.Strangers[0].String()
-			} else if a.Move.Answer.failed() {
-				f.Outcome, f.Detail = Rejected, a.Move.Answer.String()
-			} else if quick {
-				f.Note, f.Detail = true, "not waited for longer"
-			}
-			if a.Counted && a.Dropped > 0 {
-				f.Detail = strings.TrimPrefix(fmt.Sprintf("%s; %s reached this computer and no program", f.Detail, packets(a.Dropped)), "; ")
-			}
+	x.letIn(ctx, s, &a, command, wait, mss)
+	done(activeFact(a))
+	return a
+}
+
+func activeFact(a Active) Fact {
+	f := Fact{OK: a.works(), Outcome: a.Move.Outcome, From: a.From, To: a.Announced, Command: a.Command, Detail: moveDetail(a.Move)}
+	switch {
+	case a.refused():
+		f.Outcome, f.Detail = Rejected, a.Answer.String()
+	case a.nothing():
+		f.Outcome, f.Detail = Silence, ""
+		if a.elsewhere() {
+			f.Outcome, f.Detail = Rejected, "it came from "+a.Strangers[0].String()
+		} else if a.Move.Answer.failed() {
+			f.Outcome, f.Detail = Rejected, a.Move.Answer.String()
+		} else if a.Quick {
+			f.Note, f.Detail = true, "not waited for longer"
 		}
-		if a.Through {
-			f.Outcome, f.Detail = Silence, "it came only when this side was told to expect it"
+		if a.Counted && a.Dropped > 0 {
+			f.Detail = strings.TrimPrefix(fmt.Sprintf("%s; %s reached this computer and no program", f.Detail, packets(a.Dropped)), "; ")
 		}
-		if quick && !f.OK {
-			f.Note = true
-		}
-		done(f)
-		return a
 	}
+	if a.Through {
+		f.Outcome, f.Detail = Silence, "it came only when this side was told to expect it"
+	}
+	if a.Quick && !f.OK {
+		f.Note = true
+	}
+	return f
+}
+
+// letIn sends a's command, and takes the server's connection and what comes over it, into a.
+func (x *examination) letIn(ctx context.Context, s *controlConn, a *Active, command string, wait time.Duration, mss int) {
 	l, err := x.network.Listen(ctx, s.local.Addr(), mss)
 	if err != nil {
 		a.Answer = Answer{Text: err.Error()}
 		a.Move.Outcome = Failed
-		return end()
+		return
 	}
 	defer l.Close()
 	a.Announced = addrPort(l.Addr())
 	line := "EPRT " + wire.FormatEPRT(a.Announced)
-	if verb == "PORT" {
+	if a.Command == "PORT" {
 		line = "PORT " + wire.FormatPort(a.Announced)
 	}
 	s.data++
@@ -432,7 +439,7 @@ func (x *examination) activeOnce(ctx context.Context, s *controlConn, verb, comm
 	a.Answer, err = s.ask(line)
 	if errors.Is(err, errEnded) {
 		a.Move.Outcome = Failed
-		return end()
+		return
 	}
 	if err != nil || a.Answer.failed() {
 		if err != nil && a.Answer.Code == 0 {
@@ -440,7 +447,7 @@ func (x *examination) activeOnce(ctx context.Context, s *controlConn, verb, comm
 		}
 		rec.Event, rec.Reply = connlog.ActiveRefused, a.Answer.String()
 		s.record(rec)
-		return end()
+		return
 	}
 	rec.Event = connlog.ActiveRequested
 	s.record(rec)
@@ -460,8 +467,8 @@ func (x *examination) activeOnce(ctx context.Context, s *controlConn, verb, comm
 			conn.Close()
 		}
 	}}
-	if !quick && x.network.Punch != nil && !x.e.natted() {
-		m.meet = x.meet(ctx, &a, s)
+	if !a.Quick && x.network.Punch != nil && !x.e.natted() {
+		m.meet = x.meet(ctx, a, s)
 	}
 	a.Move, a.Accepted, a.From = m.run(ctx)
 	a.Waited = x.now().Sub(began)
@@ -472,7 +479,6 @@ func (x *examination) activeOnce(ctx context.Context, s *controlConn, verb, comm
 			a.Noise = int64(float64(before-x.dropped)/age.Seconds()*a.Waited.Seconds() + 0.5)
 		}
 	}
-	return end()
 }
 
 func packets(n int64) string {
