@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -79,38 +80,8 @@ func (s *session) cmdSTOR(c wire.Command) {
 	if !ok {
 		return
 	}
-	target, err := resolveLink(s.root, rel)
-	if err != nil {
-		s.replyFile(err, virtual)
-		return
-	}
-	// Everything that can be refused is refused before the data connection stands; the file is touched after it.
-	size := int64(0)
-	switch st, err := s.root.Stat(target); {
-	case err == nil && st.IsDir():
-		s.replyFile(errIsFolder, virtual)
-		return
-	case err == nil && !st.Mode().IsRegular():
-		s.replyFile(errNotRegular, virtual)
-		return
-	case err == nil && s.account.Rights&Overwrite == 0:
-		s.reply(550, virtual+": it exists already, and your account may not overwrite.")
-		return
-	case err == nil:
-		size = st.Size()
-	case !errors.Is(err, fs.ErrNotExist):
-		s.replyFile(err, virtual)
-		return
-	}
-	if !s.restFits() {
-		return
-	}
-	if s.rest > size {
-		s.replyf(554, "The file has %d bytes; REST %d is beyond its end.", size, s.rest)
-		return
-	}
-	if st, err := s.root.Stat(filepath.Dir(target)); err != nil || !st.IsDir() {
-		s.reply(550, virtual+": no such folder to put it in.")
+	target, ok := s.target(virtual, rel)
+	if !ok {
 		return
 	}
 	text := "Ready to receive " + virtual + "."
@@ -128,18 +99,7 @@ func (s *session) cmdSTOR(c wire.Command) {
 		return
 	}
 	u.newOnly = c.Verb == "STOU" || s.account.Rights&Overwrite == 0
-	if s.binary {
-		err = p.receive(u.file)
-	} else {
-		w := &lfWriter{w: u.file}
-		if err = p.receive(w); err == nil {
-			err = w.flush()
-		}
-	}
-	if err == nil {
-		p.finish() // answers close_notify, which some clients wait for; one that has gone already does not matter
-	}
-	if err = p.end(s.xfer, err); err != nil {
+	if err := s.receive(p, u.file); err != nil {
 		more := ""
 		keep := !s.srv.config.Uploads.DiscardPartial && s.account.Rights&Overwrite != 0
 		if u.broken(keep, p.d.bytes.Load()) {
@@ -154,6 +114,62 @@ func (s *session) cmdSTOR(c wire.Command) {
 		return
 	}
 	s.replyf(226, "Received %s.", virtual)
+}
+
+// target is the file that an upload to rel changes, or a reply says why there is none. Everything that can be refused is
+// refused here, before the data connection stands; the file is touched after it.
+func (s *session) target(virtual, rel string) (target string, ok bool) {
+	target, err := resolveLink(s.root, rel)
+	if err != nil {
+		s.replyFile(err, virtual)
+		return "", false
+	}
+	size := int64(0)
+	switch st, err := s.root.Stat(target); {
+	case err == nil && st.IsDir():
+		s.replyFile(errIsFolder, virtual)
+		return "", false
+	case err == nil && !st.Mode().IsRegular():
+		s.replyFile(errNotRegular, virtual)
+		return "", false
+	case err == nil && s.account.Rights&Overwrite == 0:
+		s.reply(550, virtual+": it exists already, and your account may not overwrite.")
+		return "", false
+	case err == nil:
+		size = st.Size()
+	case !errors.Is(err, fs.ErrNotExist):
+		s.replyFile(err, virtual)
+		return "", false
+	}
+	if !s.restFits() {
+		return "", false
+	}
+	if s.rest > size {
+		s.replyf(554, "The file has %d bytes; REST %d is beyond its end.", size, s.rest)
+		return "", false
+	}
+	if st, err := s.root.Stat(filepath.Dir(target)); err != nil || !st.IsDir() {
+		s.reply(550, virtual+": no such folder to put it in.")
+		return "", false
+	}
+	return target, true
+}
+
+// receive copies what the client sends and ends the data connection.
+func (s *session) receive(p *pipe, f io.Writer) error {
+	var err error
+	if s.binary {
+		err = p.receive(f)
+	} else {
+		w := &lfWriter{w: f}
+		if err = p.receive(w); err == nil {
+			err = w.flush()
+		}
+	}
+	if err == nil {
+		p.finish() // answers close_notify, which some clients wait for; one that has gone already does not matter
+	}
+	return p.end(s.xfer, err)
 }
 
 // claim is a name that a STOU is told and that no file has yet.
