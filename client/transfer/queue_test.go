@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -435,6 +436,55 @@ func TestAServerThatTakesFewerConnectionsGetsFewerAndItIsSaid(t *testing.T) {
 	}
 	if n := refused.Load(); n > 6 {
 		t.Errorf("it was asked %d times for more", n)
+	}
+}
+
+// TestAServerThatWasAwayTakesAsManyConnectionsAsBefore goes away behind a question, and comes back.
+func TestAServerThatWasAwayTakesAsManyConnectionsAsBefore(t *testing.T) {
+	root, dir := t.TempDir(), t.TempDir()
+	for i := range 4 {
+		write(t, filepath.Join(root, fmt.Sprint(i)), "new")
+		write(t, filepath.Join(dir, fmt.Sprint(i)), "older")
+	}
+	var dials atomic.Int32
+	var away atomic.Bool
+	var first atomic.Pointer[client.Session]
+	asked, answer := make(chan struct{}), make(chan struct{})
+	q := openQueue(t, transfer.QueueOptions{
+		Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 3} },
+		Dial: func(ctx context.Context, site transfer.Site) (*client.Session, error) {
+			if dials.Add(1) > 1 {
+				<-asked
+				if away.Load() {
+					return nil, &client.Error{Op: "connect to", On: "it", Err: syscall.ECONNREFUSED}
+				}
+			}
+			s, err := dialURL(nil)(ctx, site)
+			first.CompareAndSwap(nil, s)
+			return s, err
+		},
+		Ask: func(context.Context, transfer.Conflict) (transfer.Answer, error) {
+			away.Store(true)
+			close(asked)
+			<-answer
+			return transfer.Answer{Policy: transfer.Overwrite, All: true}, nil
+		},
+	})
+	var items []transfer.Item
+	for i := range 4 {
+		items = append(items, transfer.Item{Local: filepath.Join(dir, fmt.Sprint(i)), Remote: "/" + fmt.Sprint(i)})
+	}
+	add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil)), Policy: transfer.Ask}, items...)
+	until(t, q, func(s transfer.QueueSnapshot) bool {
+		return strings.Contains(s.Sites[0].Note, "takes 1 of 3 connections")
+	})
+	_ = first.Load().Close()
+	away.Store(false)
+	close(answer)
+	drained(t, q)
+	noFailures(t, q)
+	if s := q.Snapshot().Sites[0]; s.Note != "" || s.Limit != 3 {
+		t.Errorf("it is used as if it were still away: %+v", s)
 	}
 }
 
@@ -871,7 +921,7 @@ func TestTwoFilesOfTheQueueNeverGoToOnePlaceAtOnce(t *testing.T) {
 				}
 				items = append(items, item)
 			}
-			add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil))}, items...)
+			add(t, q, transfer.Batch{Site: siteAt(serve(t, root, nil)), Policy: transfer.Ask}, items...)
 			drained(t, q)
 			failed := listed(t, q, transfer.Failed)
 			if len(failed) != 1 || !strings.Contains(failed[0].Err, "same destination") {

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -201,6 +202,16 @@ func (l *lane) signed() int {
 func (l *lane) fewer(n int, err error) {
 	l.limit, l.refusal = n, err
 	l.note = fmt.Sprintf("The server takes %d of %d connections: %v", n, l.want(), err)
+}
+
+// doubt forgets the limit when the first session of several comes and no reply of the server gave the limit: a server that
+// went away refused the others, and not for their number. q.mu is held.
+func (l *lane) doubt() {
+	var e *client.Error
+	said := errors.As(l.refusal, &e) && e.Code != 0
+	if l.limit > 0 && l.signed() == 1 && !said {
+		l.limit, l.refusal = 0, nil
+	}
 }
 
 // take takes a claimed task for w, first one whose next try is due; q.mu is held.

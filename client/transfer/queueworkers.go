@@ -200,6 +200,7 @@ func (w *laneWorker) dial(t *task) bool {
 	if err == nil {
 		w.s, w.signed, l.proven = s, true, true
 		l.fails, l.until = 0, time.Time{}
+		l.doubt()
 		if l.limit == 0 {
 			l.note = ""
 		}
