@@ -369,6 +369,13 @@ func TestComparingMarksBothSidesAndLinkedBrowsingFollows(t *testing.T) {
 	w.focusOn(c.local.table)
 	c.local.goUp()
 	queue.Await(t, "the server's side follows", func() bool { return c.remote.path == "/" && c.local.path == local })
+	if err := os.Mkdir(filepath.Join(local, "lone"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c.local.goTo(filepath.Join(local, "lone"))
+	queue.Await(t, "the server has no such folder", func() bool { return core.Remote().Err != "" && c.local.path != local })
+	c.local.goBack()
+	queue.Await(t, "the failure goes", func() bool { return core.Remote().Err == "" && c.local.path == local && core.Remote().Doing == "" })
 	c.local.goUp()
 	queue.Await(t, "it ends outside", func() bool { return c.linked == nil && c.local.path == filepath.Dir(local) })
 	if c.remote.path != "/" {

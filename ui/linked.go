@@ -45,7 +45,11 @@ func (c *connect) follow(p *pane, dir string) {
 		to = filepath.Join(l.local, filepath.FromSlash(rel))
 	}
 	other := c.other(p)
-	if other.path == to {
+	failed := c.w.app.Local().Err
+	if p.local {
+		failed = c.w.app.Remote().Err
+	}
+	if other.path == to && failed == "" { // where it could not follow, the failure goes with the listing
 		return
 	}
 	l.following = true
