@@ -295,11 +295,11 @@ func (d *dataConn) close(err error, notTaken bool) {
 	d.record(r)
 }
 
-// why is what the system said of a connection, without the calls and addresses around it: the record has those itself.
+// why is what the system said of a connection or a file, without the calls, addresses and paths around it: the record has
+// those itself, and an upload's temporary name says nothing to anybody.
 func why(err error) string {
-	var local *localError
 	var system syscall.Errno
-	if !errors.As(err, &local) && errors.As(err, &system) {
+	if errors.As(err, &system) {
 		return system.Error()
 	}
 	return err.Error()

@@ -322,6 +322,9 @@ func (d *doctorScreen) showReport(e app.Examination) {
 	first, rest := firstSentence(r.Sentence)
 	d.title.SetText(plainArrows(first))
 	spans := []kit.Span{{Text: plainArrows(rest)}}
+	if r.Verdict == doctor.OK && slices.ContainsFunc(r.Arrows, func(a doctor.Arrow) bool { return a.Mode == connlog.Active && !a.Works }) { // in the picture, too
+		spans = append(spans, kit.Span{Text: " Active mode does not work, and is not needed."})
+	}
 	if r.Second != nil {
 		spans = append(spans, kit.Span{Text: "\nAnd also: " + plainArrows(r.Second.Sentence)})
 	}

@@ -178,6 +178,19 @@ func TestWhoHasToActIsWhoDoesTheFirstFix(t *testing.T) {
 	}
 }
 
+// What the picture shows as stopped is spoken of, also where all is well without it.
+func TestActiveModeThatFailsBesideIsSpokenOf(t *testing.T) {
+	w, _, _ := testWindow(t, 1280, 800)
+	d := w.doctor
+	for _, works := range []bool{true, false} {
+		arrows := []doctor.Arrow{{Works: true}, {Mode: connlog.Active, Works: works}}
+		d.showReport(app.Examination{Report: &doctor.Report{Finding: doctor.Finding{Verdict: doctor.OK, Sentence: "Everything works."}, Arrows: arrows}})
+		if got := d.words.String(); strings.Contains(got, "Active mode does not work, and is not needed.") == works {
+			t.Errorf("active mode works: %v; %q", works, got)
+		}
+	}
+}
+
 func TestTheNoteNamesWhoWasAsked(t *testing.T) {
 	for host, names := range map[string]bool{"files.example.org": true, "192.0.2.1": false, "2001:db8::1": false} {
 		if got := asked(host); strings.Contains(got, "name server") != names || !strings.Contains(got, host) {

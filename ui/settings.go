@@ -94,6 +94,8 @@ func newSettings(w *Window) *settings {
 	}
 	s.sites.SetEmpty(kit.Empty{Text: "Nothing yet.", Hint: "What works with a server, and the certificates that you trust for good, stand here."})
 	forget := kit.NewButton("Forget", s.forget)
+	forget.Disable()
+	s.sites.OnSelectionChanged = func() { enable(forget, len(s.sites.Selected()) > 0) }
 	certificates := kit.NewButton("Trusted certificates…", func() { openCertificates(w) })
 	s.sites.OnKey = func(ev *fyne.KeyEvent) bool {
 		if ev.Name == fyne.KeyDelete {

@@ -163,6 +163,12 @@ func (b *Button) colors() (fill, stroke, ink fyne.ThemeColorName) {
 	return ColorChip, ColorPanelBorder, theme.ColorNameForeground
 }
 
+// filled says that the button has the focus ring's own colour, on which only one within it is seen.
+func (b *Button) filled() bool {
+	fill, _, _ := b.colors()
+	return fill == theme.ColorNamePrimary
+}
+
 func (b *Button) padding() float32 {
 	if b.Style == Quiet || b.Text == "" {
 		return 6
@@ -204,8 +210,12 @@ func (b *Button) width(title float32) float32 {
 
 func (b *Button) layout(size fyne.Size) {
 	b.back.Resize(size)
-	b.ring.Move(fyne.NewPos(-1, -1))
-	b.ring.Resize(size.AddWidthHeight(2, 2))
+	out := float32(1)
+	if b.filled() {
+		out = -2
+	}
+	b.ring.Move(fyne.NewPos(-out, -out))
+	b.ring.Resize(size.AddWidthHeight(2*out, 2*out))
 	text := b.label.MinSize()
 	x := (size.Width - b.width(text.Width)) / 2
 	x += b.padding()
@@ -249,6 +259,9 @@ func (b *Button) paint() {
 	setIcon(b.trailing, b.Trailing, ink)
 	b.fade(b.Disabled() && b.Style == Quiet)
 	refreshRing(b.ring, b.focused)
+	if b.filled() {
+		b.ring.StrokeColor = Color(ink)
+	}
 	b.layout(b.Size())
 }
 

@@ -270,3 +270,27 @@ func TestAButtonThatChangesItsTitleKeepsItsWidth(t *testing.T) {
 		t.Errorf("the button is %v wide, its longest title needs %v", before.Width, wide.Width)
 	}
 }
+
+// The focus can be seen on every button, also on one that is filled with the colour of the ring.
+func TestTheFocusIsSeenOnEveryButton(t *testing.T) {
+	for _, variant := range []kit.Variant{kit.Dark, kit.Light} {
+		uitest.App(t, variant)
+		for _, style := range []kit.ButtonStyle{kit.Plain, kit.Primary, kit.Danger, kit.Quiet} {
+			b := kit.NewButton("Start", func() {})
+			b.Style = style
+			b.Resize(fyne.NewSize(80, 28))
+			objects := test.WidgetRenderer(b).Objects()
+			back, ring := objects[0].(*canvas.Rectangle), objects[len(objects)-1].(*canvas.Rectangle)
+			b.FocusGained()
+			b.Refresh()
+			within := ring.Position().X > 0
+			if !ring.Visible() || ring.StrokeColor == back.FillColor || within != (style == kit.Primary) {
+				t.Errorf("style %v: the ring is drawn in %v on %v, within %v", style, ring.StrokeColor, back.FillColor, within)
+			}
+			b.FocusLost()
+			if ring.Visible() {
+				t.Errorf("style %v: it keeps the ring", style)
+			}
+		}
+	}
+}
