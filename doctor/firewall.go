@@ -1,10 +1,10 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -124,15 +124,12 @@ func (s *fwRuleset) bases(family string) []*fwChain {
 		}
 	}
 	order := []string{"ingress", "prerouting", "input"}
-	sort.Slice(all, func(i, j int) bool {
-		a, b := all[i], all[j]
-		if a.hook != b.hook {
-			return slices.Index(order, a.hook) < slices.Index(order, b.hook)
-		}
-		if a.priority != b.priority {
-			return a.priority < b.priority
-		}
-		return a.key() < b.key()
+	slices.SortFunc(all, func(a, b *fwChain) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(order, a.hook), slices.Index(order, b.hook)),
+			cmp.Compare(a.priority, b.priority),
+			cmp.Compare(a.key(), b.key()),
+		)
 	})
 	return all
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -193,7 +194,7 @@ func (p *planner) folder(rel string, exists bool) error {
 		}
 	}
 	p.plan.Excluded += len(to.excluded)
-	for _, name := range sorted(from.entries) {
+	for _, name := range slices.Sorted(maps.Keys(from.entries)) {
 		if err := p.entry(rel, name, from, to); err != nil {
 			return err
 		}
@@ -268,7 +269,7 @@ func (p *planner) file(at string, e, old client.Entry, there bool) {
 // surplus takes out of the destination's folder what the source's does not have.
 func (p *planner) surplus(rel string, from, to contents) error {
 	var much []string
-	for _, name := range sorted(to.entries) {
+	for _, name := range slices.Sorted(maps.Keys(to.entries)) {
 		if _, ok := from.entries[name]; !ok && !from.excluded[name] && !p.isPart(rel, name) {
 			much = append(much, name)
 		}
@@ -388,7 +389,7 @@ func (p *planner) drop(rel string, e client.Entry, first bool) (stays bool, err 
 	defer func() { p.line = was }()
 	p.plan.Excluded += len(in.excluded)
 	stays = len(in.excluded) > 0
-	for _, name := range sorted(in.entries) {
+	for _, name := range slices.Sorted(maps.Keys(in.entries)) {
 		held, err := p.drop(path.Join(rel, name), in.entries[name], first)
 		if err != nil {
 			return false, err
@@ -424,15 +425,6 @@ func (p *planner) isLink(rel string) bool {
 func (p *planner) hides() bool {
 	_, mlst := p.s.Features()["MLST"]
 	return mlst && p.plan.Direction == Upload
-}
-
-func sorted(m map[string]client.Entry) []string {
-	var names []string
-	for n := range m {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // differs says why a file has to be copied; empty: it has not.

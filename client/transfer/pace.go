@@ -1,81 +1,64 @@
 package transfer
 
 import (
-	"context"
-	"io"
-	"os"
-
-	"golang.org/x/time/rate"
+	"math"
+	"time"
 )
 
-// paced slows a copy down to a limit.
-type paced struct {
-	ctx   context.Context
-	limit *rate.Limiter
-	w     io.Writer
-	r     io.ReadSeeker
+// speedWindow is how far back a speed looks.
+const speedWindow = 5 * time.Second
+
+// pace measures the speed of one thing that moves, from one look to the next.
+type pace struct {
+	id      uint64 // of the thing
+	samples []paceSample
 }
 
-// pacedWriter is f, slowed down where there is a limit. Without one the kernel can copy to a file.
-func (m *mover) pacedWriter(f io.Writer) io.Writer {
-	if !slowed(m.o.down) {
-		return f
+type paceSample struct {
+	at    time.Time
+	moved int64
+}
+
+// speed takes note of how much of it is across by now, and returns its speed in bytes a second.
+func (p *pace) speed(id uint64, now time.Time, moved int64) float64 {
+	if n := len(p.samples); p.id != id || n > 0 && moved < p.samples[n-1].moved { // another one, or begun anew
+		p.id, p.samples = id, nil
 	}
-	return &paced{ctx: m.ctx, limit: m.o.down, w: f}
-}
-
-func (m *mover) pacedReader(f *os.File) io.Reader {
-	if !slowed(m.o.up) {
-		return f
+	if n := len(p.samples); n == 0 || now.Sub(p.samples[n-1].at) >= 100*time.Millisecond {
+		p.samples = append(p.samples, paceSample{now, moved})
 	}
-	return &paced{ctx: m.ctx, limit: m.o.up, r: f}
-}
-
-// Write writes p in portions that the limit lets through at once.
-func (p *paced) Write(b []byte) (int, error) {
-	done := 0
-	for done < len(b) {
-		n := min(len(b)-done, paceStep)
-		if err := p.limit.WaitN(p.ctx, n); err != nil {
-			return done, err
-		}
-		m, err := p.w.Write(b[done : done+n])
-		done += m
-		if err != nil {
-			return done, err
-		}
+	for len(p.samples) > 2 && now.Sub(p.samples[0].at) > speedWindow {
+		p.samples = p.samples[1:]
 	}
-	return done, nil
-}
-
-// Read reads as much as the limit lets through at once.
-func (p *paced) Read(b []byte) (int, error) {
-	n := min(len(b), paceStep)
-	if err := p.limit.WaitN(p.ctx, n); err != nil {
-		return 0, err
+	span := now.Sub(p.samples[0].at).Seconds()
+	if span <= 0.2 {
+		return 0
 	}
-	return p.r.Read(b[:n])
+	return float64(moved-p.samples[0].moved) / span
 }
 
-// Seek lets a transfer begin once more.
-func (p *paced) Seek(offset int64, whence int) (int64, error) { return p.r.Seek(offset, whence) }
-
-// paceStep is how many bytes are let through at once; a [rate.Limiter] of [NewLimit] has it as its burst.
-const paceStep = 16 << 10
-
-// NewLimit is a speed limit in bytes a second; 0 and less: none.
-func NewLimit(bytesPerSecond int64) *rate.Limiter {
-	l := rate.NewLimiter(rate.Inf, paceStep)
-	setLimit(l, bytesPerSecond)
-	return l
+// meter measures the speed of a queue, each way.
+type meter struct {
+	base [2]int64 // of transfers that ended, by [Direction]
+	high [2]int64 // a transfer that begins anew takes nothing back
+	pace [2]pace
 }
 
-func slowed(l *rate.Limiter) bool { return l != nil && l.Limit() != rate.Inf }
-
-func setLimit(l *rate.Limiter, bytesPerSecond int64) {
-	if bytesPerSecond <= 0 {
-		l.SetLimit(rate.Inf)
-		return
+// speed takes note of how much has moved by now, and returns bytes a second.
+func (m *meter) speed(now time.Time, bytes [2]int64) (down, up float64) {
+	var speed [2]float64
+	for d := range bytes {
+		m.high[d] = max(m.high[d], bytes[d])
+		speed[d] = m.pace[d].speed(0, now, m.high[d])
 	}
-	l.SetLimit(rate.Limit(bytesPerSecond))
+	return speed[Download], speed[Upload]
+}
+
+// remaining is how long so many bytes take; 0: for ever, as far as anybody knows.
+func remaining(bytes int64, speed float64) time.Duration {
+	seconds := float64(bytes) / speed
+	if seconds >= time.Duration(math.MaxInt64).Seconds() {
+		return 0
+	}
+	return time.Duration(seconds * float64(time.Second)).Round(time.Second)
 }

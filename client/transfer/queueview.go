@@ -1,8 +1,10 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -54,47 +56,6 @@ type QueueSnapshot struct {
 // Left is how many items are not done and not failed.
 func (s QueueSnapshot) Left() int { return s.Items[Waiting] + s.Items[Active] + s.Items[Paused] }
 
-// meter measures the speed, from one snapshot to the next.
-type meter struct {
-	base    [2]int64 // of transfers that ended
-	high    [2]int64
-	samples []speedSample
-}
-
-type speedSample struct {
-	at    time.Time
-	bytes [2]int64
-}
-
-// pace measures the speed of what a worker moves, from one snapshot to the next.
-type pace struct {
-	id      uint64 // of the item
-	samples []paceSample
-}
-
-type paceSample struct {
-	at    time.Time
-	moved int64
-}
-
-// speed takes note of how much of an item is across by now, and returns its speed in bytes a second.
-func (p *pace) speed(id uint64, now time.Time, moved int64) float64 {
-	if n := len(p.samples); p.id != id || n > 0 && moved < p.samples[n-1].moved { // another one, or begun anew
-		p.id, p.samples = id, nil
-	}
-	if n := len(p.samples); n == 0 || now.Sub(p.samples[n-1].at) >= 100*time.Millisecond {
-		p.samples = append(p.samples, paceSample{now, moved})
-	}
-	for len(p.samples) > 2 && now.Sub(p.samples[0].at) > speedWindow {
-		p.samples = p.samples[1:]
-	}
-	span := now.Sub(p.samples[0].at).Seconds()
-	if span <= 0.2 {
-		return 0
-	}
-	return float64(moved-p.samples[0].moved) / span
-}
-
 // Snapshot says how the queue stands. It looks at nothing on disk.
 func (q *Queue) Snapshot() QueueSnapshot {
 	c := q.st.counts()
@@ -104,7 +65,7 @@ func (q *Queue) Snapshot() QueueSnapshot {
 	now := time.Now()
 	bytes := q.meter.base
 	under := int64(0)
-	for _, id := range sortedKeys(q.lanes) {
+	for _, id := range slices.Sorted(maps.Keys(q.lanes)) {
 		l := q.lanes[id]
 		state := SiteState{Site: l.site, Connections: l.lent, Limit: l.connections(), Note: l.note, Stopped: l.stopped, Rests: now.Before(l.until)}
 		for w := range l.workers {
@@ -150,36 +111,13 @@ func (q *Queue) Snapshot() QueueSnapshot {
 			}
 			return 1
 		}
-		return int(int64(a.ID) - int64(b.ID))
+		return cmp.Compare(a.ID, b.ID)
 	})
-	m := &q.meter
-	for d := range bytes {
-		m.high[d] = max(m.high[d], bytes[d])
-	}
-	if n := len(m.samples); n == 0 || now.Sub(m.samples[n-1].at) >= 100*time.Millisecond {
-		m.samples = append(m.samples, speedSample{now, m.high})
-	}
-	for len(m.samples) > 2 && now.Sub(m.samples[0].at) > speedWindow {
-		m.samples = m.samples[1:]
-	}
-	first := m.samples[0]
-	if span := now.Sub(first.at).Seconds(); span > 0.2 {
-		s.Down = float64(m.high[Download]-first.bytes[Download]) / span
-		s.Up = float64(m.high[Upload]-first.bytes[Upload]) / span
-	}
+	s.Down, s.Up = q.meter.speed(now, bytes)
 	if left := c.Bytes[Waiting] + c.Bytes[Active] - under; left > 0 && s.Down+s.Up >= 1 {
 		s.Remaining = remaining(left, s.Down+s.Up)
 	}
 	return s
-}
-
-func sortedKeys(m map[uint32]*lane) []uint32 {
-	var keys []uint32
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func (t *task) item(site Site) QueueItem {

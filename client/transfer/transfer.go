@@ -27,7 +27,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -207,19 +206,14 @@ type Job struct {
 	refused  map[string]bool // what the server can't do
 	targets  map[string]bool
 	lending
-	seen    int // remote folders
-	roots   []*os.Root
-	samples []sample
-	high    int64
-	total   int
-	bytes   int64
-	moved   int64
-	result  Result
-}
-
-type sample struct {
-	at    time.Time
-	bytes int64
+	seen   int // remote folders
+	roots  []*os.Root
+	pace   pace
+	high   int64
+	total  int
+	bytes  int64
+	moved  int64
+	result Result
 }
 
 // task is one file or folder.
@@ -358,9 +352,6 @@ func (j *Job) Wait() Result {
 // Done is closed when nothing of the job goes on any more.
 func (j *Job) Done() <-chan struct{} { return j.done }
 
-// speedWindow is how far back Speed looks.
-const speedWindow = 5 * time.Second
-
 // Snapshot says how far the job is. Speed is measured from one call to the next, so it should be called a few times a
 // second.
 func (j *Job) Snapshot() Snapshot {
@@ -394,29 +385,11 @@ func (j *Job) Snapshot() Snapshot {
 		return s
 	default:
 	}
-	if n := len(j.samples); n == 0 || now.Sub(j.samples[n-1].at) >= 100*time.Millisecond {
-		j.samples = append(j.samples, sample{now, s.BytesDone})
-	}
-	for len(j.samples) > 2 && now.Sub(j.samples[0].at) > speedWindow {
-		j.samples = j.samples[1:]
-	}
-	first := j.samples[0]
-	if span := now.Sub(first.at).Seconds(); span > 0.2 {
-		s.Speed = float64(s.BytesDone-first.bytes) / span
-	}
+	s.Speed = j.pace.speed(0, now, s.BytesDone)
 	if left := s.Bytes - s.BytesDone; s.Speed >= 1 && left > 0 {
 		s.Remaining = remaining(left, s.Speed)
 	}
 	return s
-}
-
-// remaining is how long so many bytes take; 0: for ever, as far as anybody knows.
-func remaining(bytes int64, speed float64) time.Duration {
-	seconds := float64(bytes) / speed
-	if seconds >= time.Duration(math.MaxInt64).Seconds() {
-		return 0
-	}
-	return time.Duration(seconds * float64(time.Second)).Round(time.Second)
 }
 
 // add queues tasks.
