@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +21,12 @@ import (
 // until its last packet is acknowledged before it says 226, as vsftpd does. STOR is never sent ahead: one that is taken
 // back has emptied a file.
 //
+// An upload of a small file in clear and in passive mode does not wait for the 150 before it sends, which saves a round trip;
+// in active mode the server's connection arrives together with it. The server's word counts as ever: what it did not confirm
+// is not stored, and its refusal is what is told, though the data may have met a reset before it came. That is done with
+// servers only that are known to accept the connection when they carry out the command: others may read from it earlier,
+// throw away what comes, and then confirm an empty file.
+//
 // The time of an upload is set without waiting for the answer, which comes before that of the next upload.
 //
 // The sign-in ends with commands that need no answer first either: they go out behind FEAT, and the first offer with them;
@@ -30,6 +38,10 @@ import (
 
 // aheadDepth is how many downloads are asked for before they are needed.
 const aheadDepth = 4
+
+// aheadUpload is the largest upload, in bytes, that goes out before the server has agreed: of a larger one a round trip is no
+// matter, and a refusal would cost much.
+const aheadUpload = 64 << 10
 
 // earlyLimit is how long an offer that was asked for early may take when it is needed: the transfer in front of it is over.
 const earlyLimit = 5 * time.Second
@@ -107,6 +119,9 @@ var (
 	// Pure-FTPd answers 500 to what comes during a transfer. What comes in one piece with the transfer command it has read
 	// before: that is so for EPSV, and not in active mode, where more is sent ahead while files move.
 	oneAtATime = []string{"pure-ftpd"}
+	// patient ones leave a passive data connection alone until the command that uses it. So does Pure-FTPd, which is no faster
+	// for it.
+	patient = []string{"vsftpd", "portside", "proftpd"}
 	// prompt ones are known to keep what comes while they carry out a command outside of transfers.
 	prompt = []string{"vsftpd", "portside", "proftpd", "pure-ftpd"}
 	// vsftpd's times of MDTM are as those of its listings.
@@ -192,6 +207,20 @@ func (s *Session) earlyOffer(limit time.Duration) *early {
 	e := &early{mode: ModePassive, line: line, answer: make(chan answer, 1), d: s.newData(ModePassive), limit: limit}
 	e.life, e.cancel = context.WithCancel(s.ctl.life)
 	return e
+}
+
+// mayUploadAhead says that the data of a whole upload may go out before the server has answered STOR.
+func (s *Session) mayUploadAhead(r io.Reader) bool {
+	next := s.next.Load()
+	if next == nil || !next.more || s.plain || s.spared.Load() || s.tlsConfig != nil || !s.choice.Load().settled || !greets(s.greeting, patient) {
+		return false
+	}
+	f, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode().IsRegular() && st.Size() <= aheadUpload
 }
 
 // signInAhead is what to send behind USER or FEAT: the rest of the sign-in, in the library's order and words, as far as

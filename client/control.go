@@ -68,6 +68,7 @@ type control struct {
 	foretold []*early // of the sign-in: has gone out, and the library has not asked for it yet
 	unclear  bool     // a transfer was taken back, and nobody counts how often the server answers that
 	aided    bool     // something was sent ahead, of this transfer or behind it
+	hasty    bool     // the data of the next STOR does not wait for the server's consent, if the mode is passive
 	last     reply    // the last final reply, as the server sent it
 	begun    bool     // the transfer command had its preliminary reply
 	dataErr  error    // why the data connection did not come about
@@ -448,8 +449,13 @@ func (c *control) Write(p []byte) (int, error) {
 		case verb == "PRET" && c.instead != "":
 			line = "PRET " + c.instead
 		}
-		if err := c.send(line, behind...); err != nil && c.failure() == nil {
+		err := c.send(line, behind...)
+		switch {
+		case err != nil && c.failure() == nil:
 			c.pending = []reply{oneLine(553, err.Error())}
+		case err == nil && c.hasty && verbOf(line) == "STOR" && c.data.mode == ModePassive:
+			c.aided, c.data.ahead = true, true
+			c.pending = []reply{oneLine(150, "not awaited")}
 		}
 	}
 }
@@ -551,13 +557,17 @@ func (c *control) receive() error {
 			continue
 		}
 		transfer := slices.Contains(transferVerbs, a.to.verb)
+		told := data != nil && data.ahead // the library has had its 150
 		switch {
 		case a.preliminary() && (!transfer || c.begun):
 			continue // RFC 959 allows one 1xx, some servers send two
+		case a.preliminary() && told:
+			c.begun = true
+			continue
 		case a.preliminary():
 			c.begun = true
 			c.pending = []reply{a.as(150)}
-		case transfer && a.code < 300 && !c.begun:
+		case transfer && a.code < 300 && !c.begun && !told:
 			c.begun = true
 			c.pending = []reply{oneLine(150, "begun"), a.as(226)}
 		case transfer && a.code < 300:

@@ -36,6 +36,8 @@ type dataConn struct {
 	from, to netip.AddrPort
 	start    time.Time
 	took     time.Duration // to dial
+	ahead    bool          // an upload that does not wait for the server's consent
+	unsent   error         // why not all of that went out
 
 	moved    atomic.Int64
 	reported time.Time
@@ -647,6 +649,12 @@ func (d *dataConn) ReadFrom(r io.Reader) (int64, error) {
 	}
 	if err == nil && d.tls != nil {
 		err = d.finishTLS()
+	}
+	if e, ok := asType[*dataError](err); ok && d.ahead && d.cause() == nil && e.reason != connlog.ReasonStalled {
+		// A server that refuses resets the connection: its word, which is on the way, says why.
+		d.unsent = err
+		_ = d.tcp.SetLinger(0)
+		return d.moved.Load(), nil
 	}
 	if err != nil {
 		d.stop(err)

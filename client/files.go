@@ -240,7 +240,8 @@ func (s *Session) retrieve(command, path string, offset int64, read func(*dataCo
 
 // Put stores r as a file, from offset on (REST) when that is not 0, and returns how many bytes were sent. When the
 // session is in clear and r is an [*os.File], the kernel copies. If r fails or the context ends, the data connection is
-// reset, so that the server does not take the part for the whole. A cancelled context is noticed when r returns.
+// reset, so that the server does not take the part for the whole. A cancelled context is noticed when r returns. A small file
+// with more to come ([Session.Follow]) may go out before the server has agreed; what it refuses then counts as not sent.
 func (s *Session) Put(ctx context.Context, path string, offset int64, r io.Reader) (int64, error) {
 	return s.store(ctx, "STOR", path, offset, r)
 }
@@ -277,9 +278,16 @@ func (s *Session) store(ctx context.Context, verb, path string, offset int64, r 
 			if verb == "APPE" {
 				err = s.lib.Append(path, source{r})
 			} else {
+				s.ctl.hasty = offset <= 0 && s.mayUploadAhead(r)
 				err = s.lib.StorFrom(path, source{r}, uint64(max(offset, 0)))
+				s.ctl.hasty = false
 			}
 			if d := s.ctl.data; d != nil {
+				if d.ahead && err == nil {
+					err = d.unsent
+				} else if d.ahead && !s.ctl.begun {
+					d.moved.Store(0) // the server has taken nothing
+				}
 				n = d.moved.Load()
 				if cause := d.cause(); cause != nil {
 					err = cause // not the library's words about it

@@ -5,6 +5,7 @@ package interop
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -137,18 +138,38 @@ func smallFilesBothWays(t *testing.T, o client.Options, root, base string) {
 			redial(s.Err())
 		}
 	}
+	const refused = 11 // there is no such folder
+	up := func(i int) []byte { return bytes.Repeat(body(i), 1+i%15) }
 	for i := range files {
 		s.Follow(i+1 < files)
 		name := fmt.Sprintf("up%02d", i)
-		if _, err := s.Put(ctx, "/"+filepath.Join(base, name), 0, bytes.NewReader(body(i))); err != nil {
-			t.Errorf("%s: %v", name, err)
-			if s.Err() != nil {
-				redial(s.Err())
+		if i == refused {
+			name = filepath.Join("nowhere", name)
+		}
+		local := filepath.Join(t.TempDir(), "x")
+		if err := os.WriteFile(local, up(i), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(local)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := s.Put(ctx, "/"+filepath.Join(base, name), 0, f)
+		f.Close()
+		var e *client.Error
+		if i == refused {
+			if !errors.As(err, &e) || e.Code != 550 && e.Code != 553 || e.Data || n != 0 {
+				t.Errorf("%s: %d sent, %v", name, n, err)
 			}
+		} else if err != nil || int(n) != len(up(i)) {
+			t.Errorf("%s: %d sent, %v", name, n, err)
+		}
+		if s.Err() != nil {
+			redial(s.Err())
 		}
 	}
 	for i := range files {
-		if got, err := os.ReadFile(filepath.Join(root, fmt.Sprintf("up%02d", i))); err != nil || !bytes.Equal(got, body(i)) {
+		if got, err := os.ReadFile(filepath.Join(root, fmt.Sprintf("up%02d", i))); i != refused && (err != nil || !bytes.Equal(got, up(i))) {
 			t.Errorf("up%02d has %d bytes: %v", i, len(got), err)
 		}
 	}
