@@ -124,6 +124,23 @@ func (a Account) Check() error {
 	return nil
 }
 
+// checkNamed is [Account.Check] for an account that only who knows its password may use.
+func (a Account) checkNamed() error {
+	if a.Anonymous() {
+		return fmt.Errorf("%q comes in with any password in FTP: choose another user name, or let anyone in", a.Name)
+	}
+	return a.Check()
+}
+
+// NamedAccount returns the account with a user name and a password. One that would let anyone in is an error.
+func NamedAccount(user, password string, rights localserver.Rights) (localserver.Account, error) {
+	hash, err := localserver.HashPassword(password)
+	if err != nil {
+		return localserver.Account{}, err
+	}
+	return localserver.Account{Name: user, Password: hash, Rights: rights}, Account{Name: user, PasswordHash: hash, Rights: Rights(rights)}.checkNamed()
+}
+
 // CheckAccounts says what is wrong with a list of accounts: with one of them, or with a name that stands there twice.
 // Upper and lower case make two names, but for anonymous.
 func CheckAccounts(list []Account) error {
@@ -163,7 +180,11 @@ func (s ShareSettings) people() ([]Account, error) {
 		if s.PasswordHash.IsZero() {
 			return nil, errors.New("type a password for the people who may come in, or let Portside make one")
 		}
-		return []Account{{Name: s.User, PasswordHash: s.PasswordHash, Rights: rights}}, nil
+		one := Account{Name: s.User, PasswordHash: s.PasswordHash, Rights: rights}
+		if err := one.checkNamed(); err != nil {
+			return nil, err
+		}
+		return []Account{one}, nil
 	}
 	return []Account{{Name: localserver.Anonymous, Rights: rights}}, nil
 }

@@ -486,3 +486,20 @@ func tell(t *testing.T, a *App, client string) netip.Addr {
 	defer a.share.mu.Unlock()
 	return a.share.server.PassiveAddressFor(netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr(client))
 }
+
+// FTP lets anonymous and ftp in with any password, so neither can be the user who needs one.
+func TestTheUserWithAPasswordCanBeNobodyWhomEverybodyMayBe(t *testing.T) {
+	hash, err := localserver.HashPassword("s3cret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, good := range map[string]bool{"anonymous": false, "Anonymous": false, "ftp": false, " ": false, "guest": true} {
+		people, err := ShareSettings{Access: AccessUser, User: name, PasswordHash: hash, Write: true}.people()
+		if (err == nil) != good || good != (len(people) == 1) {
+			t.Errorf("%q: %v, %d people", name, err, len(people))
+		}
+		if _, err := NamedAccount(name, "s3cret", localserver.ReadWrite); (err == nil) != good {
+			t.Errorf("%q in the terminal: %v", name, err)
+		}
+	}
+}

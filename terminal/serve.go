@@ -247,11 +247,11 @@ func serveAccounts(c Console, user, password string, anonymous, write bool) ([]l
 		if password == "" {
 			return nil, misuse("--user needs --password, or a password in %s", passwordVariable)
 		}
-		hash, err := localserver.HashPassword(password)
+		one, err := app.NamedAccount(user, password, rights)
 		if err != nil {
-			return nil, err
+			return nil, misuse("--user: %v", err)
 		}
-		accounts = append(accounts, localserver.Account{Name: user, Password: hash, Rights: rights})
+		accounts = append(accounts, one)
 	} else if password != "" {
 		return nil, misuse("--password needs --user")
 	}
