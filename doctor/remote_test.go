@@ -51,6 +51,7 @@ type fake struct {
 	balancer bool          // data connections are closed at once, and LIST is begun and not ended
 	drops    bool          // data connections are closed at once, and waited for again
 	slow     time.Duration // before LIST sends anything
+	waits    func(*Limits) // shortens what is waited for in vain; nil: nothing is
 
 	addr   netip.AddrPort
 	offers atomic.Int32
@@ -318,11 +319,37 @@ func (f *fake) said(verb string) bool {
 	return false
 }
 
-// quick are waits that suit loopback, and a TLS handshake beside other tests.
+// quick are waits that suit loopback, where what they wait for never comes.
 var quick = Limits{
 	Name: time.Second, Connect: 3 * time.Second, Greeting: 150 * time.Millisecond, Hello: 3 * time.Second, Slow: 4 * time.Second, Reply: 2 * time.Second, SignIn: 2 * time.Second,
 	Dial: 400 * time.Millisecond, DialNext: 300 * time.Millisecond, Accept: 500 * time.Millisecond, Quick: 200 * time.Millisecond,
 	Stall: 300 * time.Millisecond, End: 300 * time.Millisecond, Transfer: 2 * time.Second, Hop: 50 * time.Millisecond, Total: 2 * time.Minute,
+}
+
+// patient are waits for what comes, which is late when the machine is busy or stood still.
+var patient = Limits{
+	Name: patience, Connect: patience, Greeting: patience, Hello: patience, Slow: patience, Reply: patience, SignIn: patience, Dial: patience, DialNext: patience,
+	Accept: patience, Quick: patience, Stall: patience, End: patience, Transfer: 2 * patience, Hop: 50 * time.Millisecond, Total: 10 * patience,
+}
+
+const patience = 20 * time.Second
+
+// What may be waited for in vain: a greeting, a reply to a command, and a data connection or what comes over one.
+var (
+	noGreeting = func(l *Limits) { l.Greeting, l.Hello, l.Slow = quick.Greeting, quick.Hello, quick.Slow }
+	noReply    = func(l *Limits) { l.Reply = quick.Reply }
+	noData     = func(l *Limits) {
+		l.Accept, l.Quick, l.Stall, l.End, l.Transfer = quick.Accept, quick.Quick, quick.Stall, quick.End, quick.Transfer
+	}
+)
+
+// limits are patient but for what the fake lets wait in vain.
+func (f *fake) limits() Limits {
+	l := patient
+	if f.waits != nil {
+		f.waits(&l)
+	}
+	return l
 }
 
 // noTrace is a network on which no router answers, so that only the server's own connections count.
@@ -333,7 +360,7 @@ func (f *fake) target() client.Target {
 }
 
 func (f *fake) examine(ctx context.Context, t client.Target, o Options) Report {
-	return (&Examiner{Options: o, Limits: quick, Network: Network{Trace: noTrace, Dial: f.dial}}).Examine(ctx, t)
+	return (&Examiner{Options: o, Limits: f.limits(), Network: Network{Trace: noTrace, Dial: f.dial}}).Examine(ctx, t)
 }
 
 // dial counts how many control connections the examination has open at once.
@@ -445,28 +472,28 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 		{name: "web server that speaks at once", fake: &fake{first: "HTTP/1.1 400 Bad Request\r\n\r\n"}, want: NotFTP},
 		{name: "mail server", fake: &fake{first: "220 mx.example ESMTP Postfix\r\n"}, want: NotFTP},
 		{name: "closes at once", fake: &fake{first: "-"}, want: NotFTP},
-		{name: "silence", fake: &fake{first: "..."}, want: NotFTP},
-		{name: "implicit TLS met with clear", fake: &fake{tls: conf, implicit: true}, want: TLSModeMismatch},
+		{name: "silence", fake: &fake{waits: noGreeting, first: "..."}, want: NotFTP},
+		{name: "implicit TLS met with clear", fake: &fake{waits: noGreeting, tls: conf, implicit: true}, want: TLSModeMismatch},
 		{name: "clear met with implicit TLS", tls: client.TLSImplicit, want: TLSModeMismatch},
 		{name: "full at the greeting", fake: &fake{first: "421 Too many connections, try later\r\n"}, want: ServerFull},
-		{name: "greeting without an end", fake: &fake{first: "220-Welcome\r\n220-Please wait\r\n"}, want: ServerSlowGreeting},
+		{name: "greeting without an end", fake: &fake{waits: noGreeting, first: "220-Welcome\r\n220-Please wait\r\n"}, want: ServerSlowGreeting},
 		{name: "greeting turns the address away", fake: &fake{first: "530 Connection refused: your IP address is not allowed\r\n"}, want: LoginRefused},
-		{name: "nothing is answered", fake: &fake{says: map[string]string{"FEAT": "..."}}, want: ALGTamper},
+		{name: "nothing is answered", fake: &fake{waits: noReply, says: map[string]string{"FEAT": "..."}}, want: ALGTamper},
 		{name: "banned at PASS", fake: &fake{says: map[string]string{"PASS": "421 Login attempt limit exceeded; your address is banned."}}, want: LoginRefused},
 		{name: "421 after the sign-in", fake: &fake{says: map[string]string{"PASS": "230 In\r\n421 Service not available."}}, want: ServerFull},
 		{name: "closed after the sign-in", fake: &fake{says: map[string]string{"TYPE": "-"}}, want: LoginRefused},
 		{name: "TLS listed and refused, in automatic mode", fake: &fake{tls: conf, says: map[string]string{"AUTH": "431 No certificate configured"}}, tls: client.TLSAuto, want: TLSUnsupported},
 		{name: "EPSV names port 0", fake: &fake{says: map[string]string{"EPSV": "229 Entering Extended Passive Mode (|||0|)"}}, want: EPSVBroken},
-		{name: "EPSV hangs", fake: &fake{says: map[string]string{"EPSV": "..."}}, want: EPSVBroken},
+		{name: "EPSV hangs", fake: &fake{waits: noReply, says: map[string]string{"EPSV": "..."}}, want: EPSVBroken},
 		{name: "a port of more than 16 bits", fake: &fake{features: "SIZE", says: map[string]string{"EPSV": "500 What?", "PASV": "227 Entering Passive Mode (127,0,0,1,300,12)"}}, want: ServerPassiveIP},
-		{name: "PASV hangs", fake: &fake{features: "SIZE", says: map[string]string{"EPSV": "500 What?", "PASV": "..."}}, want: ServerPassiveExhausted},
+		{name: "PASV hangs", fake: &fake{waits: noReply, features: "SIZE", says: map[string]string{"EPSV": "500 What?", "PASV": "..."}}, want: ServerPassiveExhausted},
 		{name: "425 whoever dials", fake: &fake{says: map[string]string{"LIST": "425 Can't open data connection."}}, want: ListingEmpty},
 		{name: "425 whoever dials, active mode", fake: &fake{says: map[string]string{"LIST": "425 Can't open data connection."}}, options: Options{Mode: client.ModeActive}, want: ListingEmpty},
-		{name: "session ends at the listing", fake: &fake{says: map[string]string{"LIST": "-"}}, want: DataCut},
+		{name: "session ends at the listing", fake: &fake{waits: noData, says: map[string]string{"LIST": "-"}}, want: DataCut},
 		{name: "replies out of step", fake: &fake{features: "SIZE", says: map[string]string{"TYPE": "200 Fine\r\n200 Fine"}}, want: ALGTamper},
 		{name: "451 under way", fake: &fake{says: map[string]string{"LIST": "150 Here\r\n451 Local error in processing."}}, want: DataCut},
-		{name: "226 and nothing", fake: &fake{says: map[string]string{"LIST": "150 Here\r\n226 Done"}}, want: DataCut},
-		{name: "in clear where TLS was agreed", fake: &fake{tls: conf, says: map[string]string{"PROT": "200 Fine"}}, tls: client.TLSExplicit, want: TLSDataProtection},
+		{name: "226 and nothing", fake: &fake{waits: noData, says: map[string]string{"LIST": "150 Here\r\n226 Done"}}, want: DataCut},
+		{name: "in clear where TLS was agreed", fake: &fake{waits: noData, tls: conf, says: map[string]string{"PROT": "200 Fine"}}, tls: client.TLSExplicit, want: TLSDataProtection},
 		{name: "full at USER", fake: &fake{says: map[string]string{"USER": "530 Sorry, the maximum number of clients are already connected"}}, want: ServerFull},
 		{name: "TLS required, vsftpd", fake: &fake{says: map[string]string{"USER": "530 Non-anonymous sessions must use encryption."}}, want: TLSRequired},
 		{name: "TLS required, Pure-FTPd", fake: &fake{says: map[string]string{"USER": "421 Sorry, cleartext sessions are not accepted on this server."}}, want: TLSRequired},
@@ -483,7 +510,7 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 		{name: "clear data refused", fake: &fake{tls: conf, says: map[string]string{"LIST": "522 Data connections must be encrypted."}}, tls: client.TLSExplicit, options: Options{ClearData: true}, want: TLSDataProtection},
 		{name: "session reuse", fake: &fake{tls: conf, says: map[string]string{"LIST": "522 SSL connection failed; session reuse required"}}, tls: client.TLSExplicit, want: TLSSessionReuse},
 		{name: "other address", fake: &fake{says: map[string]string{"LIST": "425 Security: Bad IP connecting."}}, want: ClientMultiAddress},
-		{name: "other address, Pure-FTPd", fake: &fake{drops: true}, want: ClientMultiAddress},
+		{name: "other address, Pure-FTPd", fake: &fake{waits: noData, drops: true}, want: ClientMultiAddress},
 		{name: "offers lead nowhere", fake: &fake{closed: true}, want: ServerFirewallPassive},
 		{name: "no port left", fake: &fake{says: map[string]string{"EPSV": "425 All reserved TCP ports are busy.", "PASV": "425 All reserved TCP ports are busy."}}, want: ServerPassiveExhausted},
 		{name: "session ends at the offer", fake: &fake{says: map[string]string{"EPSV": "-", "PASV": "-"}}, want: ServerPassiveExhausted},
@@ -496,23 +523,23 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 		{name: "address refused", fake: &fake{says: map[string]string{"EPRT": "500 Illegal EPRT command.", "PORT": "500 Illegal PORT command."}}, options: Options{Mode: client.ModeActive}, want: ClientNATActive},
 		{name: "PORT changed", fake: &fake{says: map[string]string{"PORT": "500 Illegal PORT command."}}, options: Options{Mode: client.ModeActive}, want: ALGTamper},
 		{name: "nobody dials", fake: &fake{noDial: true}, options: Options{Mode: client.ModeActive}, want: ServerEgressActive},
-		{name: "dialled from another address", fake: &fake{dialFrom: "127.0.0.2"}, options: Options{Mode: client.ModeActive}, want: ServerEgressActive},
-		{name: "a balancer without a server behind it", fake: &fake{balancer: true}, want: DataCut},
+		{name: "dialled from another address", fake: &fake{waits: noData, dialFrom: "127.0.0.2"}, options: Options{Mode: client.ModeActive}, want: ServerEgressActive},
+		{name: "a balancer without a server behind it", fake: &fake{waits: noData, balancer: true}, want: DataCut},
 		{name: "EPSV listed and not known", fake: &fake{says: map[string]string{"EPSV": "500 What?"}}, want: OKWithFault},
 		{name: "session ends at PROT", fake: &fake{tls: conf, says: map[string]string{"PROT": "-"}}, tls: client.TLSExplicit, want: LoginRefused},
 		{name: "session ends at RETR", fake: &fake{says: map[string]string{"RETR": "-"}}, options: Options{Action: ActionGet}, path: "a", want: DataCut},
 		{name: "empty listing", fake: &fake{listing: "empty"}, want: ListingEmpty},
 		{name: "Latin-1 names", fake: &fake{listing: "-rw-r--r-- 1 ftp ftp 5 Jan  1 00:00 Caf\xe9.txt\r\n"}, want: Charset},
-		{name: "slow greeting", fake: &fake{after: 300 * time.Millisecond}, want: OK}, // late, but not by seconds
+		{name: "slow greeting", fake: &fake{waits: noGreeting, after: 300 * time.Millisecond}, want: OK}, // late, but not by seconds
 		{name: "ready later, and then ready", fake: &fake{first: "120 Soon\r\n120 Very soon\r\n220 Ready\r\n"}, want: OK},
-		{name: "ready later, for ever", fake: &fake{first: "120 Soon\r\n120 Soon\r\n"}, want: ServerSlowGreeting},
-		{name: "ready later, and then gone", fake: &fake{first: "120 Soon\r\n", says: map[string]string{"": "-"}}, want: ServerSlowGreeting},
-		{name: "no greeting at all", fake: &fake{first: "..."}, want: NotFTP},
+		{name: "ready later, for ever", fake: &fake{waits: noGreeting, first: "120 Soon\r\n120 Soon\r\n"}, want: ServerSlowGreeting},
+		{name: "ready later, and then gone", fake: &fake{waits: noGreeting, first: "120 Soon\r\n", says: map[string]string{"": "-"}}, want: ServerSlowGreeting},
+		{name: "no greeting at all", fake: &fake{waits: noGreeting, first: "..."}, want: NotFTP},
 		{name: "no such file", fake: &fake{says: map[string]string{"RETR": "550 No such file"}}, options: Options{Action: ActionGet}, path: "a", want: ListingEmpty},
 		{name: "download", fake: &fake{size: 5000}, options: Options{Action: ActionGet}, path: "a", want: OK},
 		{name: "fewer bytes than SIZE", fake: &fake{says: map[string]string{"SIZE": "213 999999"}, size: 5000}, options: Options{Action: ActionGet}, path: "a", want: DataCut},
-		{name: "cut at the same place", fake: &fake{sends: 90_000, size: 200_000}, options: Options{Action: ActionGet}, path: "a", want: DataCut},
-		{name: "control connection dead after the file", fake: &fake{noEnd: true, size: 5000}, options: Options{Action: ActionGet}, path: "a", want: ControlIdleTimeout},
+		{name: "cut at the same place", fake: &fake{waits: noData, sends: 90_000, size: 200_000}, options: Options{Action: ActionGet}, path: "a", want: DataCut},
+		{name: "control connection dead after the file", fake: &fake{waits: noData, noEnd: true, size: 5000}, options: Options{Action: ActionGet}, path: "a", want: ControlIdleTimeout},
 		{name: "idle by the server's clock", fake: &fake{says: map[string]string{"RETR": "150 Here\r\n421 Timeout."}}, options: Options{Action: ActionGet}, path: "a", want: ControlIdleTimeout},
 		{name: "REST refused", fake: &fake{says: map[string]string{"REST": "502 No"}}, options: Options{Action: ActionResume}, path: "a", want: RESTUnsupported},
 		{name: "REST ignored", fake: &fake{size: 5000}, options: Options{Action: ActionResume}, path: "a", want: RESTUnsupported},
@@ -556,8 +583,8 @@ func TestEachFaultOfAServerGetsItsVerdict(t *testing.T) {
 
 func TestASlowListingIsNotAskedForAgain(t *testing.T) {
 	f := (&fake{slow: 2 * quick.End}).start(t)
-	x := Examiner{Limits: quick, Network: Network{Trace: noTrace}}
-	x.Limits.Stall = 4 * quick.End
+	x := Examiner{Limits: patient, Network: Network{Trace: noTrace}}
+	x.Limits.End = quick.End
 	r := x.Examine(t.Context(), f.target())
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -582,7 +609,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 	at := addrPort(l.Addr())
 	l.Close()
-	r := (&Examiner{Limits: quick}).Examine(t.Context(), client.Target{Host: "127.0.0.1", Port: at.Port()})
+	r := (&Examiner{Limits: patient}).Examine(t.Context(), client.Target{Host: "127.0.0.1", Port: at.Port()})
 	if r.Verdict != ControlRefused {
 		t.Errorf("%s: %s", r.Verdict, r.Sentence)
 	}
@@ -609,7 +636,9 @@ func TestTheOtherFamilyIsTriedWhenTheFirstIsSilent(t *testing.T) {
 		}
 		target := f.target()
 		target.Host = "both.example"
-		r := (&Examiner{Limits: quick, Network: network}).Examine(t.Context(), target)
+		limits := patient
+		limits.Connect = quick.Connect
+		r := (&Examiner{Limits: limits, Network: network}).Examine(t.Context(), target)
 		if r.Verdict != OK || r.Evidence.OtherDead != v6 || !strings.Contains(r.Sentence, v6.String()) {
 			t.Errorf("%s: %s", r.Verdict, r.Sentence)
 		}
@@ -636,7 +665,7 @@ func TestTheOtherFamilyIsTriedWhenTheFirstIsSilent(t *testing.T) {
 			}
 			target := f.target()
 			target.Host = "many.example"
-			limits := quick
+			limits := patient
 			limits.Connect = 5 * time.Second
 			r := (&Examiner{Limits: limits, Network: network}).Examine(t.Context(), target)
 			if r.Verdict != OK || r.Evidence.OtherDead != dead[0] || !strings.Contains(r.Sentence, dead[0].String()) {
@@ -673,7 +702,7 @@ func TestNoFurtherAddressIsDialledWhenOneAnswers(t *testing.T) {
 	}
 	target := f.target()
 	target.Host = "many.example"
-	r := (&Examiner{Limits: quick, Network: network}).Examine(t.Context(), target)
+	r := (&Examiner{Limits: patient, Network: network}).Examine(t.Context(), target)
 	if r.Verdict != OK || needless.Load() {
 		t.Errorf("%s: %s; a third address was dialled: %v", r.Verdict, r.Sentence, needless.Load())
 	}
@@ -757,7 +786,7 @@ func TestAnAddressThatTheServerDictatesIsDialledWithCare(t *testing.T) {
 			}
 			return systemDial(ctx, to, mss)
 		}
-		(&Examiner{Limits: quick, Network: Network{Trace: noTrace, Dial: dial}}).Examine(t.Context(), f.target())
+		(&Examiner{Limits: patient, Network: Network{Trace: noTrace, Dial: dial}}).Examine(t.Context(), f.target())
 		if c.dialed && len(strangers) != 1 || !c.dialed && len(strangers) != 0 {
 			t.Errorf("%s: dialled %v", c.reply, strangers)
 		}
@@ -792,7 +821,7 @@ func TestCancellingEndsAnExaminationAtOnce(t *testing.T) {
 	t.Run("while it waits", func(t *testing.T) {
 		f := (&fake{silent: true}).start(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		long := quick
+		long := patient
 		long.Stall, long.Reply, long.Total = time.Minute, time.Minute, time.Minute
 		o := Options{Progress: func(f Fact) {
 			if f.Probe == ProbeEPSV && f.Running {
@@ -812,7 +841,7 @@ func TestCancellingEndsAnExaminationAtOnce(t *testing.T) {
 
 // A connection that the examination closes is not called lost.
 func TestTheLogSaysWhoClosedAProbesConnection(t *testing.T) {
-	f := (&fake{first: "..."}).start(t)
+	f := (&fake{first: "...", waits: noGreeting}).start(t)
 	log := connlog.NewLog(0)
 	f.examine(t.Context(), f.target(), Options{Recorder: log})
 	sessions := log.Sessions()
