@@ -446,12 +446,14 @@ func TestRow8UnknownNameCostsAHash(t *testing.T) {
 func TestRow8CommandFloodBeforeTheSignInEndsTheConnection(t *testing.T) {
 	r := start(t, func(c *Config) { c.Limits.CommandsPerSecondLogin = 20 })
 	c := r.connect()
-	c.send(strings.Repeat("NOOP\r\n", 100))
+	begin := time.Now()
+	c.send(strings.Repeat("NOOP\r\n", 1000))
 	if x := r.rec.wait(t, connlog.ControlClosed, 1); !strings.Contains(connlog.Sentence(x), "You closed it by a rule: too many commands before the sign-in.") {
 		t.Errorf("the log says %q", connlog.Sentence(x))
 	}
-	if n := r.rec.count(connlog.ReplySent); n > 23 {
-		t.Errorf("%d replies", n)
+	seconds := 1 + int(time.Since(begin)/time.Second) // that a busy machine took
+	if n := r.rec.count(connlog.ReplySent); n > 2+21*seconds {
+		t.Errorf("%d replies in %d s", n, seconds)
 	}
 }
 

@@ -375,6 +375,23 @@ func TestRow21PortIsOfferedAgainWhileAProcessHasACopyOfItsSocket(t *testing.T) {
 	}
 }
 
+func TestRow34StartWaitsForAPortOfWhichAProcessHasACopy(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("processes begin without copies of sockets")
+	}
+	last, err := listenData(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), freeRange(t, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := last.File()
+	last.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { copied.Close() })
+	start(t, func(c *Config) { c.Listen = last.Addr().String() })
+}
+
 // Offers that are made, taken, given up and taken back at the same time lose no port.
 func TestRow21OffersTakenBackLoseNoPort(t *testing.T) {
 	p := newPortPool(PassiveConfig{UseRange: true, Min: freeRange(t, 3), Max: 0xffff})
@@ -1023,9 +1040,7 @@ func TestRow37IdleSessionIsOneGoroutineAndLittleMemory(t *testing.T) {
 			talk(c, "PASS pw", "230")
 			conns[i] = c
 		}
-		if more := runtime.NumGoroutine() - goroutines; more != n {
-			t.Errorf("%d goroutines for %d sessions", more, n)
-		}
+		until(t, fmt.Sprintf("no more than %d goroutines for %d sessions", n, n), func() bool { return runtime.NumGoroutine()-goroutines <= n }) // others may be about to end
 		if raceEnabled {
 			continue // the race detector's own memory counts
 		}

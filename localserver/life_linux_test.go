@@ -43,13 +43,8 @@ func TestRow35ManyLivesUnderLoadLeaveNothing(t *testing.T) {
 	if err := os.WriteFile(root+"/down", make([]byte, 8<<20), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	spare, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := spare.Addr().(*net.TCPAddr)
-	spare.Close()
-	first := freeRange(t, 4)
+	first := freeRange(t, 5)
+	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), first+4)
 	goroutines := runtime.NumGoroutine()
 	files, before := descriptors(t)
 	for life := range lives {

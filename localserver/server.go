@@ -217,6 +217,11 @@ func (s *Server) listen(ctx context.Context) error {
 	config := net.ListenConfig{KeepAlive: -1} // set for each control connection
 	config.SetMultipathTCP(false)             // as for data connections
 	l, err := config.Listen(ctx, "tcp", s.config.Listen)
+	// It may be in use by what was started beside the last server here: see [childStart].
+	for pause := time.Millisecond; pause < childStart && addressInUse(err) && ctx.Err() == nil; pause *= 2 {
+		time.Sleep(pause)
+		l, err = config.Listen(ctx, "tcp", s.config.Listen)
+	}
 	if err != nil {
 		return listenError(s.config.Listen, err)
 	}

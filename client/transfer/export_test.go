@@ -30,6 +30,9 @@ func (o *QueueOptions) Sync(f func(*os.File) error) { o.sync = f }
 // Rest waits until nothing goes on by itself: idle sessions have ended, and batches that were taken out are gone.
 func (q *Queue) Rest() { q.wg.Wait() }
 
+// Ends says whether [Queue.Close] has begun.
+func (q *Queue) Ends() bool { return q.ctx.Err() != nil }
+
 // ParseExcluded reads the patterns of [Mirror.Exclude].
 func ParseExcluded(patterns []string) (excluded, error) { return parseExcluded(patterns) }
 

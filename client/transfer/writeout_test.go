@@ -67,9 +67,9 @@ func TestADownloadIsDoneWhenItIsOnTheDisk(t *testing.T) {
 				return false
 			}
 		}
-		return len(s.Current) == 3 && s.Current[0].Writing && s.Current[2].Writing
+		return len(s.Current) == 3 && s.Current[0].Writing && s.Current[2].Writing && disk.count() > 0
 	})
-	if s := q.Snapshot(); s.Items[transfer.Done] != 0 || s.Items[transfer.Active] != 3 || disk.count() == 0 || told.Load() != 0 {
+	if s := q.Snapshot(); s.Items[transfer.Done] != 0 || s.Items[transfer.Active] != 3 || told.Load() != 0 {
 		t.Errorf("%+v, %d written out, %d times told", s, disk.count(), told.Load())
 	}
 	close(disk.opened)
@@ -180,6 +180,7 @@ func TestWhatWaitsForTheDiskAtTheEndIsNotFetchedAgain(t *testing.T) {
 	until(t, first, func(s transfer.QueueSnapshot) bool { return len(s.Current) == 3 && s.Current[2].Writing })
 	ended := make(chan error, 1)
 	go func() { ended <- first.Close() }()
+	waitFor(t, first.Ends, func() string { return "it does not begin to end" })
 	select {
 	case <-ended:
 		t.Fatal("the program ended while a file was being written out")
