@@ -21,6 +21,7 @@ import (
 	"portside/client"
 	"portside/client/secrets"
 	"portside/client/sites"
+	"portside/e2e/peers"
 	"portside/localserver"
 )
 
@@ -46,7 +47,7 @@ func inside(t *testing.T, unlocked bool, env ...string) bool {
 			t.Skip("not installed: ", err)
 		}
 	}
-	home := t.TempDir()
+	home := peers.Home(t)
 	script := `exec "$0" -test.run "^$1\$" -test.v`
 	if unlocked {
 		script = `printf %s "$2" | gnome-keyring-daemon --unlock --components=secrets >/dev/null || exit 77; ` + script

@@ -341,6 +341,26 @@ func (s *Server) remove() { os.RemoveAll(s.dir) }
 
 func (s *Server) key() string { return filepath.Join(s.dir, "key.pem") }
 
+// Home is a new folder for programs of which some may outlive the test for a moment, such as what a session bus has started, and
+// still write there while it is removed.
+func Home(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "portside-home-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := os.RemoveAll(dir)
+		for end := time.Now().Add(ready); err != nil && time.Now().Before(end); err = os.RemoveAll(dir) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // lastPort counts what [FreePort] has looked at: servers that start at the same time must not get the same port.
 var lastPort atomic.Uint32
 

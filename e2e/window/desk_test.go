@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"portside/e2e/peers"
 )
 
 const (
@@ -126,7 +128,7 @@ func (o *output) String() string {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	need(t)
-	d := &desk{t: t, home: t.TempDir()}
+	d := &desk{t: t, home: peers.Home(t)}
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
