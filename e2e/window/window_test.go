@@ -371,11 +371,10 @@ func (d *desk) pictures() {
 			var before *image.NRGBA
 			for _, s := range screens {
 				d.keys(s.keys...)
-				now := d.settled(fmt.Sprintf("%s is shown at %dx%d, %s", s.name, size[0], size[1], theme), func(img *image.NRGBA) bool { return shown(img) && !same(img, before) })
+				// Within a change of theme a busy program may stand still so long that a part of the old one seems to have settled.
+				now := d.settled(fmt.Sprintf("%s is shown at %dx%d, %s, and at most a tenth of it has the other theme's colours", s.name, size[0], size[1], theme),
+					func(img *image.NRGBA) bool { return shown(img) && !same(img, before) && odd(img, i == 0) <= 0.1 })
 				before = now
-				if other := odd(now, i == 0); other > 0.1 {
-					d.t.Errorf("%s, %s: %.0f%% of it have the other theme's colours", s.name, theme, 100*other)
-				}
 				d.keep(fmt.Sprintf("%s-%s-%dx%d", s.name, theme, size[0], size[1]), now)
 			}
 		}
