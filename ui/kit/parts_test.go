@@ -189,6 +189,7 @@ func TestToastsComeAndGoWithoutTheKeyboard(t *testing.T) {
 	t.Cleanup(layers.Close)
 	w.Canvas().Focus(entry)
 	toast := test.WidgetRenderer(layers).Objects()[1]
+	start := time.Now()
 	kit.Copy(entry, "ftp://192.168.1.20:2121")
 	if !toast.Visible() || w.Canvas().Focused() != fyne.Focusable(entry) {
 		t.Errorf("toast visible %v, focus on %T", toast.Visible(), w.Canvas().Focused())
@@ -196,7 +197,6 @@ func TestToastsComeAndGoWithoutTheKeyboard(t *testing.T) {
 	if got := fyne.CurrentApp().Clipboard().Content(); got != "ftp://192.168.1.20:2121" {
 		t.Errorf("on the clipboard: %q", got)
 	}
-	start := time.Now()
 	queue.Await(t, "the toast to go", func() bool { return !toast.Visible() })
 	if stayed := time.Since(start); stayed < 3*time.Second {
 		t.Errorf("it stayed %v only", stayed)
