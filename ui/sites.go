@@ -599,6 +599,10 @@ func (m *siteManager) check() bool {
 	}
 	m.search.SetText("")
 	m.show(bad.ID)
+	if bad.Site.Host == "" {
+		m.fields.tabs.Select(0)
+		m.w.focusOn(m.fields.host)
+	}
 	m.say(app.Sentence(why), kit.ColorBad)
 	return false
 }
@@ -758,6 +762,7 @@ func (m *siteManager) imported(all []*sites.Imported) {
 	if first != "" {
 		m.search.SetText("")
 		m.show(first)
+		m.w.focusOn(m.tree)
 	}
 	text := count(read, "site was", "sites were") + " read"
 	if secrets > 0 {

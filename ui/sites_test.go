@@ -368,6 +368,7 @@ func TestAnImportListsWhatItCouldNotRead(t *testing.T) {
 	put(t, filepath.Join(home, ".lftp", "bookmarks"), "good\tftp://g.example/pub\nbad\thttp://b.example/\n")
 	put(t, filepath.Join(home, ".netrc"), "machine n.example login bob password secret\n")
 	put(t, filepath.Join(home, ".gftp", "bookmarks"), "[x]\nhostname=x.example\n")
+	w.Canvas().Unfocus() // as a click beside everything does
 	m.imports()
 	m.imports() // pressed twice, it offers once
 	queue.Await(t, "what was found is offered", func() bool { return len(find[*kit.Check](w)) == 3 && !m.looking })
@@ -388,6 +389,17 @@ func TestAnImportListsWhatItCouldNotRead(t *testing.T) {
 		t.Errorf("another offer of %d is open", n)
 	}
 	read := m.lines()
+	uitest.Key(w, fyne.KeyEscape)
+	if !m.tree.Focused() {
+		t.Errorf("after the import the keyboard is on %T", w.Canvas().Focused())
+	}
+	m.newSite()
+	m.fields.tabs.Select(2)
+	w.focusOn(m.search)
+	if m.keep() || w.Canvas().Focused() != fyne.Focusable(m.fields.host) || m.fields.tabs.Selected() != 0 {
+		t.Errorf("for the host that is missing the keyboard is on %T", w.Canvas().Focused())
+	}
+	m.remove()
 	m.keep()
 	if bookText(core) != read {
 		t.Errorf("kept: %s", bookText(core))
