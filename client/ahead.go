@@ -422,7 +422,7 @@ func (s *Session) mayRepeat(err error) bool {
 	if !c.aided || c.op.Err() != nil {
 		return false
 	}
-	if c.failure() != nil {
+	if c.failure() != nil || c.last.code == 421 { // the end of the connection follows
 		s.spared.Store(true) // perhaps for that reason: the next session of this errand goes without
 		return false
 	}

@@ -289,11 +289,12 @@ func TestAnUploadIsNotDoneBeforeTheServerHasConfirmedIt(t *testing.T) {
 		code int
 	}{
 		{"it ends without a word", func(c *peerConn) { c.Close() }, 0},
-		{"it ends with 421", func(c *peerConn) { c.say("421 Shutting down"); c.Close() }, 421},
+		{"it says 421", func(c *peerConn) { c.say("421 Shutting down") }, 421},
+		{"it says 421 and ends", func(c *peerConn) { c.say("421 Shutting down"); c.Close() }, 421},
 		{"it agrees and ends", func(c *peerConn) { c.say("150 Go"); c.Close() }, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, s, _ := hasty(t, func(p *peer) {
+			p, s, _ := hasty(t, func(p *peer) {
 				p.on["STOR"] = func(c *peerConn, _ string) {
 					conn, body := c.take()
 					if len(body) != 4096 {
@@ -305,8 +306,11 @@ func TestAnUploadIsNotDoneBeforeTheServerHasConfirmedIt(t *testing.T) {
 			})
 			_, err := s.Put(context.Background(), "up", 0, smallFile(t, 4096))
 			var e *Error
-			if !errors.As(err, &e) || e.Code != tc.code || s.Err() == nil {
-				t.Errorf("%+v %v", err, s.Err())
+			if !errors.As(err, &e) || e.Code != tc.code {
+				t.Errorf("%+v", err)
+			}
+			if tries := strings.Count(strings.Join(p.lines(), "\n"), "STOR"); tries != 1 {
+				t.Errorf("%q", p.lines())
 			}
 		})
 	}
