@@ -6,6 +6,7 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/driver/desktop"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
@@ -419,28 +420,26 @@ func Copy(o fyne.CanvasObject, text string) {
 // NewCodeLine returns a line to be copied: a command, an address. extra stands before the Copy button, for instance a choice
 // of the firewall that the command is for.
 func NewCodeLine(text string, extra ...fyne.CanvasObject) *CodeLine {
-	c := &CodeLine{label: NewLabel(text)}
-	c.label.Mono, c.label.Shrink = true, true
+	c := &CodeLine{}
 	c.ExtendBaseWidget(c)
-	copyButton := NewButton("Copy", func() { Copy(c, c.label.Text) })
+	copyButton := NewButton("Copy", func() { Copy(c, text) })
 	copyButton.Style = Quiet
-	row := append([]fyne.CanvasObject{Grow(c.label)}, extra...)
-	c.content = newBox(Pad(0, 3, 0, 8, HBox(4, append(row, copyButton)...)), theme.ColorNameInputBackground, ColorPanelBorder, Radius)
+	within := strings.TrimLeft(text, " ")
+	indent := strings.Repeat("\u00a0", len(text)-len(within))
+	words := NewFlowText(Span{Text: indent + within, Mono: true}) // somebody may have to type it: no part of it is left out
+	row := []fyne.CanvasObject{Grow(Pad((InputHeight-LineHeight)/2, 0, (InputHeight-LineHeight)/2, 0, words))}
+	for _, one := range append(extra, copyButton) {
+		row = append(row, container.NewVBox(one))
+	}
+	c.content = newBox(Pad(0, 3, 0, 8, HBox(4, row...)), theme.ColorNameInputBackground, ColorPanelBorder, Radius)
 	return c
 }
 
 // CodeLine is a line of typewriter text in a box, with a Copy button.
 type CodeLine struct {
 	widget.BaseWidget
-	label   *Label
 	content fyne.CanvasObject
 }
-
-// SetText changes the line.
-func (c *CodeLine) SetText(text string) { c.label.SetText(text) }
-
-// Text returns the line.
-func (c *CodeLine) Text() string { return c.label.Text }
 
 // CreateRenderer is called by Fyne.
 func (c *CodeLine) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(c.content) }

@@ -2,6 +2,7 @@ package kit_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -293,4 +294,52 @@ func TestTheFocusIsSeenOnEveryButton(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A line that is to be typed can be read to its end, however narrow the place, and is copied as it is.
+func TestACodeLineIsShownWhole(t *testing.T) {
+	a := uitest.App(t, kit.Dark)
+	const line = "  sudo nft insert rule inet filter input tcp dport 21100-21199 accept"
+	c := kit.NewCodeLine(line, kit.NewLabel("ufw"))
+	w := a.NewWindow("")
+	w.SetContent(c)
+	for range 2 { // the first size tells how high it is
+		w.Resize(fyne.NewSize(260, c.MinSize().Height))
+	}
+	var shown []string
+	for _, f := range parts[*kit.FlowText](c) {
+		for _, p := range texts(f) {
+			shown = append(shown, p.Text)
+			if bottom := p.Position().Y + p.MinSize().Height; bottom > c.Size().Height {
+				t.Errorf("%q ends at %v of %v", p.Text, bottom, c.Size().Height)
+			}
+		}
+	}
+	if got := strings.Join(strings.Fields(strings.Join(shown, " ")), " "); got != strings.TrimSpace(line) || len(shown) < 3 {
+		t.Errorf("%q in %d lines", got, len(shown))
+	}
+	for _, b := range parts[*kit.Button](c) {
+		b.Tapped(nil)
+	}
+	if got := a.Clipboard().Content(); got != line {
+		t.Errorf("copied %q", got)
+	}
+}
+
+// parts returns what of one kind is in a widget or container.
+func parts[T fyne.CanvasObject](in fyne.CanvasObject) (found []T) {
+	if one, ok := in.(T); ok {
+		return []T{one}
+	}
+	var within []fyne.CanvasObject
+	switch in := in.(type) {
+	case *fyne.Container:
+		within = in.Objects
+	case fyne.Widget:
+		within = test.WidgetRenderer(in).Objects()
+	}
+	for _, o := range within {
+		found = append(found, parts[T](o)...)
+	}
+	return found
 }
