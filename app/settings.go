@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -329,17 +328,4 @@ func sameInFile(a, b any) bool {
 	one, err := json.Marshal(a)
 	other, otherErr := json.Marshal(b)
 	return err == nil && otherErr == nil && bytes.Equal(one, other)
-}
-
-// saveFile writes a file that is whole or not there.
-func saveFile(name string, write func(io.Writer) error) error {
-	full, err := expand(name)
-	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
-		return err
-	}
-	return atomic.WriteFile(full, &b)
 }
