@@ -287,11 +287,16 @@ func nftNumbers(v any) (lo, hi int, ok bool) {
 	return 0, 0, false
 }
 
-// field returns how a value compares with one field of the packet. Fields that are not known here are maybe.
-func (r *nftReader) field(left any) func(fwPacket, any) fwMatch {
-	unknown := func(fwPacket, any) fwMatch { return fwMaybe }
+// nftField says how a value compares with one field of a packet.
+type nftField func(fwPacket, any) fwMatch
+
+// nftUnknown is a field that is not known here.
+func nftUnknown(fwPacket, any) fwMatch { return fwMaybe }
+
+// field is what a rule compares with a value.
+func (r *nftReader) field(left any) nftField {
 	if parts, ok := nftConcat(left); ok {
-		var fields []func(fwPacket, any) fwMatch
+		var fields []nftField
 		for _, p := range parts {
 			fields = append(fields, r.field(p))
 		}
@@ -320,79 +325,95 @@ func (r *nftReader) field(left any) func(fwPacket, any) fwMatch {
 		return func(_ fwPacket, v any) fwMatch { return fwIf(v == "local") }
 	}
 	if p, ok := m["payload"].(map[string]any); ok {
-		protocol, _ := p["protocol"].(string)
-		field, _ := p["field"].(string)
-		tcp := protocol == "tcp" || protocol == "th"
-		switch {
-		case protocol == "udp" || protocol == "icmp" || protocol == "icmpv6" || protocol == "sctp" || protocol == "dccp":
-			return func(fwPacket, any) fwMatch { return fwNo }
-		case tcp && field == "dport":
-			return func(p fwPacket, v any) fwMatch {
-				lo, hi, ok := nftNumbers(v)
-				if !ok {
-					return fwMaybe
-				}
-				return fwIf(int(p.port) >= lo && int(p.port) <= hi)
-			}
-		case tcp && field == "sport": // a client's own port is any above 1023
-			return func(_ fwPacket, v any) fwMatch {
-				lo, hi, ok := nftNumbers(v)
-				switch {
-				case !ok || lo > 1023 && hi < 65535:
-					return fwMaybe
-				case lo <= 1024 && hi == 65535:
-					return fwYes
-				}
-				return fwIf(hi > 1023)
-			}
-		case (protocol == "ip" || protocol == "ip6") && (field == "saddr" || field == "daddr"):
-			return func(p fwPacket, v any) fwMatch {
-				if p.family() != protocol {
-					return fwNo
-				}
-				if field == "daddr" {
-					return nftAddress(p.to, v)
-				}
-				return nftAddress(p.from, v)
-			}
-		case protocol == "ip" && field == "protocol", protocol == "ip6" && field == "nexthdr":
-			return func(p fwPacket, v any) fwMatch { return fwIf(p.family() == protocol && nftTCP(v)) }
-		}
-		return unknown
+		return nftPayload(p)
 	}
 	if _, ok := m["meta"]; ok {
-		switch nftPath(left) {
-		case "iif", "iifname":
-			return func(p fwPacket, v any) fwMatch {
-				name, ok := v.(string)
-				if !ok {
-					return fwMaybe
-				}
-				return fwIf(interfaceMatches(name, p.in))
-			}
-		case "l4proto":
-			return func(_ fwPacket, v any) fwMatch { return fwIf(nftTCP(v)) }
-		case "nfproto", "protocol":
-			return func(p fwPacket, v any) fwMatch {
-				s := strings.TrimSuffix(fmt.Sprint(v), "v4")
-				return fwIf(strings.Replace(s, "ipv6", "ip6", 1) == p.family())
-			}
-		case "pkttype":
-			return func(_ fwPacket, v any) fwMatch { return fwIf(v == "host" || v == "unicast") }
-		}
-		return unknown
+		return nftMeta(nftPath(left))
 	}
 	if _, ok := m["ct"]; ok {
-		switch nftPath(left) {
-		case "state":
-			return func(_ fwPacket, v any) fwMatch { return fwIf(v == "new") }
-		case "status": // a connection that a router's rules turned to this computer is not looked at
-			return func(_ fwPacket, v any) fwMatch { return fwNo }
-		case "direction":
-			return func(_ fwPacket, v any) fwMatch { return fwIf(v == "original") }
-		}
+		return nftCT(nftPath(left))
 	}
-	return unknown
+	return nftUnknown
+}
+
+// nftPayload is a field of a packet's headers.
+func nftPayload(p map[string]any) nftField {
+	protocol, _ := p["protocol"].(string)
+	field, _ := p["field"].(string)
+	tcp := protocol == "tcp" || protocol == "th"
+	switch {
+	case protocol == "udp" || protocol == "icmp" || protocol == "icmpv6" || protocol == "sctp" || protocol == "dccp":
+		return func(fwPacket, any) fwMatch { return fwNo }
+	case tcp && field == "dport":
+		return func(p fwPacket, v any) fwMatch {
+			lo, hi, ok := nftNumbers(v)
+			if !ok {
+				return fwMaybe
+			}
+			return fwIf(int(p.port) >= lo && int(p.port) <= hi)
+		}
+	case tcp && field == "sport": // a client's own port is any above 1023
+		return func(_ fwPacket, v any) fwMatch {
+			lo, hi, ok := nftNumbers(v)
+			switch {
+			case !ok || lo > 1023 && hi < 65535:
+				return fwMaybe
+			case lo <= 1024 && hi == 65535:
+				return fwYes
+			}
+			return fwIf(hi > 1023)
+		}
+	case (protocol == "ip" || protocol == "ip6") && (field == "saddr" || field == "daddr"):
+		return func(p fwPacket, v any) fwMatch {
+			if p.family() != protocol {
+				return fwNo
+			}
+			if field == "daddr" {
+				return nftAddress(p.to, v)
+			}
+			return nftAddress(p.from, v)
+		}
+	case protocol == "ip" && field == "protocol", protocol == "ip6" && field == "nexthdr":
+		return func(p fwPacket, v any) fwMatch { return fwIf(p.family() == protocol && nftTCP(v)) }
+	}
+	return nftUnknown
+}
+
+// nftMeta is what the kernel knows of a packet besides its bytes.
+func nftMeta(key string) nftField {
+	switch key {
+	case "iif", "iifname":
+		return func(p fwPacket, v any) fwMatch {
+			name, ok := v.(string)
+			if !ok {
+				return fwMaybe
+			}
+			return fwIf(interfaceMatches(name, p.in))
+		}
+	case "l4proto":
+		return func(_ fwPacket, v any) fwMatch { return fwIf(nftTCP(v)) }
+	case "nfproto", "protocol":
+		return func(p fwPacket, v any) fwMatch {
+			s := strings.TrimSuffix(fmt.Sprint(v), "v4")
+			return fwIf(strings.Replace(s, "ipv6", "ip6", 1) == p.family())
+		}
+	case "pkttype":
+		return func(_ fwPacket, v any) fwMatch { return fwIf(v == "host" || v == "unicast") }
+	}
+	return nftUnknown
+}
+
+// nftCT is what the kernel knows of a packet's connection, which is a new one.
+func nftCT(key string) nftField {
+	switch key {
+	case "state":
+		return func(_ fwPacket, v any) fwMatch { return fwIf(v == "new") }
+	case "status": // a connection that a router's rules turned to this computer is not looked at
+		return func(_ fwPacket, v any) fwMatch { return fwNo }
+	case "direction":
+		return func(_ fwPacket, v any) fwMatch { return fwIf(v == "original") }
+	}
+	return nftUnknown
 }
 
 func nftTCP(v any) bool { return v == "tcp" || v == float64(6) }
