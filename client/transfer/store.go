@@ -159,7 +159,7 @@ const lockWait = 2 * time.Second
 // errInUse: another Portside has the queue.
 var errInUse = errors.New("another Portside is using it")
 
-// ErrDamaged: the queue's file holds something else.
+// ErrDamaged says that the queue's file holds something else.
 var ErrDamaged = errors.New("it is damaged")
 
 // guarded runs do with what a damaged file makes of the library an error: it panics, and where the file is cut off it reads
