@@ -522,6 +522,18 @@ func arranges(command string) bool {
 	return false
 }
 
+// ModeMatters says that a data channel in the other mode may have come about where this one failed. It would not have where
+// the server refused the file, this computer failed or somebody ended it. A 425 (RFC 959 section 4.2) is about the channel.
+func (c Channel) ModeMatters() bool {
+	switch c.Reason {
+	case ReasonRejected:
+		return strings.HasPrefix(c.Reply, "425") || c.Opened.IsZero() && !moves(c.Command)
+	case ReasonCancelled, ReasonLocal, ReasonTLS, ReasonStopping, ReasonKicked, ReasonQuit:
+		return false
+	}
+	return true
+}
+
 // moves says that the command uses a data connection.
 func moves(command string) bool {
 	switch verb(command) {

@@ -5,9 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"portside/connlog"
 	"portside/ui/channels"
+	"portside/ui/uitest"
 )
 
 func TestExamineIsAboutTheServerOfTheChannelThatIsShown(t *testing.T) {
@@ -31,5 +33,49 @@ func TestExamineIsAboutTheServerOfTheChannelThatIsShown(t *testing.T) {
 			t.Errorf("examines %s as %s, not %s as %s", got, w.doctor.user.Text, one.server, one.user)
 		}
 		w.show("connect")
+	}
+}
+
+func TestAnotherModeIsOfferedWhereItMayHelpOnly(t *testing.T) {
+	w, core, _, _, _ := onServer(t, func(string, string) {})
+	to := core.Remote().Target
+	server := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), to.ControlPort())
+	for _, one := range []struct {
+		reason  connlog.Reason
+		reply   string
+		opened  bool
+		command string
+		helps   bool
+	}{
+		{reason: connlog.ReasonTimeout, helps: true},
+		{reason: connlog.ReasonRefused, helps: true},
+		{reason: connlog.ReasonStalled, opened: true, command: "RETR a", helps: true},
+		{reason: connlog.ReasonRejected, reply: "502 No EPSV", helps: true},
+		{reason: connlog.ReasonRejected, reply: "425 Can't open data connection", opened: true, command: "LIST", helps: true},
+		{reason: connlog.ReasonRejected, reply: "550 No such file", opened: true, command: "RETR a"},
+		{reason: connlog.ReasonRejected, reply: "550 No such file", command: "RETR a"},
+		{reason: connlog.ReasonCancelled, opened: true, command: "RETR a"},
+		{reason: connlog.ReasonLocal, opened: true, command: "RETR a"},
+	} {
+		ch := connlog.Channel{
+			Kind: connlog.Data, Mode: connlog.Passive, State: connlog.Failed, Host: to.Host, Server: server,
+			Reason: one.reason, Reply: one.reply, Command: one.command,
+		}
+		if one.opened {
+			ch.Opened = time.Unix(1, 0)
+		}
+		offered := slices.ContainsFunc(w.connect.actions(ch), func(a channels.Action) bool { return a.Label == "Use active from now on" })
+		if offered != one.helps {
+			t.Errorf("%s %q: offered %v", one.reason, one.reply, offered)
+		}
+	}
+}
+
+func TestANameThatCantBeIsSaidInASentence(t *testing.T) {
+	w, _, _, _, _ := onServer(t, func(string, string) {})
+	w.registry.Run("pane.folder")
+	uitest.Type(w, "a/b")
+	if said := dialogText(w); !strings.Contains(said, "A name can't hold a slash or a line end.") {
+		t.Errorf("it says %q", said)
 	}
 }

@@ -497,7 +497,7 @@ func (c *connect) actions(ch connlog.Channel) []channels.Action {
 		switch {
 		case ch.Mode == connlog.Active && !ch.OtherFailed:
 			use("Use passive from now on", client.ModePassive)
-		case ch.Mode == connlog.Passive && ch.State == connlog.Failed && !ch.OtherFailed:
+		case ch.Mode == connlog.Passive && ch.State == connlog.Failed && !ch.OtherFailed && ch.ModeMatters():
 			use("Use active from now on", client.ModeActive)
 		}
 	}

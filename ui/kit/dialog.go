@@ -7,6 +7,8 @@ import (
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
+
+	"portside/connlog"
 )
 
 // DialogButton is an answer to a [Dialog].
@@ -389,7 +391,7 @@ func Prompt(w fyne.Window, o PromptOptions, run func(text string)) *Dialog {
 		if err == nil || text == "" || text == o.Text {
 			problem.SetSpans(Span{Text: " "})
 		} else {
-			problem.SetSpans(Span{Text: err.Error(), Color: ColorBad})
+			problem.SetSpans(Span{Text: connlog.Ended(err.Error()), Color: ColorBad})
 		}
 		d.Refresh()
 		return err == nil
