@@ -386,7 +386,5 @@ func edits(t *testing.T, p *panes) {
 	}
 	p.a.EndEdit(edit().ID)
 	p.until("it is ended", func() bool { return len(p.a.Edits()) == 0 })
-	if _, err := os.Stat(copied); err == nil {
-		t.Error("the copy is left behind")
-	}
+	p.until("the copy is gone", func() bool { _, err := os.Stat(copied); return os.IsNotExist(err) })
 }
