@@ -256,39 +256,74 @@ func (x *examination) toDial() []netip.AddrPort {
 // not answer at once (RFC 8305), so that a broken family is seen, and one host of several that is down.
 func (x *examination) control(ctx context.Context) *controlConn {
 	tries := x.toDial()
+	ends := x.race(ctx, tries)
+	for i, won := range ends {
+		s := won.s
+		if s == nil {
+			continue
+		}
+		for _, other := range ends[i+1:] {
+			other.s.close()
+		}
+		if i > 0 {
+			x.e.OtherDead, x.e.OtherHow = tries[0].Addr(), ends[0].how
+		}
+		x.e.Control, x.e.Local, x.e.Peer, x.rtt = Worked, s.local, s.peer, s.rtt
+		x.e.OnLink = x.network.OnLink(s.peer.Addr())
+		return s
+	}
+	x.e.Peer, x.e.Control, x.e.OnLink = tries[0], ends[0].how, x.network.OnLink(tries[0].Addr())
+	if ctx.Err() != nil && ends[0].how == Silence {
+		x.e.Control = NotTried // not waited for
+	}
+	if ends[0].err != nil {
+		x.e.ControlError = connlog.Printable(ends[0].err.Error())
+	}
+	if ctx.Err() == nil {
+		x.whereControlStops(ctx)
+	}
+	return nil
+}
+
+// dialled is how a try to open the control connection ended.
+type dialled struct {
+	s   *controlConn // nil: it did not stand
+	how Outcome
+	err error
+}
+
+// race dials the addresses one after the other, the next when one has failed or takes long, and returns how each ended.
+func (x *examination) race(ctx context.Context, tries []netip.AddrPort) []dialled {
 	type result struct {
+		dialled
 		i    int
-		s    *controlConn
-		how  Outcome
-		err  error
 		took time.Duration
 	}
 	results := make(chan result, len(tries))
 	dctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ends := make([]func(Fact), len(tries))
-	dial := func(i int) {
-		ends[i] = x.begin(Fact{Probe: ProbeControl, By: connlog.Client, To: tries[i]})
+	ends := make([]dialled, len(tries))
+	told := make([]func(Fact), len(tries))
+	begun, ended, stands := 0, 0, false
+	dial := func() {
+		i := begun
+		begun++
+		told[i] = x.begin(Fact{Probe: ProbeControl, By: connlog.Client, To: tries[i]})
 		// The session outlives this function, so it hangs on ctx; only its dial hangs on dctx.
 		x.beside.Go(func() {
 			start := x.now()
 			s, how, err := x.dialControlWithin(ctx, dctx, tries[i], 0)
-			results <- result{i, s, how, err, x.now().Sub(start)}
+			results <- result{dialled{s, how, err}, i, x.now().Sub(start)}
 		})
 	}
-	dial(0)
-	begun, ended := 1, 0
-	won := make([]*controlConn, len(tries))
-	stands := func() bool { return slices.ContainsFunc(won, func(s *controlConn) bool { return s != nil }) }
-	hows := make([]Outcome, len(tries))
-	errs := make([]error, len(tries))
+	dial()
 	timer := time.NewTimer(300 * time.Millisecond)
 	defer timer.Stop()
 	for ended < begun {
 		select {
 		case r := <-results:
 			ended++
-			won[r.i], hows[r.i], errs[r.i] = r.s, r.how, r.err
+			ends[r.i], stands = r.dialled, stands || r.s != nil
 			if r.i == 0 {
 				x.e.ControlTook = r.took
 			}
@@ -296,52 +331,26 @@ func (x *examination) control(ctx context.Context) *controlConn {
 			if r.s != nil {
 				f.From, f.To = r.s.local, r.s.peer
 			}
-			ends[r.i](f)
+			told[r.i](f)
 			switch {
 			case r.s != nil && r.i == 0:
 				cancel()
 			case r.s != nil:
 				timer.Reset(1200 * time.Millisecond) // the preferred one gets that much more
-			case begun < len(tries) && !stands():
-				dial(begun)
-				begun++
+			case begun < len(tries) && !stands:
+				dial()
 			}
 		case <-timer.C:
 			switch {
-			case stands():
+			case stands:
 				cancel()
 			case begun < len(tries):
-				dial(begun)
-				begun++
+				dial()
 				timer.Reset(time.Second)
 			}
 		}
 	}
-	for i, s := range won {
-		if s == nil {
-			continue
-		}
-		for _, other := range won[i+1:] {
-			other.close()
-		}
-		if i > 0 {
-			x.e.OtherDead, x.e.OtherHow = tries[0].Addr(), hows[0]
-		}
-		x.e.Control, x.e.Local, x.e.Peer, x.rtt = Worked, s.local, s.peer, s.rtt
-		x.e.OnLink = x.network.OnLink(s.peer.Addr())
-		return s
-	}
-	x.e.Peer, x.e.Control, x.e.OnLink = tries[0], hows[0], x.network.OnLink(tries[0].Addr())
-	if ctx.Err() != nil && hows[0] == Silence {
-		x.e.Control = NotTried // not waited for
-	}
-	if errs[0] != nil {
-		x.e.ControlError = connlog.Printable(errs[0].Error())
-	}
-	if ctx.Err() == nil {
-		x.whereControlStops(ctx)
-	}
-	return nil
+	return ends
 }
 
 // whereControlStops follows the packets to a control port that does not answer. None of them connects, so all are sent
