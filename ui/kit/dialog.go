@@ -56,6 +56,7 @@ func (d *Dialog) Show(w fyne.Window) {
 	if d.Post == nil {
 		d.Post = fyne.Do
 	}
+	hideTips(d.canvas)
 	d.overlay = newDialogOverlay(d)
 	d.keys = d.canvas.OnTypedKey()
 	d.canvas.SetOnTypedKey(d.typedKey)

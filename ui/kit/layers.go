@@ -169,11 +169,27 @@ func hideTip(o fyne.CanvasObject) {
 	if c == nil {
 		return
 	}
-	for _, host := range append([]fyne.CanvasObject{c.Content()}, c.Overlays().List()...) {
-		if h, ok := host.(floatHost); ok && h.hosts().tipOwner == o {
-			h.hosts().hideTip()
+	for _, f := range allFloats(c) {
+		if f.tipOwner == o {
+			f.hideTip()
 		}
 	}
+}
+
+// hideTips takes every tooltip of a canvas away: the mouse that called for it points at what is covered now.
+func hideTips(c fyne.Canvas) {
+	for _, f := range allFloats(c) {
+		f.hideTip()
+	}
+}
+
+func allFloats(c fyne.Canvas) (all []*floats) {
+	for _, host := range append([]fyne.CanvasObject{c.Content()}, c.Overlays().List()...) {
+		if h, ok := host.(floatHost); ok {
+			all = append(all, h.hosts())
+		}
+	}
+	return all
 }
 
 // ShowToast says something at the bottom of o's window for a few seconds: what was done, never what must be answered.

@@ -75,6 +75,7 @@ func openMenu(c fyne.Canvas, menu *fyne.Menu, at menuPlace) *menuLayer {
 	l.ExtendBaseWidget(l)
 	l.Resize(c.Size())
 	l.push(menu, at)
+	hideTips(c)
 	c.Overlays().Add(l)
 	l.Resize(c.Size())
 	c.Focus(l)
