@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/test"
 
 	"portside/app"
 	"portside/connlog"
+	"portside/doctor"
 	"portside/localserver"
 	"portside/ui/kit"
 	"portside/ui/uitest"
@@ -284,6 +286,24 @@ func TestThePortIsCheckedAgainstTheRangeAndEnterStarts(t *testing.T) {
 	w.show("share")
 	if w.Canvas().Focused() != fyne.Focusable(s.toggle) {
 		t.Errorf("nobody is here, and the focus is on %T", w.Canvas().Focused())
+	}
+}
+
+func TestAShorterCheckLeavesNoEmptyPage(t *testing.T) {
+	w, _ := shareWindow(t)
+	s := w.share
+	page := s.folder.Page.(*container.Scroll)
+	check := app.SelfCheck{Done: time.Now(), Stamp: 1}
+	for range 12 {
+		check.Report.Findings = append(check.Report.Findings, doctor.SelfFinding{State: doctor.SelfBad, Sentence: "Closed.", Fix: "sudo ufw allow 21100:21199/tcp"})
+	}
+	s.self.show(check)
+	uitest.Settle(w)
+	page.ScrollToBottom()
+	far := page.Offset.Y
+	s.self.show(app.SelfCheck{Done: time.Now(), Stamp: 2})
+	if most := max(0, page.Content.MinSize().Height-page.Size().Height); far <= most || page.Offset.Y > most {
+		t.Errorf("scrolled to %v, and then to %v of %v", far, page.Offset.Y, most)
 	}
 }
 

@@ -84,7 +84,12 @@ var (
 )
 
 func newShare(w *Window) *share {
-	s := &share{w: w, self: newSelfCard(w)}
+	s := &share{w: w}
+	s.self = newSelfCard(w, func() {
+		if s.object != nil {
+			s.object.Refresh()
+		}
+	})
 	left := kit.VBox(12, s.sharingCard(), s.addressCard(), kit.Grow(s.self.card()))
 	leftScroll := container.NewVScroll(kit.Pad(0, 8, 12, 0, left)) // the scroll bar stands in the gap
 	s.folder.Page, s.user.Page, s.password.Page, s.port.Page = leftScroll, leftScroll, leftScroll, leftScroll

@@ -22,15 +22,20 @@ type selfCard struct {
 	list  *fyne.Container
 	drawn string // what is drawn
 	all   bool
+	// resized is called when the card is drawn anew: the page around must not stay scrolled beyond its end.
+	resized func()
 }
 
-func newSelfCard(w *Window) *selfCard { return &selfCard{w: w, list: kit.VBox(6)} }
+func newSelfCard(w *Window, resized func()) *selfCard {
+	return &selfCard{w: w, list: kit.VBox(6), resized: resized}
+}
 
 func (c *selfCard) card() fyne.CanvasObject { return kit.NewCard("Firewall and router", c.list) }
 
 // refresh draws the last report, if it is another one than drawn.
-func (c *selfCard) refresh() {
-	check := c.w.app.SelfCheck()
+func (c *selfCard) refresh() { c.show(c.w.app.SelfCheck()) }
+
+func (c *selfCard) show(check app.SelfCheck) {
 	running := c.w.app.Share().Phase == app.Running
 	now := fmt.Sprint(check.Stamp, check.Checking, check.Asking, check.Forwarded, check.RouterErr, running, c.all)
 	if now == c.drawn {
@@ -100,6 +105,7 @@ func (c *selfCard) refresh() {
 		return width
 	}, 6, 6, buttons...))
 	c.list.Refresh()
+	c.resized()
 }
 
 func (c *selfCard) add(f doctor.SelfFinding) {
