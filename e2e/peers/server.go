@@ -314,12 +314,11 @@ func (s *Server) Close() {
 		syscall.Kill(-s.PID(), syscall.SIGKILL)
 		<-s.end
 	}
-	// The kernel needs a moment to take the last ones away.
-	for i := 0; i < 100 && len(alive(family)) > 0; i++ {
+	// The kernel needs a moment to take the last ones away, and on a busy machine seconds.
+	for end := time.Now().Add(20 * time.Second); len(alive(family)) > 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		for _, pid := range alive(family) {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 
