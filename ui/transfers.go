@@ -249,7 +249,11 @@ func (l *transferList) state(it transfer.QueueItem) kit.Cell {
 	switch it.State {
 	case transfer.Active:
 		if !it.NextTry.IsZero() {
-			return kit.Cell{Text: "Again in " + clock(max(0, time.Until(it.NextTry))) + ": " + connlog.Printable(it.Err), Color: kit.ColorBad}
+			when := "Waiting for a free connection" // its time has come, and questions or other files have them all
+			if left := time.Until(it.NextTry); left > 0 {
+				when = "Again in " + clock(left)
+			}
+			return kit.Cell{Text: when + ": " + connlog.Printable(it.Err), Color: kit.ColorBad}
 		}
 		if it.Folder || it.Named {
 			return kit.Cell{Text: "Looking what is in it"}

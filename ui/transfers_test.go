@@ -3,7 +3,9 @@ package ui
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"fyne.io/fyne/v2"
 
@@ -119,6 +121,20 @@ func TestATransferSaysHowFastItIsAndHowLongItTakesYet(t *testing.T) {
 	} {
 		if got := progress(c.item); got != c.want {
 			t.Errorf("%+v: %q, want %q", c.item, got, c.want)
+		}
+	}
+}
+
+// A file whose next try is due while other files have all connections is not about to begin.
+func TestAFileWhoseNextTryIsDueWaitsForAConnection(t *testing.T) {
+	var l transferList
+	for left, want := range map[time.Duration]string{
+		time.Hour:    "Again in ",
+		-time.Minute: "Waiting for a free connection: ",
+	} {
+		it := transfer.QueueItem{State: transfer.Active, NextTry: time.Now().Add(left), Err: "refused"}
+		if got := l.state(it).Text; !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ": refused") {
+			t.Errorf("%q, want %q and why", got, want)
 		}
 	}
 }
