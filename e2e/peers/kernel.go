@@ -14,7 +14,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,15 +28,16 @@ type Opening struct {
 	Time time.Time
 	// From sent the SYN, so its side is the initiator. To is where it went.
 	From, To netip.AddrPort
-	// Owner is the process that has From, followed by its parent, its parent's parent, and so on. Empty when it had closed
-	// the connection before one could look, and as long as Asked is false.
+	// Owner is the process that has From, its parent, its parent's parent, and so on, and the process groups of them all: a
+	// process whose parent has ended is another's child, and still of its group. Empty when it had closed the connection
+	// before one could look, and as long as Asked is false.
 	Owner []int
 	Asked bool
 }
 
 func (o Opening) String() string { return fmt.Sprintf("%s -> %s (owner %v)", o.From, o.To, o.Owner) }
 
-// OwnedBy says whether the process pid or one that it started opened the connection.
+// OwnedBy says whether the process pid, one that it started, or one of its group opened the connection.
 func (o Opening) OwnedBy(pid int) bool { return slices.Contains(o.Owner, pid) }
 
 // Kernel notes the connections that are opened over loopback while it runs.
@@ -313,11 +313,12 @@ func lineage(inode uint32) (pids []int) {
 				continue
 			}
 			for pid > 1 {
-				pids = append(pids, pid)
-				var ok bool
-				if _, pid, ok = processOf(pid); !ok {
+				_, parent, group, ok := processOf(pid)
+				if !ok {
 					return nil // it has ended meanwhile, so whose it was can't be said
 				}
+				pids = append(pids, pid, group)
+				pid = parent
 			}
 			return pids
 		}
@@ -342,19 +343,15 @@ func processes() (pids []int) {
 	return pids
 }
 
-// processOf reads a process's state and parent.
-func processOf(pid int) (state string, parent int, ok bool) {
+// processOf reads a process's state, parent and group.
+func processOf(pid int) (state string, parent, group int, ok bool) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return "", 0, false
+		return "", 0, 0, false
 	}
-	// PID (NAME) STATE PPID ...: a name may contain anything, so look from its last bracket.
-	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(f) < 2 {
-		return "", 0, false
-	}
-	parent, err = strconv.Atoi(f[1])
-	return f[0], parent, err == nil
+	// PID (NAME) STATE PPID PGRP ...: a name may contain anything, so look from its last bracket.
+	_, err = fmt.Sscan(string(b[bytes.LastIndexByte(b, ')')+1:]), &state, &parent, &group)
+	return state, parent, group, err == nil
 }
 
 // Descendants are pid, what it started, what those started, and so on, dead ones that wait for their parent excepted.
@@ -364,7 +361,7 @@ func Descendants(pid int) []int {
 	for grown := true; grown; {
 		grown = false
 		for _, p := range all {
-			if _, parent, ok := processOf(p); ok && family[parent] && !family[p] {
+			if _, parent, _, ok := processOf(p); ok && family[parent] && !family[p] {
 				family[p], grown = true, true
 			}
 		}
@@ -375,7 +372,7 @@ func Descendants(pid int) []int {
 // alive are those of pids that run.
 func alive(pids []int) (running []int) {
 	for _, pid := range pids {
-		if state, _, ok := processOf(pid); ok && state != "Z" && state != "X" {
+		if state, _, _, ok := processOf(pid); ok && state != "Z" && state != "X" {
 			running = append(running, pid)
 		}
 	}

@@ -5,7 +5,12 @@ package peers
 import (
 	"net"
 	"net/netip"
+	"os/exec"
+	"slices"
+	"strconv"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // The kernel answers with a listening socket when the connection that it was asked for is gone. A connection's port may be
@@ -35,5 +40,31 @@ func TestAListenerHasNotTheConnectionsThatHadItsPort(t *testing.T) {
 				t.Error("a connection that is open is not found")
 			}
 		})
+	}
+}
+
+// vsftpd's processes of a session end one after the other, and the one with the connection may be the last.
+func TestAConnectionOfAProcessWhoseParentHasEndedIsItsGroups(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	const client = `import socket,sys; s=socket.create_connection(("127.0.0.1",int(sys.argv[1]))); s.recv(1)`
+	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
+	parent := exec.Command("sh", "-c", `/usr/bin/python3 -c "$0" "$1" >/dev/null 2>&1 &`, client, strconv.Itoa(int(port)))
+	parent.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := parent.Run(); err != nil { // it does not wait for its child
+		t.Skip(err)
+	}
+	_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(time.Minute))
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	owner := lineage(inodeOf(c.RemoteAddr().(*net.TCPAddr).AddrPort(), c.LocalAddr().(*net.TCPAddr).AddrPort()))
+	if !slices.Contains(owner, parent.Process.Pid) {
+		t.Errorf("the owners %v are not of the group %d", owner, parent.Process.Pid)
 	}
 }
