@@ -215,7 +215,7 @@ func cable(t *testing.T) (namespace, address string, plug func(in bool)) {
 	}
 	n := cables.Add(1)
 	namespace = fmt.Sprintf("portside-cable-%d-%d", os.Getpid(), n)
-	near := fmt.Sprintf("pscable%d", n)
+	near := fmt.Sprintf("ps%x-%d", os.Getpid(), n)
 	if out, err := exec.Command("ip", "netns", "add", namespace).CombinedOutput(); err != nil {
 		t.Skipf("no network namespaces here: %s", out)
 	}
@@ -226,12 +226,17 @@ func cable(t *testing.T) (namespace, address string, plug func(in bool)) {
 			t.Fatalf("ip %s: %s", line, out)
 		}
 	}
-	// Of the block that is set aside for measuring networks (RFC 2544 section C.2.2).
-	address = fmt.Sprintf("198.19.%d.2", n)
+	// Four addresses of the block that is set aside for measuring networks, 198.18.0.0/15 (RFC 2544 section C.2.2): others
+	// for every process that runs these tests.
+	block := (8*os.Getpid() + int(n)) % (1 << 15)
+	addr := func(last int) string {
+		return fmt.Sprintf("198.%d.%d.%d", 18+block>>14, block>>6&0xff, block<<2&0xff|last)
+	}
+	address = addr(2)
 	ip(fmt.Sprintf("link add %s type veth peer name eth0 netns %s", near, namespace))
-	ip(fmt.Sprintf("address add 198.19.%d.1/24 dev %s", n, near))
+	ip(fmt.Sprintf("address add %s/30 dev %s", addr(1), near))
 	ip(fmt.Sprintf("link set %s up", near))
-	ip(fmt.Sprintf("-n %s address add %s/24 dev eth0", namespace, address))
+	ip(fmt.Sprintf("-n %s address add %s/30 dev eth0", namespace, address))
 	ip(fmt.Sprintf("-n %s link set lo up", namespace))
 	plug = func(in bool) {
 		t.Helper()
