@@ -200,7 +200,7 @@ var overIPv6 = []struct{ begin, instead, note string }{
 	{"Forward TCP {port} to {inside}:{port}\nForward", "Let TCP {lo}-{hi} in to {public}", "In the router's firewall for IPv6, which forwards nothing but has to let it through."},
 	{"Forward TCP {port}", "Let TCP {port} in to {public}", "In the router's firewall for IPv6, which forwards nothing but has to let it through."},
 	{"sudo nft add rule ip nat prerouting", "sudo nft insert rule inet filter forward ip6 daddr {public} tcp dport { {port}, {lo}-{hi} } accept", "On a Linux router; see `nft list ruleset` for the names of table and chain."},
-	{"sudo iptables -t nat", "sudo ip6tables -I FORWARD -p tcp -d {public} -m multiport --dports {port},{lo}:{hi} -j ACCEPT", "On a Linux router."},
+	{"sudo iptables -t nat", "sudo ip6tables -I FORWARD -p tcp -d {public} -m multiport --dports {port},{lo}:{hi} -j ACCEPT", "On a Linux router. " + afterRestart},
 }
 
 // forIPv6 is the variant for a server that is reached by IPv6.

@@ -747,6 +747,9 @@ func TestOverIPv6TheLinesAreForIPv6(t *testing.T) {
 						t.Errorf("%s, %s: %s", r.Verdict, v.Name, v.Command)
 					}
 				}
+				if strings.HasPrefix(v.Command, "sudo ip6tables") && !strings.Contains(v.Note, afterRestart) {
+					t.Errorf("%s: a rule that is gone after a restart, and nobody says so: %s, %q", r.Verdict, v.Command, v.Note)
+				}
 			}
 		}
 	}
