@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -372,6 +373,32 @@ func TestRow21PortIsOfferedAgainWhileAProcessHasACopyOfItsSocket(t *testing.T) {
 			})
 			giveBack(r, c).cmd(229, "EPSV")
 		})
+	}
+}
+
+// The wait for a port that was just given back ends also when the clock is set back meanwhile.
+func TestRow21NobodyWaitsForThePortOfAnotherProgramUntilTheClockHasCaughtUp(t *testing.T) {
+	here := netip.MustParseAddr("127.0.0.1")
+	other, err := listenData(netip.AddrPortFrom(here, freeRange(t, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	port := uint16(other.Addr().(*net.TCPAddr).Port)
+	p := newPortPool(PassiveConfig{UseRange: true, Min: port, Max: port})
+	p.state[0].left = time.Now().Add(time.Hour).UnixNano()
+	end := make(chan error, 1)
+	go func() {
+		_, _, err := p.listen(here, here)
+		end <- err
+	}()
+	select {
+	case err := <-end:
+		if !errors.Is(err, errNoPort) {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("it still waits")
 	}
 }
 

@@ -143,7 +143,8 @@ func (p *portPool) bind(at netip.AddrPort) (*net.TCPListener, error) {
 	st := &p.state[at.Port()-p.min]
 	for pause := time.Millisecond; ; pause *= 2 {
 		ln, err := listenData(at)
-		if err == nil || !addressInUse(err) || st.running > 0 || time.Now().UnixNano()-st.left > int64(childStart) {
+		ago := time.Duration(time.Now().UnixNano() - st.left) // below 0: the clock was set back
+		if err == nil || !addressInUse(err) || st.running > 0 || ago < 0 || ago > childStart {
 			return ln, err
 		}
 		st.promised = true

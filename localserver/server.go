@@ -219,8 +219,11 @@ func (s *Server) listen(ctx context.Context) error {
 	l, err := config.Listen(ctx, "tcp", s.config.Listen)
 	// It may be in use by what was started beside the last server here: see [childStart].
 	for pause := time.Millisecond; pause < childStart && addressInUse(err) && ctx.Err() == nil; pause *= 2 {
-		time.Sleep(pause)
-		l, err = config.Listen(ctx, "tcp", s.config.Listen)
+		select {
+		case <-time.After(pause):
+			l, err = config.Listen(ctx, "tcp", s.config.Listen)
+		case <-ctx.Done():
+		}
 	}
 	if err != nil {
 		return listenError(s.config.Listen, err)
