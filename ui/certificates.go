@@ -128,7 +128,7 @@ func openCertificates(w *Window) *certificates {
 			kit.ShowMenu(t, fyne.NewMenu("", fyne.NewMenuItem("Details…", c.with(c.show)), fyne.NewMenuItem("Forget", c.with(c.forget))), at)
 		}
 	}
-	t.SetEmpty(kit.Empty{Text: "No certificates.", Hint: "Those that you trust for good when a server shows them stand here."})
+	t.SetEmpty(kit.Empty{Text: "No certificates.", Hint: "Those that you trust for good when a server shows them appear here."})
 	stay := func(f func()) func() bool { return func() bool { f(); return false } }
 	c.dialog = &kit.Dialog{Title: "Trusted certificates", Width: 720, Post: w.post, Focus: t,
 		Content: kit.VBox(8, kit.FixedHeight(230, kit.NewFlushCard(t)),

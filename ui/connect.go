@@ -161,7 +161,7 @@ func newConnect(w *Window) *connect {
 		Side: connlog.Client, Log: w.app.Log, Post: w.post, Actions: c.actions, Save: w.saveLog, Compare: w.compareLogs,
 		Fold: func() { c.split.Toggle() }, Unfold: func() { c.split.SetFolded(false) },
 		After: []channels.Tab{{ID: "transfers", Title: "Transfers", Content: c.transfers.object}},
-		Empty: "Connect to a server, and each channel stands here as an arrow: its tail is at the side that opened it.",
+		Empty: "Connect to a server, and each channel appears here as an arrow: its tail is at the side that opened it.",
 	})
 
 	fields := container.New(&elastic{gap: kit.Gap, grows: 1, // Tab goes from the address on to the user

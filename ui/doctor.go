@@ -263,7 +263,7 @@ func asked(host string) string {
 func (d *doctorScreen) sayLead(began bool) {
 	lead := kit.Span{Text: d.wrong, Color: kit.ColorBad}
 	if d.wrong == "" && !began {
-		lead = kit.Span{Text: "Each step stands here as soon as it is tried, with how it ended.", Color: kit.ColorMuted}
+		lead = kit.Span{Text: "Each step appears here as soon as it is tried, with its outcome.", Color: kit.ColorMuted}
 	}
 	if d.lead.String() == lead.Text && d.lead.Visible() == (lead.Text != "") {
 		return

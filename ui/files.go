@@ -517,7 +517,7 @@ func (c *connect) properties() {
 func (c *connect) rawCommand() {
 	entry := kit.NewEntry()
 	entry.SetPlaceHolder("STAT, SITE HELP, FEAT, …")
-	out := kit.NewFlowText(kit.Span{Text: "The server's answer stands here. Commands that need a data channel, such as LIST, are left to the panes.", Color: kit.ColorMuted})
+	out := kit.NewFlowText(kit.Span{Text: "The server's answer appears here. Commands that need a data channel, such as LIST, are left to the panes.", Color: kit.ColorMuted})
 	scroll := container.NewVScroll(out)
 	var past []string
 	at := 0

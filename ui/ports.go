@@ -58,7 +58,7 @@ func newPorts(s *share) *ports {
 		), at)
 	}
 	t.OnKey = func(ev *fyne.KeyEvent) bool { return s.w.registry.HandleKey(ev.Name, 0) }
-	t.SetEmpty(kit.Empty{Text: "No passive port is taken.", Hint: "While a file or a listing moves in passive mode, its port stands here, and who has it."})
+	t.SetEmpty(kit.Empty{Text: "No passive port is taken.", Hint: "While a file or a listing moves in passive mode, its port appears here, with the client that holds it."})
 	p.object = kit.VBox(0, kit.Pad(8, 10, 8, 10, p.line), kit.NewSeparator(), kit.Grow(t))
 	p.show(app.Share{Phase: app.Stopped})
 	return p
@@ -111,7 +111,7 @@ func (p *ports) show(st app.Share) {
 	spans := []kit.Span{{Text: portsTaken(st), Bold: true}}
 	switch waiting := len(p.holders) - moving; {
 	case st.Phase == app.Stopped:
-		spans = []kit.Span{{Text: "While you share, the passive ports that are taken stand here.", Color: kit.ColorMuted}}
+		spans = []kit.Span{{Text: "While you share, the passive ports in use appear here.", Color: kit.ColorMuted}}
 	case moving > 0 && waiting > 0:
 		spans = append(spans, kit.Span{Text: fmt.Sprintf(": %s, %s for a client.", count(moving, "data channel", "data channels"), count(waiting, "waits", "wait")), Color: kit.ColorMuted})
 	case moving > 0:

@@ -92,7 +92,7 @@ func newSettings(w *Window) *settings {
 		}
 		return kit.Cell{Text: site.Certificate, Mono: true}
 	}
-	s.sites.SetEmpty(kit.Empty{Text: "Nothing yet.", Hint: "What works with a server, and the certificates that you trust for good, stand here."})
+	s.sites.SetEmpty(kit.Empty{Text: "Nothing yet.", Hint: "What works with a server, and the certificates that you trust for good, appear here."})
 	forget := kit.NewButton("Forget", s.forget)
 	forget.Disable()
 	s.sites.OnSelectionChanged = func() { enable(forget, len(s.sites.Selected()) > 0) }

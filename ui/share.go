@@ -100,7 +100,7 @@ func newShare(w *Window) *share {
 		Side: connlog.Server, Log: w.app.Log, Post: w.post, Actions: s.actions, Save: w.saveLog, Compare: w.compareLogs,
 		Before: []channels.Tab{{ID: "people", Title: "People", Content: s.people}},
 		After:  []channels.Tab{{ID: tabPorts, Title: "Ports", Content: s.ports.object}},
-		Empty:  "Start sharing: as soon as somebody connects, each channel stands here as an arrow.",
+		Empty:  "Start sharing: as soon as somebody connects, each channel appears here as an arrow.",
 	})
 	s.drawer.SetActive(false) // until it is shown
 	s.drawer.SelectTab("people")
@@ -241,7 +241,7 @@ func (s *share) peopleTable() *kit.Table {
 		}
 		return s.w.registry.HandleKey(ev.Name, 0)
 	}
-	t.SetEmpty(kit.Empty{Text: "Nobody is here.", Hint: "Who connects stands here, with what they do."})
+	t.SetEmpty(kit.Empty{Text: "Nobody is connected.", Hint: "Clients appear here when they connect, with what they are doing."})
 	return t
 }
 
@@ -765,7 +765,7 @@ func opensWith(url string) string {
 	return "Type it in an FTP app that can do TLS, such as FileZilla or WinSCP. Windows Explorer, Finder and web browsers can't."
 }
 
-const noAddresses = "Start sharing, and the addresses to type on another device stand here."
+const noAddresses = "Start sharing, and the addresses to type on another device appear here."
 
 // addressWidth is the least width of the code with the addresses beside it.
 func (s *share) addressWidth() float32 {

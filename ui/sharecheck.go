@@ -203,7 +203,7 @@ func (e *estimator) show() {
 		e.object.Hide()
 		return
 	case !ok || app.CheckEstimate(people, files) != nil:
-		e.msg.SetSpans(kit.Span{Text: "Type two numbers, and the ports that they need stand here.", Color: kit.ColorMuted})
+		e.msg.SetSpans(kit.Span{Text: "Type two numbers to see how many ports they need.", Color: kit.ColorMuted})
 	default:
 		e.plan = app.EstimateRange(set, people, files)
 		verdict := kit.Span{Text: "This range is enough.", Color: kit.ColorGood}

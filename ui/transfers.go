@@ -101,9 +101,9 @@ func (l *transferList) empty() {
 	e := kit.Empty{Text: "Nothing is being copied.", Hint: "Choose files in a pane and press F6, or double-click one: it is copied to the other side."}
 	switch l.tabs.Selected() {
 	case tabWaiting:
-		e = kit.Empty{Text: "Nothing waits.", Hint: "What is to be copied after the active transfers stands here, and can be put in another order."}
+		e = kit.Empty{Text: "Nothing is waiting.", Hint: "Files that wait for the active transfers to end appear here, and can be put in another order."}
 	case tabFailed:
-		e = kit.Empty{Text: "Nothing failed.", Hint: "Files that did not get across stand here, each with the reason, and can be tried again."}
+		e = kit.Empty{Text: "Nothing failed.", Hint: "Files that did not get across appear here, each with the reason, and can be tried again."}
 	case tabDone:
 		e = kit.Empty{Text: "Nothing is done yet."}
 	}
