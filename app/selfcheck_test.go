@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"portside/doctor"
 )
@@ -93,7 +94,8 @@ func TestTheSelfCheckRunsWhenSharingStartsAndWhenPassiveSettingsChange(t *testin
 func TestTheRouterForwardsUntilSharingStops(t *testing.T) {
 	router := &natPMP{}
 	loop := netip.MustParseAddr("127.0.0.1")
-	search := doctor.RouterSearch{Gateway: loop, Local: loop, PMP: router.serve(t), SSDP: netip.AddrPortFrom(loop, 9)}
+	search := doctor.RouterSearch{Gateway: loop, Local: loop, PMP: router.serve(t), PMPWait: time.Minute,
+		SSDP: netip.AddrPortFrom(loop, 9), SSDPWait: 100 * time.Millisecond}
 	a := start(t)
 	a.share.check.env = func() doctor.SelfEnv {
 		env := noRouter()

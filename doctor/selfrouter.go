@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -35,11 +36,12 @@ type Router struct {
 	nonce [12]byte // of this router's PCP mappings: who changes one must know it (RFC 6887 section 11.2)
 }
 
-// RouterSearch says where to look. The zero values of ports are the protocols' own; tests set others.
+// RouterSearch says where to look, and how long. The zero values of ports are the protocols' own; tests set others.
 type RouterSearch struct {
-	Gateway, Local netip.Addr
-	SSDP           netip.AddrPort // default: the gateway's port 1900, and the multicast group
-	PMP            netip.AddrPort // default: the gateway's port 5351
+	Gateway, Local    netip.Addr
+	SSDP              netip.AddrPort // default: the gateway's port 1900, and the multicast group
+	PMP               netip.AddrPort // default: the gateway's port 5351
+	SSDPWait, PMPWait time.Duration  // for the first answer; default: 2 s
 }
 
 // How long a router may take. Answers come within some milliseconds; SSDP lets a device wait as long as MX says (1 s).
@@ -52,7 +54,7 @@ const (
 // ErrNoRouter says that the gateway answers neither UPnP nor NAT-PMP nor PCP.
 var ErrNoRouter = errors.New("the router does not answer UPnP, NAT-PMP or PCP")
 
-// FindRouter asks the gateway which of the protocols it speaks. It takes [routerSearch] when it speaks none.
+// FindRouter asks the gateway which of the protocols it speaks. It takes the longer of the two waits when it speaks none.
 func FindRouter(ctx context.Context, s RouterSearch) (*Router, error) {
 	if !s.Gateway.IsValid() || !s.Local.IsValid() {
 		return nil, errors.New("there is no default gateway")
@@ -64,10 +66,11 @@ func FindRouter(ctx context.Context, s RouterSearch) (*Router, error) {
 	_, _ = rand.Read(r.nonce[:]) // never fails (crypto/rand)
 	var tasks sync.WaitGroup
 	var device *goupnp.RootDevice
-	second, enough := context.WithTimeout(ctx, routerSearch)
+	s.SSDPWait, s.PMPWait = cmp.Or(s.SSDPWait, routerSearch), cmp.Or(s.PMPWait, routerSearch)
+	second, enough := context.WithTimeout(ctx, s.PMPWait)
 	defer enough()
 	tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, routerSearch+routerAnswer)
+		ctx, cancel := context.WithTimeout(ctx, s.SSDPWait+routerAnswer)
 		defer cancel()
 		if location, err := ssdpSearch(ctx, s); err == nil {
 			if device, r.igd = readDevice(ctx, s.Gateway, location); r.igd != nil {
@@ -147,7 +150,7 @@ func ssdpSearch(ctx context.Context, s RouterSearch) (*url.URL, error) {
 			conn.WriteToUDPAddrPort([]byte(ask), at) // what can't be sent has no answer
 		}
 	}
-	conn.SetReadDeadline(time.Now().Add(routerSearch))
+	conn.SetReadDeadline(time.Now().Add(s.SSDPWait))
 	buf := make([]byte, 2048)
 	for {
 		n, from, err := conn.ReadFromUDPAddrPort(buf)

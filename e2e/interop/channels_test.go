@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"math"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -18,7 +19,7 @@ import (
 // saw; every connection that the kernel saw between the two sides must stand in the log.
 type channelCheck struct {
 	kernel         *peers.Kernel  // nil: not allowed to look, so only the log itself is checked
-	start          time.Time      // what the kernel saw before is not of this log
+	first          int            // of the kernel's openings; those before are not of this log
 	active         bool           // the mode that was asked for
 	tls            bool           // data connections must be protected
 	resumed        bool           // and resume the control connection's TLS session
@@ -53,6 +54,19 @@ func watchKernel(t *testing.T) *peers.Kernel {
 // ends are a connection's two ends, from being the initiator's.
 type ends struct{ from, to netip.AddrPort }
 
+// openings is how many connections the kernel, if it may be asked, has seen until now.
+func openings(t *testing.T, k *peers.Kernel) int {
+	t.Helper()
+	if k == nil {
+		return 0
+	}
+	n, err := k.Now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // kernelDelay is the longest that the kernel's report may come later than the end of the session.
 const kernelDelay = time.Minute
 
@@ -62,9 +76,14 @@ func (c channelCheck) run(t *testing.T, log []record) {
 	if c.kernel == nil {
 		return
 	}
+	last, err := c.kernel.Now(t.Context())
+	if err != nil {
+		t.Log(err)
+		last = math.MaxInt
+	}
 	var seen map[ends]peers.Opening
 	for limit := time.Now().Add(kernelDelay); ; time.Sleep(5 * time.Millisecond) {
-		if seen = c.fromKernel(); time.Now().After(limit) || covers(seen, logged) {
+		if seen = c.fromKernel(last); time.Now().After(limit) || covers(seen, logged) {
 			break
 		}
 	}
@@ -188,11 +207,14 @@ func (c channelCheck) fromLog(t *testing.T, log []record) (logged map[ends]recor
 	return logged, withdrawn
 }
 
-func (c channelCheck) fromKernel() map[ends]peers.Opening {
+// fromKernel is what the kernel saw until it had seen last openings.
+func (c channelCheck) fromKernel(last int) map[ends]peers.Opening {
 	seen := map[ends]peers.Opening{}
-	for _, o := range c.kernel.Openings() {
-		if o.Time.After(c.start) {
-			seen[ends{o.From, o.To}] = o
+	all := c.kernel.Openings()
+	for _, o := range all[c.first:min(last, len(all))] {
+		e := ends{o.From, o.To}
+		if len(seen[e].Owner) == 0 { // a SYN that was sent again is no other connection
+			seen[e] = o
 		}
 	}
 	return seen

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"portside/e2e/peers"
 )
@@ -57,9 +56,9 @@ func clientMoves(t *testing.T, k *peers.Kernel, n *count, s *peers.Server, activ
 		}
 		run := func(verb string, args ...string) {
 			t.Helper()
-			start := time.Now()
+			first := openings(t, k)
 			log, pid := transfer(t, s.CA, slices.Concat([]string{verb}, options, args)...)
-			check := channelCheck{kernel: k, start: start, active: active, tls: s.TLS != peers.Off, resumed: s.RequireReuse,
+			check := channelCheck{kernel: k, first: first, active: active, tls: s.TLS != peers.Off, resumed: s.RequireReuse,
 				client: pid, server: s.PID(), at: s.AddrPort(), count: n}
 			check.run(t, log)
 		}

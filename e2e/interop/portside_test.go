@@ -243,23 +243,38 @@ func (s *server) until(enough func([]record) bool) ([]record, bool) {
 	}
 }
 
-// settled returns the log after the first skip records, when every session in it has ended.
-func (s *server) settled(t *testing.T, skip int) []record {
+// settled returns the log after the first skip records, when every session in it has ended, and all that the kernel has seen
+// since its opening first stand in it: a client that has ended may have left a connection that nobody has accepted yet.
+func (s *server) settled(t *testing.T, skip int, k *peers.Kernel, first int) []record {
 	t.Helper()
+	came := map[string]bool{}
+	if last := openings(t, k); k != nil {
+		for _, o := range k.Openings()[first:last] {
+			if o.To == s.Addr {
+				came[o.From.String()] = true
+			}
+		}
+	}
 	log, ok := s.until(func(log []record) bool {
-		open, seen := 0, false
+		open, seen := 0, map[string]bool{}
 		for _, r := range log[skip:] {
 			switch r.Event {
 			case "control-opened":
-				open, seen = open+1, true
+				open++
+				seen[r.From] = true
 			case "control-closed":
 				open--
 			}
 		}
-		return seen && open == 0
+		for from := range came {
+			if !seen[from] {
+				return false
+			}
+		}
+		return len(seen) > 0 && open == 0
 	})
 	if !ok {
-		t.Errorf("a session did not end:\n%s", dialogue(log[skip:]))
+		t.Errorf("a session did not end, or is not there:\n%v\n%s", came, dialogue(log[skip:]))
 	}
 	return log[skip:]
 }

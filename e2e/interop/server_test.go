@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"portside/e2e/peers"
 )
@@ -60,7 +59,7 @@ func served(t *testing.T, k *peers.Kernel, n *count, s *server, client peers.Cli
 
 	run := func(op peers.Op, job peers.Job) {
 		t.Helper()
-		start, skip := time.Now(), len(s.records())
+		first, skip := openings(t, k), len(s.records())
 		r, err := client.Run(t.Context(), op, job)
 		if errors.Is(err, peers.ErrMissing) {
 			t.Skip(err)
@@ -68,8 +67,8 @@ func served(t *testing.T, k *peers.Kernel, n *count, s *server, client peers.Cli
 		if err != nil {
 			t.Errorf("%v\n%s", err, r.Output)
 		}
-		log := s.settled(t, skip)
-		check := channelCheck{kernel: k, start: start, active: active, tls: s.TLS != peers.Off, client: r.PID, server: s.cmd.Process.Pid, at: s.Addr, count: n}
+		log := s.settled(t, skip, k, first)
+		check := channelCheck{kernel: k, first: first, active: active, tls: s.TLS != peers.Off, client: r.PID, server: s.cmd.Process.Pid, at: s.Addr, count: n}
 		check.run(t, log)
 		for _, r := range log {
 			if port := portOf(r.To); r.Event == "data-opened" && !active && (port < low || port > high) {

@@ -4,6 +4,7 @@ package peers
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ import (
 
 // Opening is a TCP connection that some program on this machine opened over loopback: the first SYN that the kernel sent.
 type Opening struct {
-	Time time.Time
+	time time.Time // by the wall clock, which may be set meanwhile: it only says whether asking is worth while
 	// From sent the SYN, so its side is the initiator. To is where it went.
 	From, To netip.AddrPort
 	// Owner is the process that has From, its parent, its parent's parent, and so on, and the process groups of them all: a
@@ -44,6 +45,7 @@ func (o Opening) OwnedBy(pid int) bool { return slices.Contains(o.Owner, pid) }
 type Kernel struct {
 	socket int
 	ends   []netip.Addr // only connections with one of these at an end
+	mark   net.Listener // for those of [Kernel.Now]
 	stop   chan struct{}
 	done   sync.WaitGroup
 
@@ -97,11 +99,15 @@ func watchKernel(ends []netip.Addr) (*Kernel, error) {
 	if err == nil {
 		err = unix.Bind(s, &unix.SockaddrLinklayer{Protocol: all, Ifindex: lo.Index})
 	}
+	var mark net.Listener
+	if err == nil {
+		mark, err = net.Listen("tcp", netip.AddrPortFrom(ends[0], 0).String())
+	}
 	if err != nil {
 		unix.Close(s)
 		return nil, fmt.Errorf("listening to loopback: %w", err)
 	}
-	k := &Kernel{socket: s, ends: ends, stop: make(chan struct{}), more: make(chan struct{}, 1)}
+	k := &Kernel{socket: s, ends: ends, mark: mark, stop: make(chan struct{}), more: make(chan struct{}, 1)}
 	k.done.Add(2)
 	go k.capture()
 	go k.askOwners()
@@ -141,6 +147,7 @@ func filterSYN(socket int) error {
 func (k *Kernel) Close() {
 	close(k.stop)
 	k.done.Wait()
+	k.mark.Close()
 }
 
 func (k *Kernel) capture() {
@@ -167,9 +174,11 @@ func (k *Kernel) capture() {
 		if !ok || !slices.Contains(k.ends, o.From.Addr()) && !slices.Contains(k.ends, o.To.Addr()) {
 			continue
 		}
-		o.Time = stamp(control[:c])
+		o.time, o.Asked = stamp(control[:c]), k.isMark(o)
 		k.mu.Lock()
-		k.unasked = append(k.unasked, len(k.openings))
+		if !o.Asked {
+			k.unasked = append(k.unasked, len(k.openings))
+		}
 		k.openings = append(k.openings, o)
 		k.mu.Unlock()
 		select {
@@ -205,7 +214,7 @@ func (k *Kernel) askOwners() {
 			continue
 		}
 		var owner []int
-		if time.Since(o.Time) < askWithin {
+		if time.Since(o.time) < askWithin {
 			owner = lineage(inodeOf(o.From, o.To))
 		}
 		k.mu.Lock()
@@ -236,19 +245,58 @@ func (k *Kernel) Openings() []Opening {
 	return append([]Opening(nil), k.openings...)
 }
 
+// Now is how many connections there were until now: what was opened before the call is among the first n of [Kernel.Openings],
+// and what is opened afterwards is not. It opens one itself and waits for that, since packets come in order and times do
+// not: the clock may be set meanwhile. An error says that the kernel did not report it.
+func (k *Kernel) Now(ctx context.Context) (n int, err error) {
+	for range 3 { // its packet may be one of those that are lost
+		if n, err = k.openOne(ctx); err == nil {
+			return n, nil
+		}
+	}
+	return 0, err
+}
+
+// openOne opens a connection and says how many openings there are with that.
+func (k *Kernel) openOne(ctx context.Context) (int, error) {
+	begin := len(k.Openings())
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", k.mark.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	if other, err := k.mark.Accept(); err == nil {
+		other.Close()
+	}
+	from := c.LocalAddr().(*net.TCPAddr).AddrPort()
+	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit) && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		i := slices.IndexFunc(k.Openings()[begin:], func(o Opening) bool { return o.From == from && k.isMark(o) })
+		if i >= 0 {
+			return begin + i + 1, nil
+		}
+	}
+	return 0, fmt.Errorf("the kernel did not report %s -> %s", from, k.mark.Addr())
+}
+
+// isMark says whether [Kernel.Now] opened it.
+func (k *Kernel) isMark(o Opening) bool { return o.To == k.mark.Addr().(*net.TCPAddr).AddrPort() }
+
 func parseSYN(b []byte) (o Opening, ok bool) {
-	if len(b) < 60 {
-		return o, false // an IPv4 SYN over loopback carries options; 40 + 20 for IPv6
+	if len(b) < 40 {
+		return o, false
 	}
 	var src, dst netip.Addr
 	tcp := b[40:]
 	if b[0]>>4 == 4 {
 		src, _ = netip.AddrFromSlice(b[12:16])
 		dst, _ = netip.AddrFromSlice(b[16:20])
-		tcp = b[int(b[0]&15)*4:]
+		tcp = b[min(len(b), int(b[0]&15)*4):]
 	} else {
 		src, _ = netip.AddrFromSlice(b[8:24])
 		dst, _ = netip.AddrFromSlice(b[24:40])
+	}
+	if len(tcp) < 20 {
+		return o, false
 	}
 	o.From = netip.AddrPortFrom(src, binary.BigEndian.Uint16(tcp))
 	o.To = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(tcp[2:]))
