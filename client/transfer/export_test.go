@@ -8,9 +8,12 @@ import (
 
 // Hurry shortens a queue's patience for tests, but not the one that a busy computer needs.
 func (o *QueueOptions) Hurry() {
-	o.retry, o.idle = 20*time.Millisecond, 200*time.Millisecond
+	o.retry, o.idle = 20*time.Millisecond, cmp.Or(o.idle, 200*time.Millisecond)
 	o.patience = cmp.Or(o.patience, time.Minute)
 }
+
+// Linger sets how long a session stays that has nothing to do.
+func (o *QueueOptions) Linger(idle time.Duration) { o.idle = idle }
 
 // Wait sets how long [Queue.Close] waits for a disk that hangs.
 func (o *QueueOptions) Wait(patience time.Duration) { o.patience = patience }

@@ -450,7 +450,7 @@ func TestAServerThatWasAwayTakesAsManyConnectionsAsBefore(t *testing.T) {
 	var away atomic.Bool
 	var first atomic.Pointer[client.Session]
 	asked, answer := make(chan struct{}), make(chan struct{})
-	q := openQueue(t, transfer.QueueOptions{
+	o := transfer.QueueOptions{
 		Limits: func(transfer.Site) transfer.Limits { return transfer.Limits{Connections: 3} },
 		Dial: func(ctx context.Context, site transfer.Site) (*client.Session, error) {
 			if dials.Add(1) > 1 {
@@ -469,7 +469,9 @@ func TestAServerThatWasAwayTakesAsManyConnectionsAsBefore(t *testing.T) {
 			<-answer
 			return transfer.Answer{Policy: transfer.Overwrite, All: true}, nil
 		},
-	})
+	}
+	o.Linger(time.Minute) // the first session stays, however long the disk takes to keep what it has found
+	q := openQueue(t, o)
 	var items []transfer.Item
 	for i := range 4 {
 		items = append(items, transfer.Item{Local: filepath.Join(dir, fmt.Sprint(i)), Remote: "/" + fmt.Sprint(i)})
