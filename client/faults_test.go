@@ -490,14 +490,24 @@ func TestStrangerOnTheActivePortIsRefusedAndTheWaitGoesOn(t *testing.T) {
 	}
 }
 
-// closedPort is a port on which nobody listens.
+// closedPort is a port on which nobody listens, or will: it belongs to a connection until the test ends. A listener that was
+// closed may live on in a process that begins.
 func closedPort(t *testing.T) uint16 {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).AddrPort().Port()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); other.Close() })
+	return addrPort(c.LocalAddr()).Port()
 }
 
 func TestAutoTriesActiveWhenPassiveCantBeOpened(t *testing.T) {

@@ -208,6 +208,8 @@ rsa_private_key_file=%s
 // the time that a server listens there.
 func freeAddr(t *testing.T, host string) netip.AddrPort {
 	t.Helper()
+	syscall.ForkLock.RLock() // else a program that starts meanwhile has the port for a moment longer
+	defer syscall.ForkLock.RUnlock()
 	var err error
 	for port := 10_000 + os.Getpid()%5000; port < 20_000; port++ {
 		var ln net.Listener

@@ -180,13 +180,7 @@ func TestNamesInAnotherCharacterSetReachARealServerInActiveMode(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "up", "\xe4rger.txt"), []byte("latin"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var low uint16
-	for range 20 { // a range that is free now
-		if l := closedPort(t); l < 65000 {
-			low = l
-			break
-		}
-	}
+	low := freeAddr(t, "127.0.0.1").Port()
 	ports := PortRange{Min: low, Max: low + 20}
 	s, b := dial(t, Options{Target: Target{Host: "127.0.0.1", Port: addr.Port(), TLS: TLSNone}, Mode: ModeActive, ActivePorts: ports, Charset: "windows-1252"})
 	entries, err := s.List(context.Background(), "/up")

@@ -602,13 +602,28 @@ func TestASlowListingIsNotAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+// closedAt is an address at which nobody listens, or will: it belongs to a connection until the test ends. A listener that
+// was closed may live on in a process that begins.
+func closedAt(t *testing.T) netip.AddrPort {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := addrPort(l.Addr())
-	l.Close()
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); other.Close() })
+	return addrPort(c.LocalAddr())
+}
+
+func TestNobodyListens(t *testing.T) {
+	at := closedAt(t)
 	r := (&Examiner{Limits: patient}).Examine(t.Context(), client.Target{Host: "127.0.0.1", Port: at.Port()})
 	if r.Verdict != ControlRefused {
 		t.Errorf("%s: %s", r.Verdict, r.Sentence)
@@ -961,13 +976,7 @@ func TestTraceTellsAnOpenPortFromAClosedOne(t *testing.T) {
 	if got := systemTrace(t.Context(), open, []int{1, 2}, time.Second); len(got) != 2 || got[0].Outcome != Worked || Trace(got).distance() != 1 {
 		t.Errorf("open port: %+v", got)
 	}
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := addrPort(gone.Addr())
-	gone.Close()
-	if got := systemTrace(t.Context(), closed, []int{1}, time.Second); len(got) != 1 || got[0].Outcome != Refused {
+	if got := systemTrace(t.Context(), closedAt(t), []int{1}, time.Second); len(got) != 1 || got[0].Outcome != Refused {
 		t.Errorf("closed port: %+v", got)
 	}
 }

@@ -54,8 +54,18 @@ func TestCheckNamesTheFaultAndTheLinesToType(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
+	defer l.Close()
+	held, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	other, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	addr := held.LocalAddr().String() // nobody listens at the port of a connection, or will
 	code, out, _ := run(t, "check", "ftp://"+addr)
 	if code != exitFailed || lastLine(out) != "verdict: control-refused" || !strings.Contains(out, "sudo ufw allow ") {
 		t.Errorf("exit %d:\n%s", code, out)

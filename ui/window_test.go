@@ -145,17 +145,28 @@ func TestWhatIsWrongWithAnAddressDoesNotHideTheNextFailure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ln.Close() // nobody listens there now
-		c.address.SetText(ln.Addr().String())
+		defer ln.Close()
+		held, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer held.Close()
+		other, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		closed := held.LocalAddr().String() // nobody listens at the port of a connection, or will
+		c.address.SetText(closed)
 		c.connect()
-		for end := time.Now().Add(time.Minute); core.Remote().Doing != "" || !strings.Contains(core.Remote().Err, ln.Addr().String()); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); core.Remote().Doing != "" || !strings.Contains(core.Remote().Err, closed); time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("it does not fail")
 			}
 		}
 		queue.Drain()
 		c.refresh()
-		if said := c.line.String(); !strings.Contains(said, ln.Addr().String()) {
+		if said := c.line.String(); !strings.Contains(said, closed) {
 			t.Errorf("it says %q", said)
 		}
 	}
