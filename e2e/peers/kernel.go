@@ -360,8 +360,13 @@ func lineage(inode uint32) (pids []int) {
 			if target, err := os.Readlink(dir + f.Name()); err != nil || target != want {
 				continue
 			}
+			self, _ := os.Readlink("/proc/self/exe")
 			for pid > 1 {
 				_, parent, group, ok := processOf(pid)
+				if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); ok && exe == self && pid != os.Getpid() {
+					pid = parent // not yet the program that it is to be: what it has is a copy of this program's
+					continue
+				}
 				if !ok {
 					return nil // it has ended meanwhile, so whose it was can't be said
 				}

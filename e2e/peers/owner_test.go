@@ -5,6 +5,7 @@ package peers
 import (
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -66,5 +67,44 @@ func TestAConnectionOfAProcessWhoseParentHasEndedIsItsGroups(t *testing.T) {
 	owner := lineage(inodeOf(c.RemoteAddr().(*net.TCPAddr).AddrPort(), c.LocalAddr().(*net.TCPAddr).AddrPort()))
 	if !slices.Contains(owner, parent.Process.Pid) {
 		t.Errorf("the owners %v are not of the group %d", owner, parent.Process.Pid)
+	}
+}
+
+// A process that begins has copies of this program's connections until it is another program.
+func TestAProcessThatBeginsOwnsNoConnectionOfTheOneThatStartsIt(t *testing.T) {
+	if os.Getenv("PORTSIDE_TEST_COPY") != "" {
+		_, _ = os.Stdin.Read(make([]byte, 1)) // until it is closed
+		return
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	copied, err := c.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.Close()
+	child := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
+	child.Env = append(os.Environ(), "PORTSIDE_TEST_COPY=1")
+	child.ExtraFiles = []*os.File{copied}
+	in, err := child.StdinPipe()
+	if err == nil {
+		err = child.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := lineage(inodeOf(c.LocalAddr().(*net.TCPAddr).AddrPort(), c.RemoteAddr().(*net.TCPAddr).AddrPort()))
+	in.Close()
+	_ = child.Wait()
+	if slices.Contains(owner, child.Process.Pid) || !slices.Contains(owner, os.Getpid()) {
+		t.Errorf("the owners are %v, with the copy's holder %d or without %d", owner, child.Process.Pid, os.Getpid())
 	}
 }
