@@ -342,40 +342,6 @@ func TestRow21ARunningTransferIsNotTakenBack(t *testing.T) {
 	a.expect(226)
 }
 
-// A process that the program starts, such as to ask the firewall, has copies of all sockets for a moment.
-func TestRow21PortIsOfferedAgainWhileAProcessHasACopyOfItsSocket(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("processes begin without copies of sockets")
-	}
-	for name, giveBack := range map[string]func(*rig, *raw) *raw{
-		"given back": func(r *rig, c *raw) *raw { c.cmd(226, "ABOR"); return c },
-		"taken back": func(r *rig, _ *raw) *raw { return r.loginFrom(2) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := withRange(t, 2, nil)
-			c := r.loginFrom(1)
-			c.epsvPort()
-			r.loginFrom(1).epsvPort()
-			var copies []*os.File
-			r.srv.mu.Lock()
-			for _, n := range r.srv.sessions {
-				copied, err := n.data.ln.File()
-				if err != nil {
-					t.Error(err)
-				}
-				copies = append(copies, copied)
-			}
-			r.srv.mu.Unlock()
-			time.AfterFunc(50*time.Millisecond, func() {
-				for _, f := range copies {
-					f.Close()
-				}
-			})
-			giveBack(r, c).cmd(229, "EPSV")
-		})
-	}
-}
-
 // The wait for a port that was just given back ends also when the clock is set back meanwhile.
 func TestRow21NobodyWaitsForThePortOfAnotherProgramUntilTheClockHasCaughtUp(t *testing.T) {
 	here := netip.MustParseAddr("127.0.0.1")
@@ -400,23 +366,6 @@ func TestRow21NobodyWaitsForThePortOfAnotherProgramUntilTheClockHasCaughtUp(t *t
 	case <-time.After(5 * time.Second):
 		t.Fatal("it still waits")
 	}
-}
-
-func TestRow34StartWaitsForAPortOfWhichAProcessHasACopy(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("processes begin without copies of sockets")
-	}
-	last, err := listenData(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), freeRange(t, 1)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	copied, err := last.File()
-	last.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	time.AfterFunc(50*time.Millisecond, func() { copied.Close() })
-	start(t, func(c *Config) { c.Listen = last.Addr().String() })
 }
 
 // Offers that are made, taken, given up and taken back at the same time lose no port.

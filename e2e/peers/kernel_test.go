@@ -15,11 +15,7 @@ import (
 func TestTheKernelNamesInitiatorAndEndsOfAConnection(t *testing.T) {
 	for _, host := range []string{"127.0.0.2", "::1"} {
 		t.Run(host, func(t *testing.T) {
-			l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-			if err != nil {
-				t.Skip(err)
-			}
-			defer l.Close()
+			l := peers.Listen(t, host)
 			k := peers.WatchKernel(t, netip.MustParseAddr(host))
 			if k == nil {
 				t.Skip("not allowed to listen to loopback")

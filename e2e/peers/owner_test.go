@@ -3,27 +3,38 @@
 package peers
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// Listen, for the tests of this folder, waits at a port of host (empty: of every address), and skips the test on a machine without such an address, as one
+// without IPv6.
+func Listen(t *testing.T, host string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
+		t.Skip("no such address here: ", err)
+	case err != nil:
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
 
 // The kernel answers with a listening socket when the connection that it was asked for is gone. A connection's port may be
 // somebody else's by then, who is not the one that had opened it.
 func TestAListenerHasNotTheConnectionsThatHadItsPort(t *testing.T) {
 	for _, host := range []string{"127.0.0.2", "::1", ""} {
 		t.Run(host, func(t *testing.T) {
-			l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-			if err != nil {
-				t.Skip(err)
-			}
-			defer l.Close()
+			l := Listen(t, host)
 			if host == "" {
 				host = "127.0.0.1"
 			}
@@ -46,17 +57,12 @@ func TestAListenerHasNotTheConnectionsThatHadItsPort(t *testing.T) {
 
 // vsftpd's processes of a session end one after the other, and the one with the connection may be the last.
 func TestAConnectionOfAProcessWhoseParentHasEndedIsItsGroups(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	const client = `import socket,sys; s=socket.create_connection(("127.0.0.1",int(sys.argv[1]))); s.recv(1)`
-	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
-	parent := exec.Command("sh", "-c", `/usr/bin/python3 -c "$0" "$1" >/dev/null 2>&1 &`, client, strconv.Itoa(int(port)))
+	l := Listen(t, "127.0.0.1")
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	parent := exec.Command("bash", "-c", `(exec 3<>/dev/tcp/127.0.0.1/$0 && read -r -u 3) >/dev/null 2>&1 &`, port)
 	parent.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := parent.Run(); err != nil { // it does not wait for its child
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(time.Minute))
 	c, err := l.Accept()
@@ -76,11 +82,7 @@ func TestAProcessThatBeginsOwnsNoConnectionOfTheOneThatStartsIt(t *testing.T) {
 		_, _ = os.Stdin.Read(make([]byte, 1)) // until it is closed
 		return
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := Listen(t, "127.0.0.1")
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
